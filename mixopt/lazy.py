@@ -1,0 +1,80 @@
+"""The one place that imports by name or on demand.
+
+`import mixopt` must stay light (numpy, scipy, pandas), so laws that need botorch or lightgbm,
+adapters that need Ray or MLflow, and trainers named in a spec are loaded here, when they are named.
+"""
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from mixopt.errors import InputError, MissingDependencyError, did_you_mean
+
+# Which extra of the project brings an optional library.
+EXTRAS = {
+    "botorch": "laws",
+    "gpytorch": "laws",
+    "lightgbm": "laws",
+    "sklearn": "laws",
+    "torch": "proxies",
+    "tokenizers": "proxies",
+    "ray": "ray",
+    "mlflow": "mlflow",
+    "plotly": "plots",
+    "matplotlib": "plots",
+    "optuna": "quickstart",
+}
+
+
+def require(module: str) -> ModuleType:
+    """Import an optional library, or say which extra installs it.
+
+    Raises:
+        MissingDependencyError: the library is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        root = (error.name or module).partition(".")[0]
+        if root not in EXTRAS:
+            raise
+        raise MissingDependencyError(
+            f"{root} is needed here and not installed; run: pip install 'mixopt[{EXTRAS[root]}]'"
+        ) from error
+
+
+def load(target: str) -> Any:
+    """The object behind `"module:attribute"`.
+
+    Raises:
+        InputError: the text has another form, or module or attribute do not exist.
+    """
+    module_name, colon, attribute = target.partition(":")
+    if not (module_name and colon and attribute):
+        raise InputError(f"{target!r} does not name an object; write it as 'module:attribute'")
+    try:
+        module = require(module_name)
+    except ModuleNotFoundError as error:
+        if isinstance(error, MissingDependencyError):
+            raise
+        raise InputError(
+            f"cannot import {module_name!r} of {target!r}: {error}; is it installed, or in the "
+            "folder you run from?"
+        ) from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        known = did_you_mean(attribute, (n for n in vars(module) if not n.startswith("_")))
+        raise InputError(f"module {module_name!r} has no {attribute!r}; {known}") from None
+
+
+def lookup(name: str, table: Mapping[str, str], kind: str) -> Any:
+    """The object that a table of names (`name -> "module:attribute"`) gives for `name`.
+
+    Raises:
+        InputError: the name is unknown; the message lists the known ones.
+    """
+    if name not in table:
+        raise InputError(f"unknown {kind} {name!r}; {did_you_mean(name, table)}")
+    return load(table[name])

@@ -1,0 +1,133 @@
+"""The three ports: what a sweep needs from a trainer, an executor and a store."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from mixopt.runs import Observation, Point, RunSpec
+from mixopt.space import Domain
+
+Report = Callable[[RunSpec, Point], None]
+"""Called by a trainer when a run has reached a point of its curve."""
+
+
+def ignore_report(spec: RunSpec, point: Point) -> None:
+    """A report that nobody reads."""
+
+
+@dataclass(frozen=True)
+class TrainerInfo:
+    """What a trainer says of its data before the first run.
+
+    Attributes:
+        domains: the training domains with their unique token counts.
+        metrics: names of the metrics that every run will have.
+        unit: of the metrics, e.g. `"bits/byte"`.
+        data: hash of the data manifest; enters every run's identity.
+        warnings: what was left out or looks odd, in words for the user.
+        notes: facts worth keeping with the sweep (licences, sizes), plain JSON values.
+    """
+
+    domains: tuple[Domain, ...]
+    metrics: tuple[str, ...]
+    unit: str
+    data: str
+    warnings: tuple[str, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """Trains (or replays, or merges) runs. Made in the worker from its name and config.
+
+    A trainer is called through `"module:attribute"` with the config as keyword arguments.
+    """
+
+    def prepare(self, cache: Path) -> TrainerInfo:
+        """Make the data ready under `cache`; a second call finds it there.
+
+        Raises:
+            InputError: the data cannot be used; the message names domain, rule and remedy.
+        """
+        ...
+
+    def train(
+        self, specs: Sequence[RunSpec], cache: Path, report: Report = ignore_report
+    ) -> list[Observation]:
+        """Train runs of one scale; one observation each, in the same order.
+
+        A run that diverges gives a failed observation and does not touch the others. Training the
+        same spec again gives the same metrics.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A run that is under way has reached a point of its curve."""
+
+    spec: RunSpec
+    point: Point
+
+
+Event = Progress | Observation
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Runs packs of run specs somewhere: in this process, or on a Ray cluster."""
+
+    @property
+    def slots(self) -> int:
+        """How many packs can be under way at once."""
+        ...
+
+    def submit(self, pack: Sequence[RunSpec]) -> None:
+        """Start a pack of runs of one scale; returns at once."""
+        ...
+
+    def wait(self, timeout: float) -> list[Event]:
+        """Progress and finished runs since the last call; waits at most `timeout` seconds.
+
+        A worker that dies is retried; when its retries are spent, each of its runs comes back as a
+        failed observation.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop what is under way and give the resources back; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class Store(Protocol):
+    """The record and the journal of a sweep. Written by the driver alone."""
+
+    def open(self, spec: RunSpec) -> None:
+        """Note that a run is about to be submitted. Opening it again changes nothing."""
+        ...
+
+    def close(self, observation: Observation) -> None:
+        """Note what came of a run. The first observation of a `run_id` stays."""
+        ...
+
+    def observations(self) -> list[Observation]:
+        """All closed runs, in the order in which they were opened."""
+        ...
+
+    def pending(self) -> list[RunSpec]:
+        """Runs that were opened and not closed, in the order in which they were opened."""
+        ...
+
+    def annotate(self, values: Mapping[str, Any]) -> None:
+        """Keep facts of the sweep as a whole (spec, fitted laws, recommendation), by name."""
+        ...
+
+    def annotations(self) -> dict[str, Any]:
+        """What was annotated, by name."""
+        ...
+
+    def attach(self, path: Path) -> None:
+        """Keep a copy of a file (the report) with the sweep."""
+        ...
