@@ -4,6 +4,7 @@ from mixopt.errors import InfeasibleError, InputError, MixoptError
 from mixopt.objective import Guard, Objective
 from mixopt.runs import Observation, Point, RunSpec, Scale
 from mixopt.space import Domain, Group, Mixture, MixtureSpace, Tie
+from mixopt.study import Study
 from mixopt.table import RunTable, read_table
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ __all__ = [
     "RunSpec",
     "RunTable",
     "Scale",
+    "Study",
     "Tie",
     "read_table",
 ]

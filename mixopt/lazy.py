@@ -5,7 +5,8 @@ adapters that need Ray or MLflow, and trainers named in a spec are loaded here, 
 """
 
 import importlib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -67,6 +68,25 @@ def load(target: str) -> Any:
     except AttributeError:
         known = did_you_mean(attribute, (n for n in vars(module) if not n.startswith("_")))
         raise InputError(f"module {module_name!r} has no {attribute!r}; {known}") from None
+
+
+def build(factory: Callable[..., Any], settings: Mapping[str, Any], what: str) -> Any:
+    """`factory(**settings)`, its keyword arguments checked by name first.
+
+    Raises:
+        InputError: a setting that the factory does not take, or one that it needs is missing.
+    """
+    signature = inspect.signature(factory)
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    for key in settings:
+        if key not in signature.parameters and not open_ended:
+            known = did_you_mean(key, signature.parameters)
+            raise InputError(f"{what} has no setting {key!r}; {known}")
+    try:
+        signature.bind(**settings)
+    except TypeError as error:
+        raise InputError(f"{what}: {error}; give it as a setting") from error
+    return factory(**settings)
 
 
 def lookup(name: str, table: Mapping[str, str], kind: str) -> Any:

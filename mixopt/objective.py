@@ -14,6 +14,17 @@ from mixopt.errors import InputError, did_you_mean
 from mixopt.simplex import Array
 
 
+Metrics = str | Sequence[str] | Mapping[str, float]
+"""One metric, several with equal weights, or metric to weight."""
+
+
+def weights_of(metrics: Metrics) -> dict[str, float]:
+    """Metric to weight, however it was written."""
+    if isinstance(metrics, str):
+        return {metrics: 1.0}
+    return dict(metrics) if isinstance(metrics, Mapping) else dict.fromkeys(metrics, 1.0)
+
+
 @dataclass(frozen=True)
 class Guard:
     """A metric that may not get worse than a baseline by more than a fraction of its value."""
@@ -63,16 +74,31 @@ class Objective:
     @classmethod
     def of(
         cls,
-        metrics: "str | Sequence[str] | Mapping[str, float] | Objective",
-        maximize: Sequence[str] = (),
+        metrics: "Metrics | Objective",
+        maximize: Metrics = (),
     ) -> "Objective":
-        """An objective from one metric, several (equal weights), or metric to weight."""
+        """An objective from one metric, several (equal weights), or metric to weight.
+
+        Args:
+            metrics: what counts; lower is better unless it is named under `maximize`.
+            maximize: metrics where higher is better; those not among `metrics` are added.
+        """
         if isinstance(metrics, Objective):
             return metrics
-        if isinstance(metrics, str):
-            metrics = [metrics]
-        weights = dict(metrics) if isinstance(metrics, Mapping) else dict.fromkeys(metrics, 1.0)
-        return cls(weights, maximize=frozenset(maximize))
+        higher = weights_of(maximize)
+        return cls({**higher, **weights_of(metrics)}, maximize=frozenset(higher))
+
+    def describe(self) -> str:
+        """The objective in words, e.g. `code` or `mean of code, web`."""
+        names = [f"-{k}" if k in self.maximize else k for k in self.metrics]
+        if len(names) == 1:
+            return names[0]
+        equal = len(set(self.weights[k] for k in self.metrics)) == 1
+        if not equal:
+            weighted = zip(self.metrics, names, strict=True)
+            names = [f"{self.weights[k]:.3g} {name}" for k, name in weighted]
+        listing = ", ".join(names) if len(names) <= 6 else f"{len(names)} metrics"
+        return f"{'worst' if self.reduce == 'worst' else 'mean'} of {listing}"
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -90,6 +90,7 @@ def project_kl(q: ArrayLike, lower: ArrayLike = 0.0, upper: ArrayLike = 1.0) -> 
         too_big = np.clip(np.exp(log_v + t[:, None]), lo, hi).sum(axis=1) > 1.0
         t_low, t_high = np.where(too_big, t_low, t), np.where(too_big, t, t_high)
     x = np.clip(np.exp(log_v + (0.5 * (t_low + t_high))[:, None]), lo, hi)
+    x = np.where(x < 1e-100, 0.0, x)  # a zero stays zero, unless the bounds need its weight
     return _settle(x, lo, hi).reshape(given.shape)
 
 
@@ -137,21 +138,49 @@ def inverse_ilr(Z: ArrayLike, epsilon: float = 0.0) -> Array:
     return np.asarray(w / w.sum(axis=-1, keepdims=True))
 
 
-def round_to_grid(weights: ArrayLike, step: float = 1e-4) -> Array:
-    """Round one mixture (m,) to multiples of `step` so that it still sums to 1.
+def round_to_grid(
+    weights: ArrayLike, step: float = 1e-4, *, lower: ArrayLike = 0.0, upper: ArrayLike = 1.0
+) -> Array:
+    """Round mixtures (m,) or (n, m) to multiples of `step` so that every row still sums to 1.
 
-    Largest remainders are rounded up; a zero stays zero. `1 / step` must be a whole number.
+    Largest remainders are rounded up; a zero stays zero. Bounds are kept where the grid has a
+    mixture within them. `1 / step` must be a whole number.
+
+    >>> round_to_grid([0.66, 0.34, 0.0], 0.1)
+    array([0.7, 0.3, 0. ])
     """
-    w = as_simplex(weights)
+    given = as_simplex(weights)
     parts = round(1.0 / step)
     if abs(parts * step - 1.0) > 1e-9:
         raise InputError(f"step {step} does not divide 1; give 0.01, 0.001, ...")
-    exact = w * parts
-    floor = np.floor(exact + 1e-9)
-    left = parts - int(floor.sum())
-    order = np.argsort(-(exact - floor), kind="stable")
-    floor[order[:left]] += 1
-    return np.asarray(floor / parts)
+    exact = np.atleast_2d(given) * parts
+    low = np.ceil(np.broadcast_to(np.asarray(lower, dtype=float), exact.shape[1]) * parts - 1e-6)
+    high = np.floor(np.broadcast_to(np.asarray(upper, dtype=float), exact.shape[1]) * parts + 1e-6)
+    units = np.minimum(np.maximum(np.floor(exact + 1e-9), low), np.maximum(high, low))
+    for _ in range(exact.shape[1]):
+        left = parts - units.sum(axis=1, keepdims=True)
+        if not left.any():
+            break
+        up = left > 0
+        movable = np.where(up, (units < high) & (exact > 0), units > low)
+        gain = np.where(movable, np.where(up, exact - units, units - exact), -np.inf)
+        order = np.argsort(-gain, axis=1, kind="stable")
+        rank = np.argsort(order, axis=1, kind="stable")
+        units += np.where(movable & (rank < np.abs(left)), np.sign(left), 0.0)
+    return np.asarray((units / units.sum(axis=1, keepdims=True)).reshape(given.shape))
+
+
+def dirichlet(alpha: ArrayLike, rng: np.random.Generator) -> Array:
+    """(n, m) one Dirichlet draw per row of alpha (n, m); alpha 0 gives weight 0.
+
+    Drawn as log gammas, so that strengths far below 1 (nearly one-hot draws) do not underflow.
+    """
+    a = np.atleast_2d(np.asarray(alpha, dtype=float))
+    safe = np.maximum(a, 1e-12)
+    logs = np.log(rng.standard_gamma(safe + 1.0)) + np.log1p(-rng.random(a.shape)) / safe
+    logs = np.where(a > 0, logs, -np.inf)
+    w = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return np.asarray(w / w.sum(axis=1, keepdims=True))
 
 
 def _bounds(m: int, lower: ArrayLike, upper: ArrayLike) -> tuple[Array, Array]:

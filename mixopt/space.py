@@ -271,7 +271,25 @@ class MixtureSpace:
         project = simplex.project_euclidean if metric == "euclidean" else simplex.project_kl
         return project(V, self.lower, self.upper)
 
-    def contains(self, W: ArrayLike, tolerance: float = 1e-6) -> Array:
+    def round(self, W: ArrayLike, step: float = 2e-4) -> Array:
+        """Mixtures W (m,) or (n, m) on a grid of `step`, still within the constraints.
+
+        A row that has no neighbour on the grid within the constraints gets a finer grid, at the
+        end none (frozen ratios seldom fit any). Rows outside the constraints stay outside.
+        """
+        given = simplex.as_simplex(W)
+        rows = np.atleast_2d(given)
+        rounded, left = rows.copy(), np.arange(len(rows))
+        for fine in (step, step / 10, step / 100):
+            if not len(left):
+                break
+            tried = simplex.round_to_grid(rows[left], fine, lower=self.lower, upper=self.upper)
+            fits = self.contains(tried, 1e-9)
+            rounded[left[fits]] = tried[fits]
+            left = left[~fits]
+        return np.asarray(rounded.reshape(given.shape))
+
+    def contains(self, W: ArrayLike, tolerance: float = 1e-6) -> NDArray[np.bool_]:
         """(n,) booleans: which rows of W (n, m) satisfy every constraint."""
         w = np.atleast_2d(np.asarray(W, dtype=float))
         inside = (w >= self.lower - tolerance).all(axis=1) & (w <= self.upper + tolerance).all(

@@ -1,0 +1,32 @@
+# Two commands set everything up themselves: `make quickstart` and `make test`.
+# A second call finds the environment fresh and takes a second.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test setup lock clean
+
+quickstart: setup  ## train proxies on real text and find their best mixture
+	@$(BIN)/mixopt run experiments/quickstart/spec.yaml
+
+test: setup  ## everything that .ci/run checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest
+
+setup: .venv/fresh
+
+.venv/fresh: pyproject.toml constraints.txt
+	@echo "Setting up .venv (first time: about 2 minutes, 2 GB) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mixopt needs Python 3.11 or newer; set PYTHON=...")'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	@touch $@
+
+lock:  ## write constraints.txt anew from what is installed
+	@$(BIN)/pip freeze --exclude-editable | grep -v -e '^-e' -e '@ ' -e '^nvidia' -e '^triton' \
+		| sed 's/+cpu$$//' > constraints.txt
+
+clean:
+	rm -rf .venv runs

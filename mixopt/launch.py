@@ -1,0 +1,327 @@
+"""From a spec to a sweep: the one place that puts trainer, executor, store and strategy together.
+
+A sweep lives in a folder (`runs/<name>` by default): the MLflow database and artifacts, the report
+and the result. `run` makes or continues it, `open_sweep` reads it.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mixopt import export, lazy, report
+from mixopt.errors import InputError, SpecError, StoreError
+from mixopt.outcome import Outcome, sweep_outcome
+from mixopt.ports import Executor, Store, Trainer, TrainerInfo
+from mixopt.space import Domain, MixtureSpace
+from mixopt.spec import Spec, parse_spec, read_spec
+from mixopt.strategies import Problem, Strategy, strategy
+from mixopt.sweep import SweepStatus, run_sweep
+from mixopt.table import RunTable
+
+RUNS = Path("runs")
+REPORT = "report.html"
+# What a run's identity rests on: a store that holds another sweep is refused by these.
+_IDENTITY = ("name", "seed", "trainer", "scales")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep as its spec and its store have it.
+
+    Attributes:
+        spec: the checked spec.
+        folder: where database, artifacts and report are.
+        info: what the trainer said of its data.
+        problem: space, objective, scales.
+        store: the record.
+    """
+
+    spec: Spec
+    folder: Path
+    info: TrainerInfo
+    problem: Problem
+    store: Store
+
+
+def folder_of(spec: Spec, out: Path | None = None) -> Path:
+    """The folder of a sweep: `out`, or `runs/<name>` below the current one."""
+    return out if out is not None else RUNS / spec.name
+
+
+def tracking_uri(spec: Spec, folder: Path) -> str:
+    """The MLflow tracking URI: the spec's, or SQLite in the sweep's folder."""
+    return spec.store.uri or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+
+
+@contextmanager
+def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Strategy]]:
+    """Prepare the trainer's data and open the store; closes the store at the end.
+
+    Everything that can be refused is refused here, before any training: unknown metrics and
+    domains, infeasible constraints, a store that cannot be written or holds another sweep.
+
+    Raises:
+        SpecError: a field of the spec does not fit the trainer's data.
+        StoreError: the store cannot be used.
+    """
+    recipe: Strategy = _at(
+        "strategy", lambda: strategy(spec.strategy.use, **spec.strategy.settings)
+    )
+    folder = folder_of(spec, out)
+    trainer: Trainer = _at(
+        "trainer", lambda: lazy.build(lazy.load(spec.trainer.use), spec.trainer.config, "trainer")
+    )
+    info = _at("trainer.config", lambda: trainer.prepare(cache_of(spec)))
+    problem = _problem(spec, info)
+    _at("objective", lambda: problem.objective.check(info.metrics))
+    with _open_store(spec, folder) as store:
+        _claim(store, spec, info)
+        yield Sweep(spec, folder, info, problem, store), recipe
+
+
+@contextmanager
+def open_sweep(folder: Path) -> Iterator[Sweep]:
+    """The sweep that lives in a folder, for reports and exports; nothing is prepared or trained.
+
+    Raises:
+        StoreError: there is no sweep in the folder.
+    """
+    spec = _remembered_spec(folder)
+    with _open_store(spec, folder, read_only=True) as store:
+        kept = store.annotations()
+        if "info" not in kept:
+            raise StoreError(f"{folder}: the sweep never started; 'mixopt run' starts it")
+        info = _read_info(kept["info"])
+        yield Sweep(spec, folder, info, _problem(spec, info), store)
+
+
+@contextmanager
+def make_executor(spec: Spec) -> Iterator[Executor]:
+    """The executor that the spec names; closed at the end, also after an error or Ctrl-C."""
+    execution = spec.execution
+    if execution.executor == "local":
+        executor: Executor = lazy.load("mixopt.local:LocalExecutor")(cache_of(spec))
+    else:
+        executor = lazy.load("mixopt.adapters.ray:RayExecutor")(
+            cache_of(spec),
+            address=execution.address,
+            cpus_per_pack=execution.cpus_per_pack,
+            gpus_per_pack=execution.gpus_per_pack,
+            retries=execution.retries,
+        )
+    try:
+        yield executor
+    finally:
+        executor.close()
+
+
+def run(
+    sweep: Sweep, recipe: Strategy, on_change: Callable[[SweepStatus], None] | None = None
+) -> SweepStatus:
+    """Run a sweep, or what is left of it. No executor is started when nothing is left.
+
+    Raises:
+        MixoptError: see `mixopt.sweep.run_sweep`.
+    """
+    if is_finished(sweep, recipe):
+        observations = sweep.store.observations()
+        return SweepStatus(
+            planned=len(observations),
+            done=len(observations),
+            failed=sum(not o.ok for o in observations),
+            flops=sum(o.flops for o in observations),
+        )
+    with make_executor(sweep.spec) as executor:
+        return run_sweep(
+            recipe,
+            sweep.problem,
+            executor,
+            sweep.store,
+            pack_size=sweep.spec.execution.pack_size,
+            on_change=on_change,
+        )
+
+
+def is_finished(sweep: Sweep, recipe: Strategy) -> bool:
+    """Whether the strategy has nothing left to ask."""
+    if sweep.store.pending():
+        return False
+    return not recipe.next(sweep.problem, sweep.store.observations(), [])
+
+
+def conclude(sweep: Sweep) -> Outcome:
+    """What the sweep has found so far.
+
+    Raises:
+        InputError: no search run succeeded.
+    """
+    return sweep_outcome(
+        sweep.problem,
+        sweep.store.observations(),
+        law=str(sweep.spec.strategy.settings.get("law", "auto")),
+        unit=sweep.info.unit,
+        warnings=sweep.info.warnings,
+    )
+
+
+def finish(sweep: Sweep) -> Outcome:
+    """Conclude, keep recommendation and report with the sweep."""
+    outcome = conclude(sweep)
+    path = write_report(sweep, outcome)
+    sweep.store.annotate({"outcome": outcome.to_dict()})
+    sweep.store.attach(path)
+    return outcome
+
+
+def write_report(sweep: Sweep, outcome: Outcome, path: Path | None = None) -> Path:
+    """Write the sweep's HTML report; `report.html` in its folder by default."""
+    target = path or sweep.folder / REPORT
+    facts = {
+        "spec": sweep.spec.model_dump(mode="json"),
+        "data": sweep.info.data,
+        **sweep.info.notes,
+    }
+    report.write(target, report_data(outcome, sweep.spec.name, sweep.store.observations(), facts))
+    return target
+
+
+def export_sweep(sweep: Sweep, target: str) -> str:
+    """The recommended mixture in a trainer's own format.
+
+    Raises:
+        InputError: an unknown format, or one that lacks something.
+    """
+    outcome = conclude(sweep)
+    return export.export(outcome.recommendation.mixture, target, provenance=outcome.to_dict())
+
+
+def sweep_folder(path: Path) -> Path:
+    """The folder of a sweep, given that folder or the spec that made it."""
+    if path.suffix in {".yaml", ".yml"} or (path / "spec.yaml").is_file():
+        return folder_of(read_spec(path))
+    return path
+
+
+def store_uri(folder: Path) -> str:
+    """The MLflow tracking URI of the sweep in a folder.
+
+    Raises:
+        StoreError: there is no sweep in the folder.
+    """
+    return tracking_uri(_remembered_spec(folder), folder)
+
+
+def next_steps(folder: Path) -> dict[str, str]:
+    """What to do with a finished sweep: what for, and the command."""
+    return {
+        "Report": str(folder / REPORT),
+        "Every run, in MLflow": f"mixopt ui {folder}",
+        "Write the report again": f"mixopt report {folder}",
+        "Take the mixture along": f"mixopt export {folder} --format hf-datasets",
+    }
+
+
+def table_space(runs: RunTable, spec: Spec | None = None) -> MixtureSpace:
+    """The space of a run table: all mixtures of its domains, or what a spec allows of them."""
+    if spec is None:
+        return MixtureSpace(runs.domains)
+    return spec.make_space(tuple(Domain(name) for name in runs.domains))
+
+
+def cache_of(spec: Spec) -> Path:
+    """Where prepared data is kept, shared by all sweeps of a folder."""
+    return Path(spec.execution.cache or RUNS / "cache").resolve()
+
+
+def _problem(spec: Spec, info: TrainerInfo) -> Problem:
+    return Problem(
+        space=spec.make_space(info.domains),
+        objective=spec.make_objective(),
+        scales=spec.make_scales(),
+        trainer=spec.trainer.use,
+        config=spec.trainer.config,
+        data=info.data,
+        seed=spec.seed,
+    )
+
+
+@contextmanager
+def _open_store(spec: Spec, folder: Path, *, read_only: bool = False) -> Iterator[Any]:
+    if not read_only:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "spec.json").write_text(spec.model_dump_json(indent=2), encoding="utf-8")
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to {folder}: {error}; free some space or give another folder "
+                "with --out"
+            ) from error
+    store = lazy.load("mixopt.adapters.mlflow:MLflowStore")(
+        tracking_uri(spec, folder), spec.name, artifacts=folder / "artifacts", read_only=read_only
+    )
+    with store:
+        yield store
+
+
+def _claim(store: Store, spec: Spec, info: TrainerInfo) -> None:
+    """Write the spec into a fresh store; refuse a store whose runs have another identity."""
+    now = {"spec": spec.model_dump(mode="json"), "info": _write_info(info)}
+    kept = store.annotations()
+    if "spec" in kept:
+        changed = [k for k in _IDENTITY if kept["spec"].get(k) != now["spec"][k]]
+        if kept.get("info", {}).get("data") != info.data:
+            changed.append("the prepared data")
+        if changed and (store.observations() or store.pending()):
+            raise StoreError(
+                f"the store holds a sweep {spec.name!r} that differs in: {', '.join(changed)}; its "
+                "runs cannot be continued. Give the changed spec another name (or --out), or "
+                "restore the values"
+            )
+    store.annotate(now)
+
+
+def _remembered_spec(folder: Path) -> Spec:
+    file = folder / "spec.json"
+    if not file.is_file():
+        raise StoreError(
+            f"{folder}: no sweep here; give the folder that 'mixopt run' wrote (runs/<name>)"
+        )
+    return parse_spec(json.loads(file.read_text(encoding="utf-8")), source=str(file))
+
+
+def _at(path: str, make: Callable[[], Any]) -> Any:
+    """Run a step; what it refuses is reported at a path of the spec."""
+    try:
+        return make()
+    except SpecError:
+        raise
+    except InputError as error:
+        raise SpecError(str(error), path) from error
+
+
+def _write_info(info: TrainerInfo) -> dict[str, Any]:
+    domains = [
+        {"name": d.name, "tokens": d.tokens, "prior": d.prior, "tags": dict(d.tags)}
+        for d in info.domains
+    ]
+    return {
+        "domains": domains,
+        "metrics": list(info.metrics),
+        "unit": info.unit,
+        "data": info.data,
+        "warnings": list(info.warnings),
+        "notes": dict(info.notes),
+    }
+
+
+def _read_info(values: Mapping[str, Any]) -> TrainerInfo:
+    fields = dict(values)
+    return TrainerInfo(
+        domains=tuple(Domain(**d) for d in fields.pop("domains")),
+        metrics=tuple(fields.pop("metrics")),
+        warnings=tuple(fields.pop("warnings")),
+        **fields,
+    )

@@ -1,0 +1,208 @@
+"""Executor and store inside this process, for notebooks and tests; and what every executor shares.
+
+`run_pack` is what happens to a pack wherever it runs: here in this process, on Ray in a worker.
+"""
+
+import json
+import logging
+import time
+import traceback
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mixopt import lazy
+from mixopt.errors import InputError, TrainerError
+from mixopt.ports import Event, Progress, Report, Trainer, ignore_report
+from mixopt.runs import Observation, Point, RunSpec
+
+_log = logging.getLogger(__name__)
+_TRACEBACK_CHARS = 2000
+
+
+def check_pack(pack: Sequence[RunSpec]) -> list[RunSpec]:
+    """The pack as a list, if its runs can be trained together.
+
+    Raises:
+        InputError: no runs, or runs of several scales, trainers or trainer configurations.
+    """
+    specs = list(pack)
+    if not specs:
+        raise InputError("a pack needs at least one run; none was given")
+    for what in ("scale", "trainer", "config", "data"):
+        first = getattr(specs[0], what)
+        other = next((s for s in specs if getattr(s, what) != first), None)
+        if other is not None:
+            raise InputError(
+                f"a pack holds runs of one {what}, but has {first!r} (run {specs[0].run_id}) and "
+                f"{getattr(other, what)!r} (run {other.run_id}); submit them as two packs"
+            )
+    return specs
+
+
+def run_pack(
+    specs: Sequence[RunSpec],
+    cache: Path,
+    report: Report = ignore_report,
+    *,
+    trainer: Trainer | None = None,
+) -> list[Observation]:
+    """Train a pack; whatever the trainer does, one observation per run comes back, in order.
+
+    A trainer that cannot be loaded, raises, answers for other runs than it was asked, or reports
+    metrics that are not finite gives failed observations with the reason.
+
+    Args:
+        specs: runs of one scale, trainer and configuration.
+        cache: where prepared data and checkpoints are.
+        report: called with the points of the curves, from the training thread.
+        trainer: used in place of the one that the specs name.
+    """
+    started = time.perf_counter()
+    try:
+        maker = trainer or load_trainer(specs[0])
+        return _checked(specs, maker.train(specs, cache, report))
+    except Exception as error:  # noqa: BLE001 - a trainer is foreign code
+        # One bad run must not end the sweep; the reason goes into the record.
+        _log.debug("a pack of %d runs failed", len(specs), exc_info=True)
+        seconds = (time.perf_counter() - started) / len(specs)
+        reason = f"{type(error).__name__}: {error}"
+        info = {"traceback": traceback.format_exc()[-_TRACEBACK_CHARS:]}
+        return [Observation.failure(s, reason, seconds=seconds, info=info) for s in specs]
+
+
+def load_trainer(spec: RunSpec) -> Trainer:
+    """The trainer that a run names, made with the run's configuration.
+
+    Raises:
+        InputError: it cannot be imported, or takes other settings.
+    """
+    made: Trainer = lazy.build(lazy.load(spec.trainer), spec.config, f"trainer {spec.trainer}")
+    return made
+
+
+def as_json(name: str, value: Any) -> str:
+    """A value of an annotation as JSON text.
+
+    Raises:
+        InputError: it is no plain JSON value.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"annotation {name!r} cannot be kept: {error}; give plain JSON values (numbers, text, "
+            "lists, dicts)"
+        ) from error
+
+
+class LocalExecutor:
+    """Trains packs in this process, one per call of `wait`.
+
+    Args:
+        cache: where prepared data and checkpoints are.
+        trainers: `"module:attribute"` to a trainer to use in its place.
+    """
+
+    def __init__(self, cache: str | Path, *, trainers: Mapping[str, Trainer] | None = None) -> None:
+        self._cache = Path(cache)
+        self._trainers = dict(trainers or {})
+        self._queue: deque[list[RunSpec]] = deque()
+
+    @property
+    def slots(self) -> int:
+        """One: this process."""
+        return 1
+
+    def submit(self, pack: Sequence[RunSpec]) -> None:
+        """Queue a pack.
+
+        Raises:
+            InputError: its runs cannot be trained together.
+        """
+        self._queue.append(check_pack(pack))
+
+    def wait(self, timeout: float) -> list[Event]:  # noqa: ARG002 - the port's signature
+        """Train the oldest pack to its end; its progress and its observations."""
+        if not self._queue:
+            return []
+        events: list[Event] = []
+
+        def report(spec: RunSpec, point: Point) -> None:
+            events.append(Progress(spec, point))
+
+        specs = self._queue[0]
+        trainer = self._trainers.get(specs[0].trainer)
+        events.extend(run_pack(specs, self._cache, report, trainer=trainer))
+        self._queue.popleft()  # only now: after Ctrl-C in a notebook the pack is still there
+        return events
+
+    def close(self) -> None:
+        """Forget what is queued."""
+        self._queue.clear()
+
+
+class MemoryStore:
+    """A store that lasts as long as the process."""
+
+    def __init__(self) -> None:
+        self._specs: dict[str, RunSpec] = {}
+        self._observations: dict[str, Observation] = {}
+        self._notes: dict[str, str] = {}
+        self.files: dict[str, bytes] = {}
+        """What was attached: file name to content."""
+
+    def open(self, spec: RunSpec) -> None:
+        """Note that a run is about to be submitted."""
+        self._specs.setdefault(spec.run_id, spec)
+
+    def close(self, observation: Observation) -> None:
+        """Note what came of a run; the first observation of a `run_id` stays."""
+        self.open(observation.spec)
+        self._observations.setdefault(observation.run_id, observation)
+
+    def observations(self) -> list[Observation]:
+        """All closed runs, in the order in which they were opened."""
+        return [self._observations[i] for i in self._specs if i in self._observations]
+
+    def pending(self) -> list[RunSpec]:
+        """Runs that were opened and not closed."""
+        return [s for i, s in self._specs.items() if i not in self._observations]
+
+    def annotate(self, values: Mapping[str, Any]) -> None:
+        """Keep facts of the sweep, by name.
+
+        Raises:
+            InputError: a value is not plain JSON.
+        """
+        self._notes.update({name: as_json(name, value) for name, value in values.items()})
+
+    def annotations(self) -> dict[str, Any]:
+        """What was annotated, by name."""
+        return {name: json.loads(text) for name, text in self._notes.items()}
+
+    def attach(self, path: Path) -> None:
+        """Keep a copy of a file."""
+        self.files[path.name] = path.read_bytes()
+
+
+def _checked(specs: Sequence[RunSpec], answers: Sequence[Observation]) -> list[Observation]:
+    """The trainer's answers, if there is one for each run; metrics that are not finite fail."""
+    asked, answered = [s.run_id for s in specs], [o.run_id for o in answers]
+    if asked != answered:
+        raise TrainerError(
+            f"trainer {specs[0].trainer!r} was asked for runs {asked} and answered for {answered};"
+            " it must give one observation per run, in the same order"
+        )
+    return [_finite(seen) for seen in answers]
+
+
+def _finite(seen: Observation) -> Observation:
+    if not seen.ok or all(np.isfinite(v) for v in seen.metrics.values()):
+        return seen
+    checked = Observation.of(seen.spec, seen.metrics)
+    return replace(seen, status=checked.status, metrics=checked.metrics, error=checked.error)

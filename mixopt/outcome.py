@@ -1,0 +1,146 @@
+"""What a sweep (or a table of runs) has found: mixture, confirmation, cost; for screen and file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mixopt.errors import InputError
+from mixopt.objective import Objective
+from mixopt.promotion import CONFIRM, RECOMMENDED, Confirmation, confirm
+from mixopt.proposers import Recommendation
+from mixopt.runs import Observation
+from mixopt.space import Mixture, MixtureSpace
+from mixopt.strategies import Problem
+from mixopt.study import Study
+from mixopt.table import RunTable
+
+
+@dataclass(frozen=True)
+class Share:
+    """One row of the answer: a domain's natural and proposed share, with an interval."""
+
+    domain: str
+    natural: float
+    proposed: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a sweep or of a fit.
+
+    Attributes:
+        study: space, objective, the search runs and the fitted law.
+        recommendation: from the law; its mixture is the one that was confirmed, if any was.
+        confirmation: what the confirmatory runs showed; None before the first.
+        runs: how many there are, failed ones included.
+        flops: spent on them.
+        unit: of the metrics.
+        warnings: reasons for doubt, in plain words.
+    """
+
+    study: Study
+    recommendation: Recommendation
+    confirmation: Confirmation | None = None
+    runs: int = 0
+    flops: float = 0.0
+    unit: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def shares(self) -> list[Share]:
+        """Natural and proposed share per domain, in the order of the space."""
+        space, found = self.study.space, self.recommendation
+        return [
+            Share(name, float(natural), found.mixture[name], *found.intervals[name])
+            for name, natural in zip(space.names, space.prior, strict=True)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, as `--json` writes them."""
+        found, shown = self.recommendation, self.confirmation
+        return {
+            "objective": self.study.objective.describe(),
+            "unit": self.unit,
+            "recommended": found.mixture.to_dict(),
+            "intervals": {k: list(v) for k, v in found.intervals.items()},
+            "predicted": {
+                "objective": {"mean": found.value, "sd": found.sd},
+                "metrics": {k: {"mean": m, "sd": s} for k, (m, s) in found.metrics.items()},
+                "gains": {
+                    k: {"raw": g.raw, "shrunk": g.shrunk, "sd": g.sd}
+                    for k, g in found.gains.items()
+                },
+            },
+            "validated": {} if shown is None else shown.to_dict(),
+            "seed_sd": float(shown.seed_sd) if shown and np.isfinite(shown.seed_sd) else None,
+            "beats_all_baselines": None if shown is None else shown.passed,
+            "verdict": "" if shown is None else shown.verdict,
+            "runs": self.runs,
+            "flops": self.flops,
+            "warnings": list(self.warnings),
+        }
+
+
+def sweep_outcome(
+    problem: Problem,
+    observations: Sequence[Observation],
+    *,
+    law: str = "auto",
+    unit: str = "",
+    warnings: Sequence[str] = (),
+) -> Outcome:
+    """Fit the law to the search runs, recommend, and compare what was confirmed.
+
+    Raises:
+        InputError: no search run succeeded, or too few for any law.
+    """
+    study = Study(problem.space, problem.objective, law=law, seed=problem.seed)
+    study.tell([o for o in observations if not o.spec.purpose.startswith(CONFIRM)])
+    chosen = confirmed_mixture(observations)
+    recommendation = study.recommend(chosen)
+    confirmation: Confirmation | None = None
+    if chosen is not None:
+        try:
+            confirmation = confirm(observations, problem.objective)
+        except InputError as error:
+            warnings = (*warnings, f"{error}; the recommendation is not validated")
+    return Outcome(
+        study,
+        recommendation,
+        confirmation,
+        runs=len(observations),
+        flops=float(sum(o.flops for o in observations)),
+        unit=unit,
+        warnings=(*warnings, *_failures(observations)),
+    )
+
+
+def table_outcome(
+    runs: RunTable, objective: Objective, space: MixtureSpace, *, law: str = "auto", seed: int = 0
+) -> Outcome:
+    """Fit a law to a table of runs and recommend.
+
+    Raises:
+        InputError: see `Study.tell` and `Study.fit`.
+    """
+    study = Study(space, objective, law=law, seed=seed)
+    study.tell(runs)
+    return Outcome(
+        study, study.recommend(), runs=len(runs), flops=float(np.nansum(runs.costs))
+    )
+
+
+def confirmed_mixture(observations: Sequence[Observation]) -> Mixture | None:
+    """The mixture that the strategy sent into confirmation, if it has got that far."""
+    purpose = CONFIRM + RECOMMENDED
+    return next((o.spec.mixture for o in observations if o.spec.purpose == purpose), None)
+
+
+def _failures(observations: Sequence[Observation]) -> tuple[str, ...]:
+    failed = [o for o in observations if not o.ok]
+    if not failed:
+        return ()
+    return (f"{len(failed)} of {len(observations)} runs failed, e.g.: {failed[0].error}",)

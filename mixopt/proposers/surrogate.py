@@ -1,0 +1,112 @@
+"""The objective as the runs tell it: a fitted law seen through an objective.
+
+Notation:
+    W: (n, m) mixtures; F: (n,) objective, lower is better; sd: (n,) what the law does not know of F
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mixopt import simplex
+from mixopt.errors import InputError
+from mixopt.laws.base import FittedLaw, Prediction
+from mixopt.objective import Objective
+from mixopt.proposers.reference import baselines
+from mixopt.simplex import Array
+from mixopt.space import MixtureSpace
+
+_CHUNK = 20_000
+_PENALTY = 1e3  # per unit of relative violation of a guard, in units of the objective's spread
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """What the proposers minimise: predicted objective, guards and regularisation included.
+
+    Attributes:
+        fitted: the fitted law.
+        objective: what is minimised.
+        metrics: (k,) names of the metrics that the law predicts, in its order.
+        scale: parameters and tokens at which to predict; None where all runs share one scale.
+        limits: guarded metric to the largest signed value (lower is better) that it may have.
+    """
+
+    fitted: FittedLaw
+    objective: Objective
+    metrics: tuple[str, ...]
+    scale: tuple[float, float] | None = None
+    limits: dict[str, float] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(
+        cls,
+        fitted: FittedLaw,
+        objective: Objective,
+        metrics: tuple[str, ...],
+        space: MixtureSpace,
+        scale: tuple[float, float] | None = None,
+    ) -> "Surrogate":
+        """A surrogate whose guards are set by the law's predictions at their baselines.
+
+        Raises:
+            InputError: an unknown metric, or a guard names an unknown baseline.
+        """
+        objective.check(metrics)
+        bare = cls(fitted, objective, tuple(metrics), scale)
+        known = baselines(space) if objective.guards else {}
+        limits = {}
+        for guard in objective.guards:
+            if guard.baseline not in known:
+                raise InputError(
+                    f"guard on {guard.metric!r} names the baseline {guard.baseline!r}; "
+                    f"known: {', '.join(known)}"
+                )
+            at = bare.predict(known[guard.baseline].array[None])
+            value = bare._signed(guard.metric, at)[0]
+            limits[guard.metric] = float(value + guard.tolerance * abs(value))
+        return cls(fitted, objective, tuple(metrics), scale, limits)
+
+    def predict(self, W: Array) -> Prediction:
+        """Every metric at mixtures W (n, m), in chunks that keep memory small."""
+        parts = [self._predict(W[i : i + _CHUNK]) for i in range(0, max(len(W), 1), _CHUNK)]
+        if len(parts) == 1:
+            return parts[0]
+        return Prediction(
+            np.vstack([p.mean for p in parts]), np.vstack([p.sd for p in parts]), parts[0].noise
+        )
+
+    def moments(self, W: Array) -> tuple[Array, Array]:
+        """(n,) mean and (n,) sd of the objective."""
+        seen = self.predict(W)
+        return self.objective.moments(seen.mean, seen.sd, self.metrics)
+
+    def noise(self, W: Array) -> float:
+        """Sd of the objective of one new run around its expectation, at mixture W (1, m)."""
+        seen = self.predict(np.atleast_2d(W)[:1])
+        _, sd = self.objective.moments(
+            seen.mean, np.broadcast_to(seen.noise, seen.mean.shape), self.metrics
+        )
+        return float(sd[0])
+
+    def value(self, W: Array) -> Array:
+        """(n,) what is minimised: mean of the objective, plus a penalty where a guard is broken."""
+        seen = self.predict(W)
+        mean, _ = self.objective.moments(seen.mean, seen.sd, self.metrics)
+        return np.asarray(mean + self.penalty(seen))
+
+    def penalty(self, seen: Prediction) -> Array:
+        """(n,) zero where every guard holds."""
+        total = np.zeros(len(seen.mean))
+        for metric, limit in self.limits.items():
+            over = np.maximum(self._signed(metric, seen) - limit, 0.0) / max(abs(limit), 1e-12)
+            total += _PENALTY * over
+        return total
+
+    def _signed(self, metric: str, seen: Prediction) -> Array:
+        sign = -1.0 if metric in self.objective.maximize else 1.0
+        return np.asarray(sign * seen.mean[:, self.metrics.index(metric)])
+
+    def _predict(self, W: Array) -> Prediction:
+        scale = None if self.scale is None else np.tile(np.asarray(self.scale, float), (len(W), 1))
+        return self.fitted.predict(simplex.as_simplex(W, renormalize=True), scale)

@@ -1,0 +1,1 @@
+"""What authors of trainers, laws, proposers, executors and stores test theirs with."""

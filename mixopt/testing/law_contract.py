@@ -1,0 +1,239 @@
+"""What every law must do; plug-in authors run these checks on their own.
+
+    import pytest
+    from mixopt.testing import law_contract
+
+    @pytest.mark.parametrize("check", law_contract.CHECKS, ids=law_contract.name)
+    def test_contract(check):
+        check(MyLaw())
+
+Each check takes a law (hyperparameters) and raises AssertionError with what it expected.
+"""
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+
+from mixopt.errors import InputError
+from mixopt.laws import FittedLaw, Law, Prediction, fitted_law
+from mixopt.simplex import Array
+
+Check = Callable[[Law], None]
+
+
+def planted(n: int = 40, m: int = 4, k: int = 3, seed: int = 0) -> tuple[Array, Array]:
+    """(n, m) mixtures and (n, k) losses of a law that decays with each domain's share."""
+    rng = np.random.default_rng(seed)
+    W = rng.dirichlet(np.ones(m), size=n)
+    slopes = -rng.uniform(0.5, 2.0, size=(m, k))
+    Y = 2.0 + np.exp(0.3 + W @ slopes) + 0.005 * rng.standard_normal((n, k))
+    return W, Y
+
+
+def fresh(m: int = 4, n: int = 25, seed: int = 9) -> Array:
+    """(n, m) mixtures that `planted` did not draw."""
+    return np.random.default_rng(seed).dirichlet(np.ones(m), size=n)
+
+
+def _fit(law: Law, W: Array, Y: Array, seed: int = 1) -> FittedLaw:
+    return law.fit(W, Y, rng=np.random.default_rng(seed))
+
+
+def _valid(found: Prediction, rows: int, metrics: int) -> None:
+    assert found.mean.shape == found.sd.shape == (rows, metrics), found.mean.shape
+    assert found.noise.shape == (metrics,), found.noise.shape
+    for what in ("mean", "sd", "noise"):
+        assert np.isfinite(getattr(found, what)).all(), f"{what} is not finite"
+    assert (found.sd >= 0).all(), "a negative sd"
+    assert (found.noise >= 0).all(), "a negative noise"
+
+
+def predicts_all_metrics(law: Law) -> None:
+    """Shapes are (n, k), values are finite, intervals are not negative."""
+    W, Y = planted()
+    fitted = _fit(law, W, Y)
+    _valid(fitted.predict(fresh()), 25, 3)
+    _valid(fitted.predict(fresh()[:1]), 1, 3)
+
+
+def learns(law: Law) -> None:
+    """On an easy problem it beats the mean of the runs, on mixtures that it has not seen."""
+    W, Y = planted(n=80)
+    train, new = slice(0, 60), slice(60, 80)
+    found = _fit(law, W[train], Y[train]).predict(W[new]).mean
+    error, spread = np.sqrt(((found - Y[new]) ** 2).mean(axis=0)), Y[new].std(axis=0)
+    assert (error / spread).mean() < 0.7, f"rmse {error} against sd {spread}"
+
+
+def survives_json(law: Law) -> None:
+    """`to_dict` is plain JSON and `fitted_law` reads back the same predictions."""
+    W, Y = planted()
+    Y[3, 1] = np.nan
+    fitted = _fit(law, W, Y)
+    again = fitted_law(json.loads(json.dumps(fitted.to_dict(), allow_nan=False)))
+    ours, theirs = fitted.predict(fresh()), again.predict(fresh())
+    for what in ("mean", "sd", "noise"):
+        np.testing.assert_allclose(
+            getattr(ours, what), getattr(theirs, what), rtol=1e-9, atol=1e-12, err_msg=what
+        )
+
+
+def ignores_the_order_of_domains(law: Law) -> None:
+    """Domains in another order give the same predictions."""
+    W, Y = planted()
+    order = np.array([2, 0, 3, 1])
+    ours = _fit(law, W, Y).predict(fresh())
+    theirs = _fit(law, W[:, order], Y).predict(fresh()[:, order])
+    _close(ours, theirs, Y)
+
+
+def ignores_the_other_metrics(law: Law) -> None:
+    """A metric is predicted the same whatever stands beside it."""
+    W, Y = planted()
+    ours = _fit(law, W, Y).predict(fresh())
+    alone = _fit(law, W, Y[:, 1:2]).predict(fresh())
+    tolerance = 0.03 * Y.std(axis=0)[1]
+    np.testing.assert_allclose(ours.mean[:, 1], alone.mean[:, 0], atol=tolerance)
+
+
+def follows_units(law: Law) -> None:
+    """A metric in other units is predicted in those units."""
+    W, Y = planted()
+    ours = _fit(law, W, Y).predict(fresh())
+    theirs = _fit(law, W, 100.0 * Y - 7.0).predict(fresh())
+    shown = Prediction((theirs.mean + 7.0) / 100.0, theirs.sd / 100.0, theirs.noise / 100.0)
+    _close(ours, shown, Y)
+
+
+def takes_metrics_where_higher_is_better(law: Law) -> None:
+    """The negative of a loss is fitted about as well as the loss."""
+    W, Y = planted(n=60)
+    ours = _fit(law, W, Y).predict(fresh()).mean
+    theirs = -_fit(law, W, -Y).predict(fresh()).mean
+    assert np.abs(ours - theirs).max() < 1.0 * Y.std(), np.abs(ours - theirs).max()
+
+
+def leaves_missing_values_out(law: Law) -> None:
+    """A NaN drops that run for that metric alone."""
+    W, Y = planted()
+    holes = Y.copy()
+    holes[:10, 0] = np.nan
+    found = _fit(law, W, holes).predict(fresh())
+    _valid(found, 25, 3)
+    without = _fit(law, W[10:], Y[10:]).predict(fresh())
+    gap = np.sqrt(((found.mean[:, 0] - without.mean[:, 0]) ** 2).mean())
+    assert gap < 0.5 * Y[:, 0].std(), f"differs by {gap:.3g} from the fit without those runs"
+
+
+def takes_a_constant_metric(law: Law) -> None:
+    """A metric that never varies is predicted as that value."""
+    W, Y = planted()
+    Y[:, 2] = 0.75
+    found = _fit(law, W, Y).predict(fresh())
+    _valid(found, 25, 3)
+    np.testing.assert_allclose(found.mean[:, 2], 0.75, atol=1e-6)
+    assert (found.total_sd[:, 2] < 1e-3).all()
+
+
+def takes_replicates(law: Law) -> None:
+    """The same mixture several times, with other values, is noise and no error."""
+    W, Y = planted(n=20)
+    rng = np.random.default_rng(3)
+    W, Y = np.repeat(W, 3, axis=0), np.repeat(Y, 3, axis=0) + 0.05 * rng.standard_normal((60, 3))
+    found = _fit(law, W, Y).predict(fresh())
+    _valid(found, 25, 3)
+    assert (found.noise > 0.005).all(), "replicates differ by 0.05 and the noise is smaller"
+
+
+def takes_fewer_runs_than_parameters(law: Law) -> None:
+    """Six runs of twelve domains: wide intervals, or an error that says so."""
+    W, Y = planted(n=6, m=12)
+    try:
+        fitted = _fit(law, W, Y)
+    except InputError:
+        return
+    found = fitted.predict(fresh(m=12))
+    _valid(found, 25, 3)
+    assert (found.total_sd > 0).all()
+
+
+def refuses_one_point(law: Law) -> None:
+    """Runs at one mixture, or a single run, cannot teach a law anything."""
+    W, Y = planted()
+    for rows in (np.zeros(8, dtype=int), np.zeros(1, dtype=int)):
+        _raises(law, W[rows], Y[rows])
+
+
+def refuses_bad_input(law: Law) -> None:
+    """Infinite metrics, weights off the simplex, shapes that disagree, a metric without values."""
+    W, Y = planted()
+    infinite, empty = Y.copy(), Y.copy()
+    infinite[2, 1] = np.inf
+    empty[:, 1] = np.nan
+    for bad in ((W, infinite), (W, empty), (W[:-1], Y), (2.0 * W, Y), (W - 0.1, Y)):
+        _raises(law, *bad)
+
+
+def refuses_other_domains(law: Law) -> None:
+    """Predicting mixtures with another number of domains is an error."""
+    W, Y = planted()
+    fitted = _fit(law, W, Y)
+    try:
+        fitted.predict(fresh(m=5))
+    except InputError:
+        return
+    raise AssertionError("mixtures of 5 domains were taken by a law fitted to 4")
+
+
+def repeats_itself(law: Law) -> None:
+    """The same generator gives the same law, and the input is left as it was."""
+    W, Y = planted()
+    kept = W.copy(), Y.copy()
+    ours, theirs = _fit(law, W, Y).predict(fresh()), _fit(law, W, Y).predict(fresh())
+    np.testing.assert_array_equal(ours.mean, theirs.mean)
+    np.testing.assert_array_equal(ours.sd, theirs.sd)
+    np.testing.assert_array_equal(W, kept[0])
+    np.testing.assert_array_equal(Y, kept[1])
+
+
+def _raises(law: Law, W: Array, Y: Array) -> None:
+    try:
+        _fit(law, W, Y)
+    except InputError as error:
+        message = str(error)
+    else:
+        raise AssertionError(f"no InputError for W {W.shape}, Y {Y.shape}")
+    assert len(message) > 20, f"the message says too little: {message}"
+
+
+def _close(ours: Prediction, theirs: Prediction, Y: Array) -> None:
+    """Equal up to what an optimiser leaves, in units of the spread of the metrics."""
+    gap = np.abs(ours.mean - theirs.mean) / Y.std(axis=0)
+    assert gap.max() < 0.03, f"means differ by {gap.max():.3g} sd"
+    wide = np.abs(ours.sd - theirs.sd) / Y.std(axis=0)
+    assert wide.max() < 0.1, f"sds differ by {wide.max():.3g} sd"
+
+
+CHECKS: tuple[Check, ...] = (
+    predicts_all_metrics,
+    learns,
+    survives_json,
+    ignores_the_order_of_domains,
+    ignores_the_other_metrics,
+    follows_units,
+    takes_metrics_where_higher_is_better,
+    leaves_missing_values_out,
+    takes_a_constant_metric,
+    takes_replicates,
+    takes_fewer_runs_than_parameters,
+    refuses_one_point,
+    refuses_bad_input,
+    refuses_other_domains,
+    repeats_itself,
+)
+
+
+def name(check: Check) -> str:
+    """The check as a test id."""
+    return getattr(check, "__name__", str(check))

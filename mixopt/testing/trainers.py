@@ -1,0 +1,161 @@
+"""A trainer that trains nothing: a known law, noise by seed, and faults on demand.
+
+Notation:
+    w: (m,) mixture; v: (m,) value of each domain; r: rate; N, D: parameters and tokens
+
+For tests of executors, stores and strategies; a worker imports it by its name, `NAME`.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mixopt.errors import InputError, TrainerError, did_you_mean
+from mixopt.ports import Report, TrainerInfo, ignore_report
+from mixopt.runs import Observation, Point, RunSpec, Scale
+from mixopt.simplex import Array
+from mixopt.space import Domain, Mixture
+
+NAME = "mixopt.testing.trainers:FakeTrainer"
+FAULTS = ("nan", "raise", "crash", "crash-once", "hang")
+_VALUES = {"web": 1.0, "code": 2.0, "math": 1.5}
+_RATE = 4.0
+
+
+class FakeTrainer:
+    """Answers at once with `loss/<domain> = 1 + v_i exp(-r w_i) + 8 N^-0.3 + 8 D^-0.3 + noise`.
+
+    The mean over the metrics has its optimum where all `v_i exp(-r w_i)` are equal; `optimum` has
+    it in closed form. The same run gives the same numbers in any process.
+
+    Args:
+        values: domain to v > 0, within a factor e^(r/m) or so of each other.
+        rate: r.
+        noise: standard deviation over seeds.
+        points: points of the curve before the last.
+        sleep: seconds of pretended work per run, slept in as many parts as the curve has points.
+        faults: seed (as text: this is JSON) to what happens to runs with it: `"nan"`, `"raise"`,
+            `"crash"` (the process kills itself), `"crash-once"` (at the first attempt only) or
+            `"hang"`. Crashes must not be asked of an executor inside the test's own process.
+    """
+
+    def __init__(
+        self,
+        *,
+        values: Mapping[str, float] | None = None,
+        rate: float = _RATE,
+        noise: float = 0.005,
+        points: int = 3,
+        sleep: float = 0.0,
+        faults: Mapping[str, str] | None = None,
+    ) -> None:
+        self.values = dict(values or _VALUES)
+        self.rate, self.noise, self.points, self.sleep = rate, noise, points, sleep
+        self.faults = dict(faults or {})
+        for fault in self.faults.values():
+            if fault not in FAULTS:
+                raise InputError(f"unknown fault {fault!r}; {did_you_mean(fault, FAULTS)}")
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that every run has."""
+        return tuple(f"loss/{d}" for d in self.values)
+
+    def prepare(self, cache: Path) -> TrainerInfo:
+        """There is nothing to prepare; 10^9 tokens per domain are claimed."""
+        cache.mkdir(parents=True, exist_ok=True)
+        law = json.dumps([self.values, self.rate, self.noise], sort_keys=True)
+        return TrainerInfo(
+            domains=tuple(Domain(d, tokens=1e9) for d in self.values),
+            metrics=self.metrics,
+            unit="nats/token",
+            data=hashlib.sha256(law.encode()).hexdigest()[:16],
+        )
+
+    def train(
+        self, specs: Sequence[RunSpec], cache: Path, report: Report = ignore_report
+    ) -> list[Observation]:
+        """Answer for every run; see `faults` for what may happen on the way.
+
+        Raises:
+            TrainerError: a run was to raise.
+        """
+        return [self._train(spec, cache, report) for spec in specs]
+
+    def truth(self, mixture: Mixture, scale: Scale) -> dict[str, float]:
+        """The metrics without noise."""
+        shares = mixture.to_dict()
+        w = np.array([shares.get(d, 0.0) for d in self.values])
+        v = np.array(list(self.values.values()))
+        size = 8.0 * scale.params**-0.3 + 8.0 * scale.tokens**-0.3
+        return dict(
+            zip(self.metrics, (1.0 + v * np.exp(-self.rate * w) + size).tolist(), strict=True)
+        )
+
+    def optimum(self) -> Mixture:
+        """The mixture with the lowest mean metric: w_i = 1/m + (log v_i - mean log v) / r."""
+        logs: Array = np.log(np.array(list(self.values.values())))
+        w = 1.0 / logs.size + (logs - logs.mean()) / self.rate
+        if w.min() < 0:
+            raise InputError(
+                f"values {self.values} are too unequal for rate {self.rate}: the optimum has a "
+                "weight below 0; give a higher rate"
+            )
+        return Mixture(tuple(self.values), tuple(w.tolist()))
+
+    def _train(self, spec: RunSpec, cache: Path, report: Report) -> Observation:
+        started = time.perf_counter()
+        fault = self.faults.get(str(spec.seed), "")
+        curve = []
+        for part in range(1, self.points + 1):
+            time.sleep(self.sleep / self.points)
+            tokens = max(1, spec.scale.tokens * part // (self.points + 1))
+            point = Point(tokens, self._noisy(spec, Scale(spec.scale.params, tokens)))
+            curve.append(point)
+            report(spec, point)
+        self._misbehave(fault, spec, cache)
+        metrics = self._noisy(spec, spec.scale)
+        if fault == "nan":
+            metrics[self.metrics[0]] = float("nan")
+        shares = spec.mixture.to_dict()
+        return Observation.of(
+            spec,
+            metrics,
+            curve=tuple(curve),
+            flops=spec.scale.flops,
+            seconds=time.perf_counter() - started,
+            tokens={d: round(w * spec.scale.tokens) for d, w in shares.items()},
+            info=_threads(),
+        )
+
+    def _noisy(self, spec: RunSpec, scale: Scale) -> dict[str, float]:
+        rng = np.random.default_rng([int(spec.run_id, 16), scale.tokens])
+        exact = self.truth(spec.mixture, scale)
+        return {k: v + self.noise * float(rng.standard_normal()) for k, v in exact.items()}
+
+    def _misbehave(self, fault: str, spec: RunSpec, cache: Path) -> None:
+        if fault == "raise":
+            raise TrainerError(f"run {spec.run_id} was told to raise")
+        if fault == "hang":
+            time.sleep(3600)
+        if fault == "crash" or (fault == "crash-once" and _first_attempt(spec, cache)):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _first_attempt(spec: RunSpec, cache: Path) -> bool:
+    marker = cache / f"fake-{spec.run_id}.attempt"
+    seen = marker.exists()
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+    return not seen
+
+
+def _threads() -> dict[str, Any]:
+    return {"pid": os.getpid(), "omp_num_threads": os.environ.get("OMP_NUM_THREADS")}

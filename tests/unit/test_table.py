@@ -1,0 +1,140 @@
+"""The tidy run table and the two-file layouts of RegMix and Olmix."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixopt import InputError, Mixture, Observation, RunSpec, RunTable, Scale, read_table
+
+
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "run": ["a", "b", "c"],
+            "split": ["train", "train", "test"],
+            "params": [1e6, 1e6, 1e9],
+            "tokens": [1e9, 1e9, 25e9],
+            "w/web": [0.7, 0.5, 0.2],
+            "w/code": [0.3, 0.5, 0.8],
+            "m/loss": [3.0, np.nan, 2.0],
+        }
+    )
+
+
+def test_columns_become_arrays() -> None:
+    table = RunTable.from_frame(frame())
+    assert table.domains == ("web", "code")
+    assert table.metrics == ("loss",)
+    np.testing.assert_allclose(table.W, [[0.7, 0.3], [0.5, 0.5], [0.2, 0.8]])
+    np.testing.assert_array_equal(table.scales[2], [1e9, 25e9])
+    np.testing.assert_allclose(table.costs, [6e15, 6e15, 1.5e20])
+
+
+def test_rounded_rows_are_rescaled_and_others_are_refused_by_number() -> None:
+    rounded = frame().assign(**{"w/web": [0.703, 0.5, 0.2]})
+    np.testing.assert_allclose(RunTable.from_frame(rounded).W.sum(axis=1), 1.0)
+    bad = frame().assign(**{"w/web": [0.7, 0.46, 0.2]})
+    with pytest.raises(InputError, match=r"run 1 sum to 0\.96 .*renormalize=True"):
+        RunTable.from_frame(bad)
+    np.testing.assert_allclose(RunTable.from_frame(bad, renormalize=True).W.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"w/web": [0.7, np.nan, 0.2]}, "run 1 have a missing"),
+        ({"w/web": [1.3, 0.5, 0.2], "w/code": [-0.3, 0.5, 0.8]}, "run 0 have a negative"),
+        ({"m/loss": ["3", "x", "2"]}, "'x', which is no number"),
+    ],
+)
+def test_bad_values_are_named(change: dict[str, list[object]], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        RunTable.from_frame(frame().assign(**change))
+
+
+def test_missing_columns_and_rows_are_named() -> None:
+    with pytest.raises(InputError, match="no column that starts with 'm/'"):
+        RunTable.from_frame(frame().drop(columns="m/loss"))
+    with pytest.raises(InputError, match="no rows"):
+        RunTable.from_frame(frame().iloc[:0])
+    with pytest.raises(InputError, match="'run' twice"):
+        RunTable.from_frame(pd.concat([frame(), frame()[["run"]]], axis=1))
+
+
+def test_queries_pick_runs_and_say_what_is_wrong() -> None:
+    table = RunTable.from_frame(frame())
+    assert list(table.query("params == 1e6 and split == 'train'").frame["run"]) == ["a", "b"]
+    with pytest.raises(InputError, match="no run of the table satisfies"):
+        table.query("params == 5")
+    with pytest.raises(InputError, match=r"cannot apply .*split"):
+        table.query("splitt == 'train'")
+
+
+def test_an_unknown_metric_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match="did you mean 'loss'"):
+        RunTable.from_frame(frame()).metric("los")
+
+
+def test_observations_make_a_table_of_the_runs_that_succeeded() -> None:
+    good = RunSpec(Mixture.of({"web": 1.0}), Scale(10, 20), seed=1)
+    bad = RunSpec(Mixture.of({"code": 1.0}), Scale(10, 20), seed=2)
+    table = RunTable.from_observations(
+        [Observation.of(good, {"loss": 2.0}, flops=7.0), Observation.failure(bad, "diverged")],
+        ("web", "code"),
+    )
+    np.testing.assert_array_equal(table.W, [[1.0, 0.0]])
+    np.testing.assert_array_equal(table.Y, [[2.0]])
+    assert table.costs.tolist() == [7.0]
+    with pytest.raises(InputError, match="none of 1 runs succeeded"):
+        RunTable.from_observations([Observation.failure(bad, "diverged")])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_files_round_trip(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"runs{suffix}"
+    if suffix == ".csv":
+        frame().to_csv(path, index=False)
+    else:
+        frame().to_parquet(path)
+    table = read_table(path)
+    np.testing.assert_allclose(table.Y[:, 0], [3.0, np.nan, 2.0])
+
+
+def test_regmix_files_are_joined_on_their_index(tmp_path: Path) -> None:
+    mixtures = tmp_path / "train_mixture_1m.csv"
+    pd.DataFrame(
+        {"index": [1, 2], "train_the_pile_arxiv": [0.4, 0.9], "train_the_pile_books": [0.6, 0.1]}
+    ).to_csv(mixtures, index=False)
+    pd.DataFrame(
+        {
+            "index": [2, 1],
+            "metric/the_pile_arxiv_val_loss": [3.0, 4.0],
+            "metric/the_pile_books_val_loss": [5.0, 6.0],
+        }
+    ).to_csv(tmp_path / "train_loss_1m.csv", index=False)
+    table = read_table(mixtures)
+    assert table.domains == ("arxiv", "books")
+    assert table.metrics == ("arxiv", "books")
+    np.testing.assert_array_equal(table.Y, [[4.0, 6.0], [3.0, 5.0]])
+
+
+def test_olmix_files_are_joined_on_their_run(tmp_path: Path) -> None:
+    pd.DataFrame(
+        {"run": ["x", "y"], "name": ["n", "m"], "dclm": [0.5, 1.0], "math": [0.5, 0.0]}
+    ).to_csv(tmp_path / "ratios.csv", index=False)
+    pd.DataFrame(
+        {"run": ["x", "y"], "name": ["n", "m"], "mmlu": [1.0, 1.1], "gsm": [2.0, 2.1]}
+    ).to_csv(tmp_path / "metrics.csv", index=False)
+    table = read_table(tmp_path / "ratios.csv")
+    assert table.domains == ("dclm", "math")
+    assert table.metrics == ("mmlu", "gsm")
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_table(tmp_path / "none.csv")
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="no column starts with 'w/'"):
+        read_table(tmp_path / "x.csv")
