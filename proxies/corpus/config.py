@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mixopt.errors import InputError, did_you_mean
 from proxies.corpus.builtin import BUILTIN
@@ -26,10 +26,10 @@ class CorpusConfig:
 
     Attributes:
         domains: per training domain a file or folder of .txt, .jsonl, .parquet, a list of them,
-            or `"builtin:<name>"`. None takes every built-in domain.
+            or `"builtin:<name>"`. `"builtin"` alone takes every built-in domain.
         validation: per validation set the same. A set named like a domain replaces the part that
             would be held out of it; the others are validation-only. None: none, or, where
-            `domains` is None too, the built-in `code_target`.
+            `domains` is `"builtin"`, the built-in `code_target`.
         text_field: field (.jsonl) or column (.parquet) that holds the text.
         max_bytes: cap of every domain's training text (bytes of UTF-8).
         max_validation_bytes: cap of every validation set.
@@ -38,7 +38,7 @@ class CorpusConfig:
         tokenizer: a `tokenizer.json` to use instead of training one; `vocab` is then ignored.
     """
 
-    domains: Mapping[str, Paths] | None = None
+    domains: Mapping[str, Paths] | Literal["builtin"] = "builtin"
     validation: Mapping[str, Paths] | None = None
     text_field: str = "text"
     max_bytes: int = 1_500_000
@@ -62,21 +62,34 @@ class CorpusConfig:
                 f"vocab is {self.vocab!r}; a byte-level vocabulary needs at least 257 entries "
                 "(256 bytes and the end of a document)"
             )
+        self._check_tables()
         for table in (self.training_paths(), self.validation_paths()):
             for name, paths in table.items():
                 _check_builtin(name, paths)
         if not self.training_paths():
             raise InputError("domains is empty; name at least one domain, or leave it out")
 
+    def _check_tables(self) -> None:
+        for field, table in (("domains", self.domains), ("validation", self.validation)):
+            if isinstance(table, Mapping) or (field == "domains" and table == "builtin"):
+                continue
+            if field == "validation" and table is None:
+                continue
+            also = " or 'builtin'" if field == "domains" else ""
+            raise InputError(
+                f"{field} is {table!r}; give a mapping from name to paths, like "
+                f"{{web: data/web, code: [a.jsonl, b.jsonl]}}{also}"
+            )
+
     def training_paths(self) -> dict[str, tuple[str, ...]]:
         """Where the text of each training domain comes from."""
-        if self.domains is None:
+        if isinstance(self.domains, str):
             return {n: (PREFIX + n,) for n, b in BUILTIN.items() if not b.validation_only}
         return {name: _as_tuple(name, paths) for name, paths in self.domains.items()}
 
     def validation_paths(self) -> dict[str, tuple[str, ...]]:
         """Where the text of each separate validation set comes from."""
-        if self.validation is None and self.domains is None:
+        if self.validation is None and isinstance(self.domains, str):
             return {n: (PREFIX + n,) for n, b in BUILTIN.items() if b.validation_only}
         return {name: _as_tuple(name, paths) for name, paths in (self.validation or {}).items()}
 

@@ -6,6 +6,7 @@ splits on every machine: order, split and duplicates are decided by SHA-256 of t
 
 import hashlib
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ MIN_PARAGRAPH = 64
 """Shorter paragraphs (`import os`, `}`) repeat by nature and are kept (characters)."""
 
 CHUNK_CHARS = 4096
-"""Size of the pieces into which domains of few documents are cut before they are split."""
+"""Largest piece into which domains of few documents are cut before they are split; a hundredth of
+the domain where that is less."""
 
 LONG_DOCUMENT = 16_384
 """What a document holds beyond this many characters waits until every document had its turn, so
@@ -51,10 +53,10 @@ def whole(text: str) -> Iterable[str]:
 
 
 def normalise(text: str) -> str:
-    """Unix line ends, no trailing blanks, at most one blank line in a row.
+    r"""Unix line ends, no trailing blanks, at most one blank line in a row.
 
-    >>> normalise("a \\r\\n\\n\\n\\nb")
-    'a\\n\\nb'
+    >>> normalise("a \r\n\n\n\nb")
+    'a\n\nb'
     """
     text = text.encode("utf-8", errors="replace").decode()  # JSON may hold lone surrogates
     lines = [line.rstrip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
@@ -166,11 +168,15 @@ class Split:
         return not (full_train and (full_validation or self.validation_fraction <= 0))
 
 
-def _shuffled_chunks(texts: list[str]) -> list[str]:
-    # ordered by the reversed hash: `fraction_of` reads its front, and an order that agreed with
-    # the split would make the caps keep one end of it
-    pieces = [piece for text in texts for piece in chunks(text) if piece.strip()]
-    return sorted(pieces, key=lambda piece: hashlib.sha256(piece.encode()).hexdigest()[::-1])
+def _split_chunks(texts: list[str], split: Split) -> None:
+    """Cut few documents into pieces and hold out every 1/fraction-th in the order of hashes."""
+    size = min(CHUNK_CHARS, max(256, sum(map(len, texts)) // 100))
+    pieces = {fraction_of(p): p for text in texts for p in chunks(text, size) if p.strip()}
+    share = split.validation_fraction
+    for rank, (_, piece) in enumerate(sorted(pieces.items())):
+        held_out = math.floor((rank + 1) * share) > math.floor(rank * share)
+        if not split.add(piece, 0.0 if held_out else 1.0):
+            return
 
 
 def split_documents(
@@ -191,9 +197,7 @@ def split_documents(
     split = Split(max_train, max_validation, validation_fraction)
     head = list(itertools.islice(texts, FEW_DOCUMENTS))
     if len(head) < FEW_DOCUMENTS:
-        for piece in _shuffled_chunks(head):
-            if not split.add(piece, fraction_of(piece)):
-                break
+        _split_chunks(head, split)
         return split
     waiting: list[tuple[str, float]] = []
     for text in itertools.chain(head, texts):

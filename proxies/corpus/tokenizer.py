@@ -52,7 +52,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
     """
     try:
         return Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception
+    except Exception as error:  # the library raises nothing narrower
         raise InputError(
             f"tokenizer: {str(path)!r} is no tokenizer.json of the `tokenizers` library ({error})"
         ) from error

@@ -69,9 +69,7 @@ def read_items(name: str, files: Sequence[tuple[str, Path]], text_field: str) ->
         else:
             rows = _jsonl if path.suffix == ".jsonl" else _parquet
             texts = rows(name, path, text_field)
-            items += (
-                Item(label, text.encode("utf-8", errors="replace"), whole) for text in texts
-            )
+            items += (Item(label, text.encode("utf-8", errors="replace"), whole) for text in texts)
     return items
 
 

@@ -1,0 +1,88 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxies.corpus import CorpusConfig, load_corpus
+from proxies.lm.data import Batches, apportion, domain_order, sequence_starts, spread
+
+weights = st.lists(st.floats(0, 1), min_size=1, max_size=12).filter(lambda w: sum(w) > 0.01)
+
+
+@settings(deadline=None)
+@given(weights, st.integers(1, 3000))
+def test_counts_are_the_shares_to_the_rounding(w: list[float], total: int):
+    counts = apportion(w, total)
+    exact = np.array(w) / sum(w) * total
+    assert counts.sum() == total
+    assert (np.abs(counts - exact) < 1 + 1e-6).all()
+    assert (counts[np.array(w) == 0] == 0).all()
+
+
+@settings(deadline=None)
+@given(weights, st.integers(1, 500), st.integers(0, 2**32 - 1))
+def test_every_stretch_of_a_run_holds_its_share_of_each_domain(w, total, seed):
+    counts = apportion(w, total)
+    order = domain_order(counts, np.random.default_rng(seed).random(len(counts)))
+    assert (np.bincount(order, minlength=len(counts)) == counts).all()
+    seen = np.cumsum(order[:, None] == np.arange(len(counts)), axis=0)
+    expected = np.arange(1, total + 1)[:, None] * counts / total
+    # each domain is within 1 of its own ideal; ranking all of them together adds the others'
+    assert np.abs(seen - expected).max() <= len(counts) + 1
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3000))
+def test_spread_is_a_permutation_whose_prefixes_cover_the_range(count: int):
+    order = spread(count)
+    assert sorted(order.tolist()) == list(range(count))
+    half = order[: max(1, count // 2)]
+    gaps = np.diff(np.sort(half), prepend=-1, append=count)
+    assert gaps.max() <= 5
+
+
+def test_an_epoch_reads_every_sequence_once_and_the_next_differs():
+    starts = sequence_starts(tokens=1001, context=10, seed=3, name="a")
+    first = list(itertools.islice(starts, 100))
+    second = list(itertools.islice(starts, 100))
+    assert sorted(first) == sorted(second) == list(range(0, 1000, 10))
+    assert first != second
+
+
+@pytest.fixture(scope="module")
+def corpus(text, cache):
+    return load_corpus(CorpusConfig(domains=text, vocab=300, validation_fraction=0.2), cache)
+
+
+def sequences(corpus, mixture: dict[str, float], seed: int = 0) -> dict[str, list[bytes]]:
+    """The sequences of a run by domain, in the order in which they are trained on."""
+    names = {"birds": b"", "rocks": b""}
+    found: dict[str, list[bytes]] = {name: [] for name in names}
+    starts = {
+        name: {
+            np.asarray(corpus.train_tokens(name)[i : i + 17], dtype=np.int64).tobytes()
+            for i in range(0, len(corpus.train_tokens(name)) - 16, 16)
+        }
+        for name in names
+    }
+    batches = Batches(corpus, mixture, context=16, batch=4, steps=10, seed=seed)
+    for batch in batches:
+        assert batch.shape == (4, 17)
+        for row in batch:
+            owner = next(name for name in names if row.tobytes() in starts[name])
+            found[owner].append(row.tobytes())
+    assert {name: len(rows) for name, rows in found.items() if rows} == batches.counts
+    return found
+
+
+def test_one_seed_gives_a_domain_the_same_sequences_in_every_mixture(corpus):
+    half = sequences(corpus, {"birds": 0.5, "rocks": 0.5})
+    most = sequences(corpus, {"birds": 0.8, "rocks": 0.2})
+    alone = sequences(corpus, {"birds": 0.0, "rocks": 1.0})
+    assert len(half["birds"]) == 20
+    assert len(most["birds"]) == 32
+    assert most["birds"][:20] == half["birds"]
+    assert alone["rocks"][:20] == half["rocks"]
+    assert sequences(corpus, {"birds": 0.5, "rocks": 0.5}, seed=1) != half
