@@ -23,6 +23,8 @@ from mixopt.space import Mixture
 
 CONFIRM = "confirm/"
 RECOMMENDED = "recommended"
+BEST_RANDOM = "best-random"
+"""The best run of the design: what a search without laws and proposals would have given."""
 NOISE_FACTOR = 2.0  # a difference counts as real above this many seed sds
 
 
@@ -96,24 +98,47 @@ class Confirmation:
         return self.candidates[0]
 
     @property
+    def baselines(self) -> tuple[Comparison, ...]:
+        """Comparisons with what one would train without any search."""
+        return tuple(c for c in self.comparisons if c.baseline != BEST_RANDOM)
+
+    @property
     def passed(self) -> bool:
-        """Whether the recommendation beats every baseline beyond noise."""
-        return bool(self.comparisons) and all(c.beyond_noise for c in self.comparisons)
+        """Whether the recommendation beats every baseline beyond noise.
+
+        `best-random` came out of the same search and is reported beside them.
+        """
+        return bool(self.baselines) and all(c.beyond_noise for c in self.baselines)
 
     @property
     def verdict(self) -> str:
-        """One sentence for people."""
-        if not self.comparisons:
+        """What was shown, in a sentence or two for people."""
+        return " ".join(
+            part for part in (self._against_baselines(), self._against_random()) if part
+        )
+
+    def _against_random(self) -> str:
+        found = next((c for c in self.comparisons if c.baseline == BEST_RANDOM), None)
+        if found is None or not np.isfinite(self.seed_sd):
+            return ""
+        if found.beyond_noise:
+            return "It also beats the best random run of the search."
+        if found.difference < -NOISE_FACTOR * self.seed_sd:
+            return "But the best random run of the search is better: train that one."
+        return "The best random run of the search is as good within noise."
+
+    def _against_baselines(self) -> str:
+        if not self.baselines:
             return "No baseline was trained, so nothing shows that the recommendation is better."
         if not np.isfinite(self.seed_sd):
             return "No candidate has two seeds, so the noise is unknown and nothing is shown."
         if self.passed:
             return (
-                f"The recommended mixture beats all {len(self.comparisons)} baselines by more than "
+                f"The recommended mixture beats {_all(self.baselines)} by more than "
                 f"twice the seed sd ({self.seed_sd:.4f})."
             )
-        lost = [c.baseline for c in self.comparisons if c.difference <= 0]
-        unclear = [c.baseline for c in self.comparisons if not c.beyond_noise and c.difference > 0]
+        lost = [c.baseline for c in self.baselines if c.difference <= 0]
+        unclear = [c.baseline for c in self.baselines if not c.beyond_noise and c.difference > 0]
         parts = []
         if lost:
             parts.append(f"is no better than {', '.join(lost)}")
@@ -157,6 +182,10 @@ def confirm(observations: Iterable[Observation], objective: Objective) -> Confir
         tuple(_compare(recommended, b, sd, freedom) for b in baselines),
         sd,
     )
+
+
+def _all(baselines: tuple[Comparison, ...]) -> str:
+    return baselines[0].baseline if len(baselines) == 1 else f"all {len(baselines)} baselines"
 
 
 def _candidate(name: str, runs: list[Observation], objective: Objective) -> Candidate:

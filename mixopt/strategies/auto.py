@@ -17,7 +17,7 @@ import numpy as np
 
 from mixopt import laws, proposers
 from mixopt.errors import InputError
-from mixopt.promotion import CONFIRM, RECOMMENDED, objective_of
+from mixopt.promotion import BEST_RANDOM, CONFIRM, RECOMMENDED, objective_of
 from mixopt.proposers.learn import learn, weights_in
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.simplex import Array
@@ -26,7 +26,6 @@ from mixopt.strategies.base import Problem
 from mixopt.table import RunTable
 
 _DESIGN, _PROPOSAL = "design", "proposal"
-BEST_RANDOM = "best-random"
 
 
 @dataclass(frozen=True)

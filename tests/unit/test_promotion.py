@@ -10,14 +10,15 @@ LOSS = Objective.of("loss")
 MIXTURES = {
     "recommended": Mixture.of({"web": 0.5, "code": 0.5}),
     "natural": Mixture.of({"web": 0.9, "code": 0.1}),
+    "best-random": Mixture.of({"web": 0.6, "code": 0.4}),
     "only-web": Mixture.of({"web": 1.0, "code": 0.0}),
 }
 
 
 def runs(**values: list[float]) -> list[Observation]:
     found = []
-    for name, losses in values.items():
-        name = name.replace("_", "-")
+    for key, losses in values.items():
+        name = key.replace("_", "-")
         for seed, loss in enumerate(losses):
             spec = RunSpec(MIXTURES[name], Scale(1, 1), seed=seed, purpose=f"confirm/{name}")
             found.append(Observation.of(spec, {"loss": loss}))
@@ -77,3 +78,20 @@ def test_failed_seeds_are_counted_and_do_not_enter_the_mean() -> None:
 def test_no_finished_recommendation_is_an_error() -> None:
     with pytest.raises(InputError, match="no confirmatory run of the recommended"):
         confirm(runs(natural=[3.0]), LOSS)
+
+
+@pytest.mark.parametrize(
+    ("random", "sentence"),
+    [
+        ([2.90, 2.92], "It also beats the best random run"),
+        ([2.01, 2.03], "as good within noise"),
+        ([1.50, 1.52], "the best random run of the search is better"),
+    ],
+)
+def test_the_best_random_run_is_reported_beside_the_baselines(
+    random: list[float], sentence: str
+) -> None:
+    found = confirm(runs(natural=[2.5, 2.52], recommended=[2.0, 2.02], best_random=random), LOSS)
+    assert found.passed
+    assert "beats natural by more than" in found.verdict
+    assert sentence in found.verdict
