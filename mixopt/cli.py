@@ -91,7 +91,7 @@ def fit(
     ] = None,
     where: Annotated[
         str | None,
-        typer.Option(metavar="QUERY", help="Use only these rows, e.g. \"params == 1e6\"."),
+        typer.Option(metavar="QUERY", help='Use only these rows, e.g. "params == 1e6".'),
     ] = None,
     law: Annotated[str, typer.Option(help="Law to fit; an unknown name lists them all.")] = "auto",
     spec: Annotated[

@@ -128,9 +128,7 @@ def table_outcome(
     """
     study = Study(space, objective, law=law, seed=seed)
     study.tell(runs)
-    return Outcome(
-        study, study.recommend(), runs=len(runs), flops=float(np.nansum(runs.costs))
-    )
+    return Outcome(study, study.recommend(), runs=len(runs), flops=float(np.nansum(runs.costs)))
 
 
 def confirmed_mixture(observations: Sequence[Observation]) -> Mixture | None:

@@ -1,0 +1,5 @@
+"""`python -m mixopt`: the commands."""
+
+from mixopt.cli import main
+
+main()
