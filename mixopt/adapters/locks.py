@@ -1,0 +1,153 @@
+"""One driver per sweep: locks that a killed driver does not leave behind.
+
+A store in a file is locked by the system (`FileLock`). On a server there is no such lock, so a
+driver keeps a lease there and renews it (`Lease`).
+"""
+
+import fcntl
+import json
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mixopt.errors import MixoptError, StoreError
+
+_log = logging.getLogger(__name__)
+RENEW_SECONDS = 20.0
+STALE_SECONDS = 90.0
+_WHY = "two drivers would train the same runs twice"
+
+
+class FileLock:
+    """A lock on a file, given back by the system when the process ends, `kill -9` included.
+
+    Raises:
+        StoreError: another driver holds it, or the file cannot be written.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        try:
+            self._file: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write {path}: {error.strerror}; choose a folder that can be written"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(self._file, 200).decode(errors="replace") or "another process"
+            self.release()
+            raise StoreError(
+                f"{what} is being run by {holder}; wait for it or stop it first ({_WHY})"
+            ) from error
+        os.ftruncate(self._file, 0)
+        me = f"process {os.getpid()} on {socket.gethostname()}"
+        os.write(self._file, f"{me} since {time.strftime('%H:%M:%S')}".encode())
+
+    def check(self) -> None:
+        """Nobody can take this lock over."""
+
+    def release(self) -> None:
+        """Let others in; may be called twice."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class Lease:
+    """A note in the store that says who drives the sweep, renewed every 20 s by a thread.
+
+    A note is stale when it is 90 s old, or when its process was on this machine and is gone.
+
+    Args:
+        read: gives the note, `""` if there is none.
+        write: puts a note.
+        what: the sweep, for messages.
+
+    Raises:
+        StoreError: another driver holds it.
+    """
+
+    def __init__(self, read: Callable[[], str], write: Callable[[str], None], what: str) -> None:
+        self._read, self._write, self._what = read, write, what
+        self._key = secrets.token_hex(8)
+        self._lost = False
+        self._ended = threading.Event()
+        note = self._note()
+        if note and not _is_stale(note):
+            age = time.time() - float(note["time"])
+            raise StoreError(
+                f"{what} is being run by process {note['pid']} on {note['host']}, seen "
+                f"{max(age, 0):.0f} s ago; stop it first ({_WHY}). If it is gone already, try "
+                f"again in {STALE_SECONDS:.0f} s"
+            )
+        self._sign()
+        self._thread = threading.Thread(target=self._renew, name="mixopt-lease", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """See that nobody took the sweep over.
+
+        Raises:
+            StoreError: somebody did.
+        """
+        if self._lost:
+            raise StoreError(
+                f"{self._what} was taken over by another driver, since this one was not seen for "
+                f"{STALE_SECONDS:.0f} s; this one stops ({_WHY})"
+            )
+
+    def release(self) -> None:
+        """Let others in; may be called twice."""
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self._thread.join()
+        try:
+            if self._is_mine():
+                self._write("")
+        except MixoptError as error:  # it goes stale by itself
+            _log.debug("the lease could not be given back: %s", error)
+
+    def _renew(self) -> None:
+        while not self._ended.wait(RENEW_SECONDS):
+            try:
+                if not self._is_mine():
+                    self._lost = True
+                    return
+                self._sign()
+            except MixoptError as error:  # a short outage; the next renewal may succeed
+                _log.debug("the lease could not be renewed: %s", error)
+
+    def _sign(self) -> None:
+        mine = {"key": self._key, "host": socket.gethostname(), "pid": os.getpid()}
+        self._write(json.dumps({**mine, "time": time.time()}))
+
+    def _is_mine(self) -> bool:
+        return bool(self._note().get("key") == self._key)
+
+    def _note(self) -> dict[str, Any]:
+        note: dict[str, Any] = json.loads(self._read() or "{}")
+        return note
+
+
+def _is_stale(note: dict[str, Any]) -> bool:
+    if time.time() - float(note["time"]) > STALE_SECONDS:
+        return True
+    return note["host"] == socket.gethostname() and not _is_alive(int(note["pid"]))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,118 @@
+"""What every trainer must do. Inherit `TrainerContract` in a test module."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mixopt.ports import Trainer, TrainerInfo
+from mixopt.runs import Observation, Point, RunSpec, Scale
+from mixopt.space import Mixture
+
+
+class TrainerContract:
+    """Inherit it, and override `make` and `scale`.
+
+    The tests prepare the trainer once each, so give it little data.
+    """
+
+    scale = Scale(1_000, 10_000)
+    """The smallest scale that the trainer can train in a second or so."""
+
+    def make(self) -> Any:
+        """A trainer.
+
+        Raises:
+            NotImplementedError: not overridden.
+        """
+        raise NotImplementedError
+
+    def cache(self, tmp_path: Path) -> Path:
+        """Where the trainer prepares its data; override to share it between tests."""
+        return tmp_path
+
+    def specs(self, info: TrainerInfo, seeds: tuple[int, ...] = (0, 1)) -> list[RunSpec]:
+        """Runs of one pack: uniform mixtures with some seeds, then the first domain alone."""
+        names = tuple(d.name for d in info.domains)
+        uniform = Mixture(names, (1.0 / len(names),) * len(names))
+        corner = Mixture(names, (1.0, *[0.0] * (len(names) - 1)))
+        runs = [RunSpec(uniform, self.scale, seed, data=info.data) for seed in seeds]
+        return [*runs, RunSpec(corner, self.scale, seeds[0], data=info.data)]
+
+    def test_is_a_trainer(self) -> None:
+        """It has the methods of the port."""
+        assert isinstance(self.make(), Trainer)
+
+    def test_preparing_twice_gives_the_same(self, tmp_path: Path) -> None:
+        """The hash of the data is stable; names are unique; notes are plain JSON."""
+        cache = self.cache(tmp_path)
+        info = self.make().prepare(cache)
+        assert info == self.make().prepare(cache)
+        assert info.data
+        assert info.unit
+        names = [d.name for d in info.domains]
+        assert len(set(names)) == len(names) > 0
+        assert len(set(info.metrics)) == len(info.metrics) > 0
+        assert all(d.tokens is None or d.tokens > 0 for d in info.domains)
+        json.dumps(dict(info.notes))
+
+    def test_every_run_is_answered_in_order(self, tmp_path: Path) -> None:
+        """With the metrics, costs and token counts that were announced."""
+        cache, trainer = self.cache(tmp_path), self.make()
+        info = trainer.prepare(cache)
+        specs = self.specs(info)
+        back = trainer.train(specs, cache)
+        assert [o.spec for o in back] == specs
+        for seen in back:
+            self.check(seen, info)
+
+    def check(self, seen: Observation, info: TrainerInfo) -> None:
+        """One observation by itself."""
+        assert seen.ok, seen.error
+        assert set(seen.metrics) == set(info.metrics)
+        assert all(np.isfinite(v) for v in seen.metrics.values())
+        assert seen.flops > 0
+        assert seen.seconds >= 0
+        steps = [p.tokens for p in seen.curve]
+        assert steps == sorted(set(steps))
+        assert all(0 < t <= seen.spec.scale.tokens for t in steps)
+        assert Observation.from_dict(json.loads(json.dumps(seen.to_dict()))) == seen
+
+    def test_tokens_follow_the_mixture(self, tmp_path: Path) -> None:
+        """Realised shares are the asked ones within 2 % of the budget; zero stays zero."""
+        cache, trainer = self.cache(tmp_path), self.make()
+        info = trainer.prepare(cache)
+        for seen in trainer.train(self.specs(info, seeds=(0,)), cache):
+            total = sum(seen.tokens.values())
+            for domain, share in seen.spec.mixture.to_dict().items():
+                realised = seen.tokens.get(domain, 0) / total
+                assert abs(realised - share) <= 0.02
+                assert share > 0 or realised == 0
+
+    def test_the_same_run_gives_the_same_metrics(self, tmp_path: Path) -> None:
+        """Alone or in a pack, whatever its purpose."""
+        cache, trainer = self.cache(tmp_path), self.make()
+        specs = self.specs(trainer.prepare(cache))
+        packed = trainer.train(specs, cache)
+        alone = self.make().train([replace(specs[1], purpose="again")], cache)
+        for name, value in packed[1].metrics.items():
+            np.testing.assert_allclose(alone[0].metrics[name], value, rtol=1e-4)
+
+    def test_seeds_and_mixtures_matter(self, tmp_path: Path) -> None:
+        """Another seed, or another mixture, gives other metrics."""
+        cache, trainer = self.cache(tmp_path), self.make()
+        back = trainer.train(self.specs(trainer.prepare(cache)), cache)
+        assert back[0].metrics != back[1].metrics
+        assert back[0].metrics != back[2].metrics
+
+    def test_progress_is_on_the_curve(self, tmp_path: Path) -> None:
+        """What is reported is in the observation as well."""
+        cache, trainer = self.cache(tmp_path), self.make()
+        reports: list[tuple[RunSpec, Point]] = []
+        specs = self.specs(trainer.prepare(cache))
+        back = trainer.train(specs, cache, lambda spec, point: reports.append((spec, point)))
+        for spec, point in reports:
+            seen = back[specs.index(spec)]
+            assert point.tokens in {p.tokens for p in seen.curve} | {spec.scale.tokens}

@@ -1,0 +1,23 @@
+"""Services that are slow to start, once per test session."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mixopt.lazy import load
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A Ray cluster with two CPUs on this machine; executors that tests make join it."""
+    executor = load("mixopt.adapters.ray:RayExecutor")(tmp_path_factory.mktemp("ray"), slots=2)
+    yield
+    executor.close()
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A SQLite database with MLflow's tables, for sweeps with different names."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+    load("mixopt.adapters.mlflow:MLflowStore")(uri, "first").release()
+    return uri

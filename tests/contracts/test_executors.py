@@ -1,0 +1,22 @@
+"""The executor contract over every executor."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixopt.lazy import load
+from mixopt.local import LocalExecutor
+from mixopt.testing.executor_contract import ExecutorContract
+
+
+class TestLocalExecutor(ExecutorContract):
+    def make(self, cache: Path) -> Any:
+        return LocalExecutor(cache)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+class TestRayExecutor(ExecutorContract):
+    def make(self, cache: Path) -> Any:
+        return load("mixopt.adapters.ray:RayExecutor")(cache)

@@ -1,0 +1,168 @@
+"""What a Ray cluster does to packs: dead workers, stray errors, Ctrl-C, a lost machine."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixopt.errors import InputError, MixoptError
+from mixopt.lazy import load
+from mixopt.testing.executor_contract import drain, fake_spec, observations
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture
+def make(ray_cluster: None, tmp_path: Path) -> Any:
+    """Makes executors that join the session's cluster."""
+    return lambda **settings: load("mixopt.adapters.ray:RayExecutor")(tmp_path, **settings)
+
+
+def test_a_killed_worker_is_retried_and_its_runs_come_once(make: Any, tmp_path: Path) -> None:
+    executor = make(retries=1)
+    faults = {"1": "crash-once"}
+    specs = [fake_spec(seed, faults=faults) for seed in range(3)]
+    executor.submit(specs)
+    back = observations(drain(executor, 3))
+    assert executor.wait(1.0) == []
+    assert [o.spec for o in back] == specs
+    assert all(o.ok for o in back)
+    assert (tmp_path / f"fake-{specs[1].run_id}.attempt").exists()  # it did die
+
+
+def test_spent_retries_fail_the_pack_with_the_cause(make: Any) -> None:
+    executor = make(retries=1)
+    executor.submit([fake_spec(seed, faults={"1": "crash"}) for seed in range(2)])
+    executor.submit([fake_spec(2)])
+    back = {o.spec.seed: o for o in observations(drain(executor, 3))}
+    assert [back[seed].ok for seed in range(3)] == [False, False, True]
+    assert "2 attempts" in back[1].error
+    assert "WorkerCrashedError" in back[1].error
+
+
+def test_workers_have_one_thread_and_other_processes(make: Any) -> None:
+    executor = make()
+    executor.submit([fake_spec(0)])
+    (seen,) = observations(drain(executor, 1))
+    assert seen.info["omp_num_threads"] == "1"
+    assert seen.info["pid"] != os.getpid()
+
+
+def test_a_pack_that_fits_no_node_is_refused(make: Any) -> None:
+    with pytest.raises(InputError, match="no node of the Ray cluster has 64 CPU and 3 GPU"):
+        make(cpus_per_pack=64, gpus_per_pack=3)
+    make(cpus_per_pack=64, slots=1).close()  # an autoscaler may bring one
+
+
+def test_closing_kills_what_is_under_way_and_leaves_the_cluster(make: Any) -> None:
+    executor = make()
+    executor.submit([fake_spec(0, faults={"0": "hang"})])
+    executor.wait(1.0)
+    started = time.monotonic()
+    executor.close()
+    assert time.monotonic() - started < 5
+    with pytest.raises(MixoptError, match="closed"):
+        executor.submit([fake_spec(0)])
+    other = make()
+    for seed in (1, 2):  # both CPUs are free again
+        other.submit([fake_spec(seed)])
+    assert len(observations(drain(other, 2))) == 2
+
+
+def test_a_driver_of_its_own_finds_trainers_in_its_folder_and_stops_at_ctrl_c(
+    tmp_path: Path,
+) -> None:
+    """Ctrl-C reaches every process of the group, as in a terminal; nothing is left behind."""
+    (tmp_path / "my_trainer.py").write_text(
+        "from mixopt.testing.trainers import FakeTrainer\nclass Mine(FakeTrainer): ...\n"
+    )
+    script = """
+        import json, sys, time
+        sys.path.insert(0, "")  # as `python -c` and notebooks have it, and `mixopt run` sets it
+        from dataclasses import replace
+        from pathlib import Path
+        from mixopt.adapters.ray import RayExecutor
+        from mixopt.testing.executor_contract import drain, fake_spec, observations
+        executor = RayExecutor("cache", slots=1)
+        executor.submit([replace(fake_spec(0), trainer="my_trainer:Mine")])
+        seen = observations(drain(executor, 1))[0]
+        print(json.dumps([seen.ok, seen.error]), flush=True)
+        executor.submit([fake_spec(0, faults={"0": "hang"})])
+        executor.submit([fake_spec(0, faults={"0": "crash"})])
+        try:
+            while True:
+                executor.wait(60)
+        except KeyboardInterrupt:
+            executor.close()
+            print("stopped", flush=True)
+    """
+    driver = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # its own process group, as a terminal gives it
+    )
+    assert driver.stdout is not None
+    assert json.loads(driver.stdout.readline()) == [True, ""]
+    time.sleep(0.5)
+    os.killpg(driver.pid, signal.SIGINT)
+    out, err = driver.communicate(timeout=30)
+    assert out == "stopped\n"
+    assert "Traceback" not in err
+    assert driver.returncode == 0
+
+
+def test_a_wrong_address_is_said_at_once(tmp_path: Path) -> None:
+    script = "from mixopt.adapters.ray import RayExecutor; RayExecutor('.', address='127.0.0.1:9')"
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert "no Ray cluster answers at '127.0.0.1:9'" in done.stderr
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.slow
+def test_a_lost_machine_costs_no_run(tmp_path: Path) -> None:
+    """Two nodes, one killed while it trains: its pack starts again on the other. About 40 s."""
+    script = """
+        import json, time
+        from ray.cluster_utils import Cluster
+        from mixopt.adapters.ray import RayExecutor
+        from mixopt.testing.executor_contract import drain, fake_spec, observations
+        small = {"num_cpus": 1, "object_store_memory": 100_000_000}
+        head = {"include_dashboard": False, **small}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        node = cluster.add_node(**small)
+        executor = RayExecutor("cache", address=cluster.address)
+        before = executor.slots
+        for seed in range(4):
+            executor.submit([fake_spec(seed, sleep=4.0)])
+        time.sleep(2.0)
+        cluster.remove_node(node, allow_graceful=False)
+        back = observations(drain(executor, 4, 90))
+        time.sleep(5.5)
+        print(json.dumps([before, executor.slots, sorted([o.spec.seed, o.ok] for o in back)]))
+        executor.close()
+        cluster.shutdown()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=True,
+    )
+    before, after, back = json.loads(done.stdout.splitlines()[-1])
+    assert (before, after) == (2, 1)
+    assert back == [[seed, True] for seed in range(4)]
