@@ -119,6 +119,7 @@ def fit(
     space = launch.table_space(runs, read_spec(spec) if spec else None)
     outcome = table_outcome(runs, objective, space, law=law, seed=seed)
     console.show_outcome(outcome)
+    console.show_checkup(outcome)
     if report is not None:
         launch.write_table_report(report, outcome, title=table.stem)
         console.say(f"Report: {report}")
@@ -195,6 +196,9 @@ def schema() -> None:
 
 def main() -> None:
     """The entry point: errors that mixopt raises on purpose end in words, not in a traceback."""
+    # A trainer of the user's own is found in the folder that the command runs from.
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     try:
         app()
     except MixoptError as error:

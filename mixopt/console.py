@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mixopt.errors import InputError
-from mixopt.outcome import Outcome
 from mixopt.launch import Sweep
+from mixopt.outcome import Outcome
 from mixopt.promotion import RECOMMENDED
 from mixopt.runs import short_number
 from mixopt.sweep import SweepStatus
@@ -135,6 +135,7 @@ def show_outcome(outcome: Outcome, next_steps: Mapping[str, str] | None = None) 
         out.print(_comparison_table(outcome))
         style = "bold green" if outcome.confirmation.passed else "bold red"
         out.print(Text(outcome.confirmation.verdict, style=style))
+    out.print(f"{outcome.checkup.trust.line}.", markup=False)
     for warning in outcome.warnings:
         out.print(Text(f"Note: {warning}", style="yellow"))
     if next_steps:
@@ -142,6 +143,14 @@ def show_outcome(outcome: Outcome, next_steps: Mapping[str, str] | None = None) 
         width = max(map(len, next_steps))
         for what, command in next_steps.items():
             out.print(f"{what:<{width}}  {command}", markup=False)
+
+
+def show_checkup(outcome: Outcome) -> None:
+    """The diagnostics in plain words."""
+    out.print()
+    out.print(Text("Diagnostics", style="bold"))
+    for line in outcome.checkup.lines():
+        out.print(f"- {line}", markup=False)
 
 
 def show_error(error: Exception) -> None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mixopt import export, lazy, report
 from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.outcome import Outcome, sweep_outcome
 from mixopt.ports import Executor, Store, Trainer, TrainerInfo
+from mixopt.runs import Observation
 from mixopt.space import Domain, MixtureSpace
 from mixopt.spec import Spec, parse_spec, read_spec
 from mixopt.strategies import Problem, Strategy, strategy
@@ -111,6 +113,8 @@ def make_executor(spec: Spec) -> Iterator[Executor]:
             cpus_per_pack=execution.cpus_per_pack,
             gpus_per_pack=execution.gpus_per_pack,
             retries=execution.retries,
+            slots=execution.slots,
+            runtime_env=execution.runtime_env,
         )
     try:
         yield executor
@@ -181,11 +185,55 @@ def write_report(sweep: Sweep, outcome: Outcome, path: Path | None = None) -> Pa
     target = path or sweep.folder / REPORT
     facts = {
         "spec": sweep.spec.model_dump(mode="json"),
-        "data": sweep.info.data,
-        **sweep.info.notes,
+        "data manifest": sweep.info.data,
+        "data": dict(sweep.info.notes),
+        "mixopt": version("mixopt"),
     }
-    report.write(target, report_data(outcome, sweep.spec.name, sweep.store.observations(), facts))
+    observations = tuple(sweep.store.observations())
+    try:
+        report.write(target, _report_data(outcome, sweep.spec.name, observations, facts))
+    except OSError as error:
+        raise StoreError(f"cannot write {target}: {error.strerror}; give another path") from error
     return target
+
+
+def write_table_report(path: Path, outcome: Outcome, title: str) -> None:
+    """Write the HTML report of a fitted run table.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    study = outcome.study
+    observations = report.table_observations(study.table, study.space.names)
+    try:
+        report.write(path, _report_data(outcome, title, observations, {}))
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}; give another path") from error
+
+
+def _report_data(
+    outcome: Outcome, title: str, observations: tuple[Observation, ...], facts: Mapping[str, Any]
+) -> report.ReportData:
+    study, surrogate = outcome.study, outcome.study.surrogate
+    found = outcome.checkup.validation
+    held_out: report.HeldOut | None = None
+    if found is not None:
+        predicted = found.predicted
+        held_out = report.HeldOut(found.metrics, found.observed, predicted.mean, predicted.total_sd)
+    return report.ReportData(
+        title,
+        study.space,
+        study.objective,
+        observations,
+        outcome.recommendation,
+        outcome.confirmation,
+        held_out,
+        predict=surrogate.predict,
+        metrics=surrogate.metrics,
+        unit=outcome.unit,
+        facts={**facts, "diagnostics": outcome.checkup.lines()},
+        warnings=outcome.warnings,
+    )
 
 
 def export_sweep(sweep: Sweep, target: str) -> str:
@@ -195,7 +243,8 @@ def export_sweep(sweep: Sweep, target: str) -> str:
         InputError: an unknown format, or one that lacks something.
     """
     outcome = conclude(sweep)
-    return export.export(outcome.recommendation.mixture, target, provenance=outcome.to_dict())
+    provenance = {"sweep": sweep.spec.name, **outcome.to_dict()}
+    return export.export(outcome.recommendation.mixture, target, provenance=provenance)
 
 
 def sweep_folder(path: Path) -> Path:

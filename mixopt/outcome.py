@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mixopt.checkup import Checkup, check
 from mixopt.errors import InputError
 from mixopt.objective import Objective
 from mixopt.promotion import CONFIRM, RECOMMENDED, Confirmation, confirm
@@ -35,6 +36,7 @@ class Outcome:
     Attributes:
         study: space, objective, the search runs and the fitted law.
         recommendation: from the law; its mixture is the one that was confirmed, if any was.
+        checkup: what the diagnostics say of runs, law and recommendation.
         confirmation: what the confirmatory runs showed; None before the first.
         runs: how many there are, failed ones included.
         flops: spent on them.
@@ -44,6 +46,7 @@ class Outcome:
 
     study: Study
     recommendation: Recommendation
+    checkup: Checkup
     confirmation: Confirmation | None = None
     runs: int = 0
     flops: float = 0.0
@@ -80,6 +83,7 @@ class Outcome:
             "verdict": "" if shown is None else shown.verdict,
             "runs": self.runs,
             "flops": self.flops,
+            "trust": {"level": self.checkup.trust.level, "lines": self.checkup.lines()},
             "warnings": list(self.warnings),
         }
 
@@ -110,6 +114,7 @@ def sweep_outcome(
     return Outcome(
         study,
         recommendation,
+        check(study, recommendation, curve=False),
         confirmation,
         runs=len(observations),
         flops=float(sum(o.flops for o in observations)),
@@ -128,7 +133,9 @@ def table_outcome(
     """
     study = Study(space, objective, law=law, seed=seed)
     study.tell(runs)
-    return Outcome(study, study.recommend(), runs=len(runs), flops=float(np.nansum(runs.costs)))
+    found = study.recommend()
+    flops = float(np.nansum(runs.costs))
+    return Outcome(study, found, check(study, found), runs=len(runs), flops=flops)
 
 
 def confirmed_mixture(observations: Sequence[Observation]) -> Mixture | None:

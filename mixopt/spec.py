@@ -154,6 +154,15 @@ class ExecutionSpec(_Strict):
     gpus_per_pack: float = Field(0.0, ge=0)
     pack_size: int = Field(1, ge=1, description="At most so many runs trained together.")
     retries: int = Field(2, ge=0, description="Restarts of a pack whose worker died.")
+    slots: int | None = Field(
+        None,
+        ge=1,
+        description="Packs under way at once; by default what the cluster has now. An autoscaling "
+        "cluster grows to what is asked of it, so name the number there.",
+    )
+    runtime_env: dict[str, Any] | None = Field(
+        None, description="Ray's runtime_env of the workers, e.g. {pip: [...]}."
+    )
     cache: str | None = Field(
         None, description="Folder for prepared data; a shared one on a cluster."
     )

@@ -60,7 +60,7 @@ class Study:
         self.objective = _objective(minimize, maximize)
         self.scale = scale
         self.seed = seed
-        self._law = law
+        self.law = law
         self._frames: list[pd.DataFrame] = []
         self._asked: dict[str, RunSpec] = {}
         self._surrogate: Surrogate | None = None
@@ -132,14 +132,14 @@ class Study:
             InputError: an unknown law, or too few runs for it.
         """
         if law is not None:
-            self._law, self._surrogate = law, None
+            self.law, self._surrogate = law, None
         return self.surrogate.fitted
 
     @property
     def surrogate(self) -> Surrogate:
         """The fitted law seen through the objective; fitted when first asked for."""
         if self._surrogate is None:
-            law = laws.law(self._law) if isinstance(self._law, str) else self._law
+            law = laws.law(self.law) if isinstance(self.law, str) else self.law
             self._surrogate = learn(
                 self.table,
                 self.objective,

@@ -1,0 +1,158 @@
+"""Do runs of a small scale rank mixtures as runs of a larger one do?
+
+Notation:
+    small, large: (p, k) metrics of the same p mixtures at two scales
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixopt.diagnostics.ranks import bootstrap_spearman, decision_accuracy, spearman
+from mixopt.diagnostics.validation import checked_runs, scale_numbers
+from mixopt.errors import InputError
+from mixopt.laws.base import FittedLaw, Ints
+from mixopt.objective import Objective
+from mixopt.runs import short_number
+from mixopt.simplex import Array
+from mixopt.table import RunTable
+
+Mask = NDArray[np.bool_]
+_GATE = 0.5  # METHODS 8: the campaign is gated at the lower end of rho
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """Agreement of two scales.
+
+    Attributes:
+        small, large: parameters and tokens of the two scales.
+        pairs: mixtures compared. paired: whether the same mixtures ran at both scales; if not, a
+            law fitted at the small scale stands in for it.
+        metrics: (k,) names. rho, accuracy: (k,) rank correlation and share of pairs of mixtures
+            that are ordered alike.
+        slope: (k,) of the large scale's metric by the small one's.
+        objective_rho, objective_low, objective_high: rho on the objective with its 5 % and 95 %
+            bootstrap points. objective_accuracy: share of pairs ordered alike.
+    """
+
+    small: tuple[float, float]
+    large: tuple[float, float]
+    pairs: int
+    paired: bool
+    metrics: tuple[str, ...]
+    rho: Array
+    accuracy: Array
+    slope: Array
+    objective_rho: float
+    objective_low: float
+    objective_high: float
+    objective_accuracy: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the lower end of rho is above 0.5."""
+        return bool(self.objective_low > _GATE)
+
+    def lines(self) -> list[str]:
+        """In plain words."""
+        names = [f"{short_number(n)} params x {short_number(d)} tokens" for n, d in
+                 (self.small, self.large)]  # fmt: skip
+        out = [
+            f"{names[0]} ranks {self.pairs} mixtures like {names[1]} with rho "
+            f"{self.objective_rho:.2f} ({self.objective_low:.2f} to {self.objective_high:.2f}); "
+            f"{100 * self.objective_accuracy:.0f} % of pairs are ordered alike"
+            + ("" if self.paired else " (through a law: no mixture ran at both scales)")
+        ]
+        if not self.ok:
+            out.append(
+                "that is too uncertain to choose by: run more mixtures at both scales, or larger "
+                "proxies"
+            )
+        poor = [n for n, r in zip(self.metrics, self.rho, strict=True) if not r >= _GATE]
+        if poor:
+            out.append(f"metrics that do not carry over (rho below {_GATE}): {', '.join(poor)}")
+        return out
+
+
+def transfer(
+    runs: RunTable,
+    objective: Objective | None = None,
+    *,
+    fitted: FittedLaw | None = None,
+    rng: np.random.Generator,
+) -> Transfer:
+    """Compare the largest scale with the next smaller one that shares mixtures with it.
+
+    Args:
+        runs: a table with `params` or `tokens`.
+        objective: the mean of all metrics if left out.
+        fitted: a law of the small scale, used where no three mixtures ran at both.
+        rng: draws the bootstrap.
+
+    Raises:
+        InputError: one scale only, or nothing to compare.
+    """
+    checked, objective = checked_runs(runs), objective or Objective.of(runs.metrics)
+    strata = scale_numbers(checked)
+    if checked.scale is None or strata.max() == 0:
+        raise InputError("all runs have one scale; transfer needs runs at two or more")
+    rungs = np.array([checked.scale[strata == s][0] for s in range(int(strata.max()) + 1)])
+    order = np.argsort(rungs.prod(axis=1))
+    large = int(order[-1])
+    best: tuple[int, int, Array, Array] | None = None
+    for small in order[-2::-1]:
+        a, b = _shared(checked.Y, checked.groups, strata == small, strata == large)
+        if len(a) >= 3 and (best is None or len(a) > best[0]):
+            best = (len(a), int(small), a, b)
+    paired = best is not None
+    if best is None:
+        if fitted is None:
+            raise InputError(
+                "no three mixtures ran at the largest scale and at another; run some at both, or "
+                "give a law that is fitted at the small scale"
+            )
+        small = int(order[-2])
+        rows = strata == large
+        best = (
+            int(rows.sum()),
+            small,
+            fitted.predict(checked.W[rows], np.tile(rungs[small], (int(rows.sum()), 1))).mean,
+            checked.Y[rows],
+        )
+    pairs, small, a, b = best
+    x, y = objective.value(a, runs.metrics), objective.value(b, runs.metrics)
+    low, high = bootstrap_spearman(x, y, rng=rng)
+    k = range(len(runs.metrics))
+    return Transfer(
+        small=(float(rungs[small][0]), float(rungs[small][1])),
+        large=(float(rungs[large][0]), float(rungs[large][1])),
+        pairs=pairs,
+        paired=paired,
+        metrics=runs.metrics,
+        rho=np.array([spearman(a[:, j], b[:, j]) for j in k]),
+        accuracy=np.array([decision_accuracy(a[:, j], b[:, j]) for j in k]),
+        slope=np.array([_slope(a[:, j], b[:, j]) for j in k]),
+        objective_rho=spearman(x, y),
+        objective_low=low,
+        objective_high=high,
+        objective_accuracy=decision_accuracy(x, y),
+    )
+
+
+def _shared(Y: Array, groups: Ints, small: Mask, large: Mask) -> tuple[Array, Array]:
+    """Metrics of the mixtures that ran at both scales, replicates averaged."""
+    common = np.intersect1d(groups[small], groups[large])
+    pick = [
+        np.array([np.nanmean(Y[side & (groups == g)], axis=0) for g in common])
+        for side in (small, large)
+    ]
+    return pick[0], pick[1]
+
+
+def _slope(x: Array, y: Array) -> float:
+    seen = np.isfinite(x) & np.isfinite(y)
+    if seen.sum() < 3 or np.ptp(x[seen]) == 0:
+        return float("nan")
+    return float(np.polyfit(x[seen], y[seen], 1)[0])
