@@ -1,0 +1,16 @@
+"""Figures of a study, as plotly figures over plain inputs; they print and show nothing."""
+
+from mixopt.plots.mixtures import SHARE_AXIS, along, confirmed, mixture_bars, response_curves
+from mixopt.plots.runs import SEARCH, best_so_far, learning_curves, predicted_observed
+
+__all__ = [
+    "SEARCH",
+    "SHARE_AXIS",
+    "along",
+    "best_so_far",
+    "confirmed",
+    "learning_curves",
+    "mixture_bars",
+    "predicted_observed",
+    "response_curves",
+]

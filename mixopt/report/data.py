@@ -1,0 +1,161 @@
+"""What a report is made of.
+
+Notation:
+    n runs, m domains, k metrics
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mixopt.laws.base import Prediction
+from mixopt.objective import Objective
+from mixopt.promotion import CONFIRM, Confirmation
+from mixopt.proposers import Recommendation
+from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.simplex import Array
+from mixopt.space import Mixture, MixtureSpace
+from mixopt.table import RunTable
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Cross-validated predictions: each made without the run that it predicts.
+
+    Attributes:
+        metrics: (k,) names.
+        observed: (n, k) measured, NaN where missing.
+        mean: (n, k) predicted.
+        sd: (n, k) of one new run around the prediction (law and noise).
+        runs: (n,) names of the runs; may be left out.
+    """
+
+    metrics: tuple[str, ...]
+    observed: Array
+    mean: Array
+    sd: Array
+    runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything that a report shows; all but the first four may be missing.
+
+    Attributes:
+        title: name of the study.
+        space: domains and constraints.
+        objective: what was minimised.
+        observations: all runs in order, failed ones and those that confirm included.
+        recommendation: None before the first fit.
+        confirmation: None before the first fresh seeds are in.
+        held_out: cross-validated predictions.
+        predict: the fitted law, mixtures (g, m) to a `Prediction`, for the response curves.
+        metrics: (k,) names of what `predict` returns, in its order.
+        unit: of the metrics, e.g. `"bits/byte"`.
+        laws: metric to law to its weight in the average.
+        diagnostics: what was measured about runs, law and answer, in plain words; verdict last.
+        facts: what else is on record (spec, versions), plain JSON values; nested ones are folded.
+        warnings: reasons for doubt, in plain words.
+    """
+
+    title: str
+    space: MixtureSpace
+    objective: Objective
+    observations: tuple[Observation, ...] = ()
+    recommendation: Recommendation | None = None
+    confirmation: Confirmation | None = None
+    held_out: HeldOut | None = None
+    predict: Callable[[Array], Prediction] | None = None
+    metrics: tuple[str, ...] = ()
+    unit: str = ""
+    laws: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
+    diagnostics: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def good(self) -> tuple[Observation, ...]:
+        """Runs that succeeded."""
+        return tuple(o for o in self.observations if o.ok)
+
+    @property
+    def failed(self) -> tuple[Observation, ...]:
+        """Runs that failed."""
+        return tuple(o for o in self.observations if not o.ok)
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Every metric that a run reports, those of the objective first."""
+        seen = dict.fromkeys(k for o in self.good for k in o.metrics)
+        first = [k for k in self.objective.metrics if k in seen]
+        return tuple(dict.fromkeys([*first, *seen]))
+
+    @property
+    def objective_axis(self) -> str:
+        """The objective with its unit, for axes."""
+        return with_unit(self.objective.describe(), self.objective_unit)
+
+    @property
+    def objective_unit(self) -> str:
+        """The unit of the metrics where the objective keeps it, else nothing."""
+        plain = all(s == 1 for s in self.objective.scales.values())
+        return self.unit if plain and not self.objective.maximize else ""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Every metric that the objective names, in weights or guards."""
+        guards = (g.metric for g in self.objective.guards)
+        return tuple(dict.fromkeys([*self.objective.weights, *guards]))
+
+    def covers(self, metrics: Sequence[str]) -> bool:
+        """Whether these metrics are enough for the objective."""
+        return set(self.needed) <= set(metrics)
+
+    def value(self, metrics: Mapping[str, float]) -> float:
+        """The objective of one run's metrics (lower is better); NaN where it misses one."""
+        row = np.array([[metrics.get(k, np.nan) for k in self.needed]], dtype=float)
+        return float(self.objective.value(row, self.needed)[0])
+
+
+def with_unit(name: str, unit: str) -> str:
+    """`"code [bits/byte]"`, or the bare name without a unit."""
+    return f"{name} [{unit}]" if unit else name
+
+
+def kind_of(purpose: str) -> str:
+    """The first word of a run's purpose; runs from a table have none."""
+    return purpose.partition("/")[0] or "run"
+
+
+def candidate_of(observation: Observation) -> str | None:
+    """The candidate that a run confirms, None for a search run."""
+    purpose = observation.spec.purpose
+    return purpose[len(CONFIRM) :] if purpose.startswith(CONFIRM) else None
+
+
+def table_observations(table: RunTable, domains: Sequence[str] = ()) -> tuple[Observation, ...]:
+    """The rows of a run table as observations, for a report on somebody's own results.
+
+    Args:
+        table: the runs.
+        domains: order of the domains; the table's own by default.
+    """
+    unknown = Scale(params=1, tokens=1)
+    order = [table.domains.index(d) for d in domains or table.domains]
+    names = tuple(table.domains[i] for i in order)
+    seeds = table.frame["seed"] if "seed" in table.frame else np.zeros(len(table))
+    costs = table.costs if "cost" in table.frame else np.nan_to_num(6 * table.scales.prod(axis=1))
+    found = []
+    for row, (w, y) in enumerate(zip(table.W[:, order], table.Y, strict=True)):
+        scale = table.scales[row]
+        spec = RunSpec(
+            Mixture(names, tuple(w.tolist())),
+            Scale(*(int(v) for v in scale)) if np.isfinite(scale).all() else unknown,
+            seed=int(seeds[row]) if np.isfinite(seeds[row]) else 0,
+            purpose=str(table.frame["purpose"][row]) if "purpose" in table.frame else "",
+        )
+        metrics = {k: float(v) for k, v in zip(table.metrics, y, strict=True) if np.isfinite(v)}
+        found.append(Observation(spec, metrics=metrics, flops=float(np.nan_to_num(costs[row]))))
+    return tuple(found)

@@ -1,0 +1,135 @@
+import json
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from mixopt import InputError, Mixture
+from mixopt.export import export
+from mixopt.export.shares import exact_shares, shares_of_examples
+
+MIXTURE = Mixture.of({"web": 0.7, "code": 0.3, "math": 0.0})
+
+
+@pytest.fixture
+def fake_datasets(monkeypatch):
+    """A `datasets` module that notes how it is called."""
+    calls = SimpleNamespace(loaded=[], interleaved=[])
+
+    def load_dataset(path, **options):
+        calls.loaded.append((path, options))
+        return f"dataset {path}"
+
+    def interleave_datasets(parts, **options):
+        calls.interleaved.append((parts, options))
+        return "mixture"
+
+    module = ModuleType("datasets")
+    module.load_dataset, module.interleave_datasets = load_dataset, interleave_datasets
+    monkeypatch.setitem(sys.modules, "datasets", module)
+    return calls
+
+
+def run(text):
+    space = {}
+    exec(compile(text, "mixture.py", "exec"), space)
+    return space
+
+
+def test_the_hugging_face_file_interleaves_as_told(fake_datasets):
+    text = export(
+        MIXTURE,
+        "hf-datasets",
+        paths={"web": "org/we'b", "code": "/data/co\\de"},
+        seed=7,
+        stopping_strategy="first_exhausted",
+    )
+
+    assert run(text)["mixture"](name="x") == "mixture"
+
+    assert [path for path, _ in fake_datasets.loaded] == ["org/we'b", "/data/co\\de"]
+    assert fake_datasets.loaded[0][1] == {"split": "train", "streaming": True, "name": "x"}
+    parts, options = fake_datasets.interleaved[0]
+    assert parts == ["dataset org/we'b", "dataset /data/co\\de"]
+    assert options == {
+        "probabilities": [0.7, 0.3],
+        "seed": 7,
+        "stopping_strategy": "first_exhausted",
+    }
+
+
+def test_shares_of_tokens_become_shares_of_examples(fake_datasets):
+    lengths = {"web": 500.0, "code": 2000.0}
+    text = export(MIXTURE, "hf-datasets", tokens_per_example=lengths)
+
+    shares = run(text)["PROBABILITIES"]
+
+    tokens = {d: p * lengths[d] for d, p in shares.items()}
+    assert tokens["web"] / sum(tokens.values()) == pytest.approx(0.7, abs=1e-6)
+    assert shares["web"] == pytest.approx(0.7 / 500 / (0.7 / 500 + 0.3 / 2000), abs=1e-6)
+    assert "WARNING" not in text
+
+
+def test_without_lengths_the_file_warns_that_examples_are_no_tokens():
+    assert "WARNING: these are shares of tokens" in export(MIXTURE, "hf-datasets")
+
+
+def test_without_paths_the_file_says_what_to_fill_in():
+    assert "No paths were given" in export(MIXTURE, "hf-datasets")
+    paths = {"web": "w", "code": "c"}
+    assert "No paths were given" not in export(MIXTURE, "hf-datasets", paths=paths)
+
+
+@pytest.mark.parametrize("bad", [{"web": 500.0}, {"web": 500.0, "code": 0.0}])
+def test_a_missing_or_zero_length_is_refused(bad):
+    with pytest.raises(InputError, match="tokens_per_example of domain 'code'"):
+        shares_of_examples(MIXTURE, bad)
+
+
+def test_a_bad_stopping_strategy_is_refused():
+    with pytest.raises(InputError, match="stopping_strategy is 'never'"):
+        export(MIXTURE, "hf-datasets", stopping_strategy="never")
+
+
+def test_json_keeps_predictions_and_provenance_and_says_its_schema():
+    read = json.loads(
+        export(
+            MIXTURE,
+            "json",
+            predictions={"loss": {"mean": 2.5, "sd": float("nan")}},
+            provenance={"runs": (1, 2)},
+        )
+    )
+    assert (read["schema"], read["version"]) == ("mixopt.mixture", 1)
+    assert read["unit"] == "share of training tokens"
+    assert read["predictions"] == {"loss": {"mean": 2.5, "sd": None}}
+    assert read["provenance"] == {"runs": [1, 2]}
+
+
+def test_megatron_gets_every_split_and_no_weight_of_zero():
+    blend = json.loads(
+        export(
+            MIXTURE,
+            "megatron",
+            paths={"web": "/d/web_text_document", "code": "/d/code_text_document"},
+            validation={"web": "/v/web", "code": "/v/code"},
+        )
+    )
+    assert blend["train"] == ["0.7", "/d/web_text_document", "0.3", "/d/code_text_document"]
+    assert blend["valid"] == blend["test"] == ["0.7", "/v/web", "0.3", "/v/code"]
+
+
+def test_megatron_refuses_paths_with_whitespace():
+    with pytest.raises(InputError, match="whitespace"):
+        export(MIXTURE, "megatron", paths={"web": "/d/my web", "code": "/d/code"})
+
+
+def test_thirds_add_up_and_slivers_vanish():
+    thirds = exact_shares(Mixture(("a", "b", "c"), (1 / 3, 1 / 3, 1 / 3)))
+    assert sorted(thirds.values()) == [0.333333333, 0.333333333, 0.333333334]
+    assert exact_shares(Mixture(("a", "b"), (1.0 - 1e-11, 1e-11))) == {"a": 1.0}
+
+
+def test_an_unknown_format_lists_the_known_ones():
+    with pytest.raises(InputError, match="did you mean 'json'"):
+        export(MIXTURE, "jsn")

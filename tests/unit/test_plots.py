@@ -1,0 +1,127 @@
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixopt import Mixture, plots
+from mixopt.errors import MissingDependencyError
+
+pytest.importorskip("plotly")
+
+RECOMMENDED = Mixture.of({"web": 0.6, "code": 0.3, "a<b>": 0.1})
+NATURAL = Mixture.of({"web": 0.2, "code": 0.3, "a<b>": 0.5})
+
+
+def trace(figure, name):
+    return next(t for t in figure.data if t.name == name)
+
+
+def test_mixture_bars_show_shares_and_the_way_to_their_intervals():
+    figure = plots.mixture_bars(
+        {"recommended": RECOMMENDED, "natural": NATURAL, "unimax": NATURAL},
+        intervals={"web": (0.5, 0.8), "code": (0.3, 0.35)},
+        shown={"recommended", "natural"},
+    )
+    bars = trace(figure, "recommended")
+    assert bars.y == ("a&lt;b&gt;", "code", "web")  # from the bottom up; names are no markup
+    assert bars.x == (0.1, 0.3, 0.6)
+    assert bars.error_x.array == pytest.approx((0, 0.05, 0.2))
+    assert bars.error_x.arrayminus == pytest.approx((0, 0, 0.1))
+    assert trace(figure, "natural").x == (0.5, 0.3, 0.2)
+    assert trace(figure, "unimax").visible == "legendonly"
+    assert figure.layout.xaxis.title.text == "share of training tokens"
+
+
+def test_confirmed_orders_candidates_and_draws_the_noise_around_the_recommendation():
+    seeds = {"recommended": [2.5, 2.6], "natural": [2.9, 2.7], "lucky": [2.4, 2.4], "none": []}
+    figure = plots.confirmed(seeds, 0.05, axis="code [bits/byte]")
+    means = trace(figure, "mean over seeds")
+    assert means.y == ("natural", "recommended", "lucky")  # best on top
+    assert means.x == pytest.approx((2.8, 2.55, 2.4))
+    band = figure.layout.shapes[0]
+    assert (band.x0, band.x1) == pytest.approx((2.45, 2.65))
+    assert len(trace(figure, "one seed").x) == 6
+    assert not plots.confirmed(seeds, float("nan"), axis="x").layout.shapes
+
+
+def test_predictions_are_sorted_into_inside_and_outside_their_interval():
+    observed, mean = np.array([1.0, 2.0, 3.0, np.nan]), np.array([1.1, 2.0, 3.9, 1.0])
+    figure = plots.predicted_observed(observed, mean, np.full(4, 0.1), axis="m")
+    inside, outside = trace(figure, "inside its 90 % interval (2)"), trace(figure, "outside (1)")
+    assert (inside.x, inside.y) == ((1.0, 2.0), (1.1, 2.0))
+    assert (outside.x, outside.y) == ((3.0,), (3.9,))
+    assert inside.error_y.array == pytest.approx((0.1645, 0.1645))
+    assert figure.layout.xaxis.range == figure.layout.yaxis.range
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda w: sum(w) > 0),
+    st.floats(0, 1),
+)
+def test_along_sets_one_share_and_keeps_the_proportions_of_the_rest(raw, share):
+    w = np.array(raw) / sum(raw)
+    path = plots.along(w, 0, [share, w[0]])
+    assert path.sum(axis=1) == pytest.approx(1)
+    assert (path >= 0).all()
+    assert path[0, 0] == share
+    if w[1:].sum() > 1e-6:
+        assert path[1] == pytest.approx(w)
+        assert path[0, 1:] * w[1:].sum() == pytest.approx(w[1:] * (1 - share))
+
+
+def test_response_curves_mark_both_shares_and_keep_the_far_ends_from_flattening_the_rest():
+    shares = np.tile(np.linspace(0, 1, 11), (2, 1))
+    mean = 1 + 10 * (shares - 0.2) ** 2
+    figure = plots.response_curves(
+        ["web", "code"],
+        shares,
+        mean,
+        np.full_like(mean, 0.01),
+        at=np.array([0.2, 0.2]),
+        natural=np.array([0.5, 0.5]),
+        axis="loss",
+    )
+    marks = [t for t in figure.data if t.name == "recommended share"]
+    assert [(t.x, t.y) for t in marks] == [((0.2,), (1.0,))] * 2
+    low, high = figure.layout.yaxis.range
+    assert low < 1.0
+    assert 1.9 < high < mean.max()
+    assert [a.text for a in figure.layout.annotations[:2]] == ["web", "code"]
+
+
+def test_learning_curves_break_between_runs_and_lead_with_the_recommended():
+    curves = {
+        plots.SEARCH: [([1, 2], [3.0, 2.5]), ([1, 2], [3.5, np.nan])],
+        "recommended": [([1, 4], [2.9, 2.0])],
+        "unimax": [([1, 4], [2.9, 2.2])],
+    }
+    figure = plots.learning_curves(curves, axis="loss", shown={plots.SEARCH, "recommended"})
+    search = trace(figure, plots.SEARCH)
+    assert search.x == (1, 2, None, 1, 2, None)
+    assert search.y == (3.0, 2.5, None, 3.5, None, None)
+    assert figure.data[-1].name == "recommended"  # drawn in front
+    assert min(figure.data, key=lambda t: t.legendrank).name == "recommended"
+    assert trace(figure, "unimax").visible == "legendonly"
+
+
+def test_best_so_far_follows_search_runs_alone_and_marks_failures():
+    figure = plots.best_so_far(
+        [1, 2, 3, 4, 9],
+        [3.0, np.nan, 2.0, 2.5, 1.0],
+        ["design", "design", "proposal", "mystery", "confirm recommended"],
+        axis="loss",
+        cost_axis="training FLOPs spent",
+    )
+    best = trace(figure, "best search run so far")
+    assert (best.x, best.y) == ((1, 3, 4), (3.0, 2.0, 2.0))
+    assert trace(figure, "failed").x == (2,)
+    assert trace(figure, "mystery").x == (4,)
+
+
+def test_without_plotly_the_extra_is_named(monkeypatch):
+    for name in ("plotly", "plotly.graph_objects"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingDependencyError, match=r"mixopt\[plots\]"):
+        plots.confirmed({"recommended": [1.0]}, 0.1, axis="x")
