@@ -1,6 +1,10 @@
 """Services that are slow to start, once per test session."""
 
+import os
 from collections.abc import Iterator
+
+# Before numpy: small matrices on several threads, beside Ray's workers, only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
