@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,7 +42,7 @@ JsonOption = Annotated[
 def run(
     spec: SpecArgument,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the sweep [runs/<name>].")
+        Path | None, typer.Option(metavar="DIR", help="Folder of the sweep (default: runs/<name>).")
     ] = None,
     json: JsonOption = None,
 ) -> None:
@@ -83,7 +83,9 @@ def fit(
     ],
     minimize: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC", help="Metric to minimise; repeat for a mean [all]."),
+        typer.Option(
+            metavar="METRIC", help="Metric to minimise; repeat for a mean (default: all)."
+        ),
     ] = None,
     maximize: Annotated[
         list[str] | None,
@@ -98,7 +100,7 @@ def fit(
         Path | None, typer.Option(metavar="SPEC", help="Take constraints on the mixture from it.")
     ] = None,
     renormalize: Annotated[
-        bool, typer.Option(help="Accept weights that do not sum to 1 and scale them.")
+        bool, typer.Option("--renormalize", help="Scale weights that do not sum to 1.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
     report: Annotated[
@@ -131,7 +133,8 @@ def fit(
 def report(
     sweep: SweepArgument,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write [<sweep>/report.html].")
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write (default: in the sweep's folder)."),
     ] = None,
 ) -> None:
     """Write a sweep's report anew from its store (also while the sweep is running).
@@ -150,15 +153,30 @@ def export_(
         str, typer.Option("--format", "-f", help=f"One of: {', '.join(export.EXPORTERS)}.")
     ] = "json",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write here [stdout].")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Write here (default: stdout)."),
+    ] = None,
+    path: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DOMAIN=PATH", help="Where a domain's data is; repeat."),
+    ] = None,
+    tokens_per_example: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DOMAIN=NUMBER", help="For formats that count examples; repeat."),
     ] = None,
 ) -> None:
     """Export the recommended mixture into a trainer's own format.
 
     Example: mixopt export runs/quickstart --format hf-datasets -o mixture.py
     """
+    options: dict[str, Any] = {}
+    if path:
+        options["paths"] = _pairs(path, "--path")
+    if tokens_per_example:
+        sizes = _pairs(tokens_per_example, "--tokens-per-example")
+        options["tokens_per_example"] = {k: _number(v) for k, v in sizes.items()}
     with launch.open_sweep(launch.sweep_folder(sweep)) as opened:
-        text = launch.export_sweep(opened, format)
+        text = launch.export_sweep(opened, format, **options)
     console.write_text(out, text)
     if out is not None:
         console.say(f"Wrote {out}")
@@ -192,6 +210,23 @@ def schema() -> None:
     Example: mixopt schema > spec.schema.json
     """
     console.write_json(None, json_schema())
+
+
+def _pairs(given: list[str], option: str) -> dict[str, str]:
+    pairs = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"{option} {text!r}: write it as DOMAIN=VALUE")
+        pairs[name] = value
+    return pairs
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{text!r} is no number") from None
 
 
 def main() -> None:

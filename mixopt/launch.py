@@ -219,7 +219,9 @@ def _report_data(
     held_out: report.HeldOut | None = None
     if found is not None:
         predicted = found.predicted
-        held_out = report.HeldOut(found.metrics, found.observed, predicted.mean, predicted.total_sd)
+        held_out = report.HeldOut(
+            found.metrics, found.observed, predicted.mean, predicted.total_sd, _names(study.table)
+        )
     return report.ReportData(
         title,
         study.space,
@@ -231,20 +233,31 @@ def _report_data(
         predict=surrogate.predict,
         metrics=surrogate.metrics,
         unit=outcome.unit,
-        facts={**facts, "diagnostics": outcome.checkup.lines()},
+        diagnostics=tuple(outcome.checkup.lines()),
+        facts=facts,
         warnings=outcome.warnings,
     )
 
 
-def export_sweep(sweep: Sweep, target: str) -> str:
+def export_sweep(sweep: Sweep, target: str, **options: Any) -> str:
     """The recommended mixture in a trainer's own format.
+
+    Args:
+        sweep: finished, or as far as it has got.
+        target: a name of `mixopt.export.EXPORTERS`.
+        options: of that format, e.g. `paths={"web": "/data/web"}`.
 
     Raises:
         InputError: an unknown format, or one that lacks something.
     """
     outcome = conclude(sweep)
     provenance = {"sweep": sweep.spec.name, **outcome.to_dict()}
-    return export.export(outcome.recommendation.mixture, target, provenance=provenance)
+    mixture = outcome.recommendation.mixture
+    return export.export(mixture, target, provenance=provenance, **options)
+
+
+def _names(runs: RunTable) -> tuple[str, ...]:
+    return tuple(str(name)[:8] for name in runs.frame["run"]) if "run" in runs.frame else ()
 
 
 def sweep_folder(path: Path) -> Path:

@@ -93,7 +93,11 @@ class TestFinishedSweep:
         assert "only-web" in page
         exported = json.loads(mixopt("export", "runs/tiny", cwd=finished).stdout)
         expected = json.loads((finished / "out.json").read_text())["recommended"]
-        assert exported["mixture"] == pytest.approx(expected, abs=1e-6)
+        used = {domain: share for domain, share in expected.items() if share > 0}
+        assert exported["weights"] == pytest.approx(used, abs=1e-6)
+        paths = [part for domain in used for part in ("--path", f"{domain}=/data/{domain}")]
+        mixopt("export", "spec.yaml", "-f", "megatron", "-o", "mix.json", *paths, cwd=finished)
+        assert "/data/web" in json.loads((finished / "mix.json").read_text())["train"]
         mixopt("export", "spec.yaml", "-f", "hf-datasets", "-o", "mix.py", cwd=finished)
         assert "interleave_datasets" in (finished / "mix.py").read_text()
         refused = mixopt("export", "runs/tiny", "-f", "hf-dataset", cwd=finished, ok=False)
