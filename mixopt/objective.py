@@ -5,14 +5,13 @@ Notation:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from mixopt.errors import InputError, did_you_mean
 from mixopt.simplex import Array
-
 
 Metrics = str | Sequence[str] | Mapping[str, float]
 """One metric, several with equal weights, or metric to weight."""
@@ -44,6 +43,12 @@ class Objective:
         scales: metric to the unit it is divided by (the sd over runs makes z-scores); default 1.
         reduce: `"mean"`, or `"worst"` for the largest of the scaled metrics.
         guards: metrics that may not get worse than a baseline.
+        standardize: divide every metric by its sd over the runs when a law is fitted (z-scores),
+            so that weights do not depend on units; overrules `scales`.
+        kl: strength of a pull towards the natural mixture, kl * KL(w || natural), added when a
+            mixture is chosen (not to reported values); 0 is none.
+        kl_unit: of `kl`: `"objective"` (absolute, as Olmix's .05), or `"sd"`, in units of the sd of
+            the objective over mixtures, which does not depend on the metric's unit.
 
     Raises:
         InputError: no metric, a weight below zero, a direction for a metric that is not weighed.
@@ -57,6 +62,9 @@ class Objective:
     scales: Mapping[str, float] = field(default_factory=dict, hash=False)
     reduce: Literal["mean", "worst"] = "mean"
     guards: tuple[Guard, ...] = ()
+    standardize: bool = False
+    kl: float = 0.0
+    kl_unit: Literal["objective", "sd"] = "objective"
 
     def __post_init__(self) -> None:
         total = sum(self.weights.values())
@@ -68,6 +76,13 @@ class Objective:
         unknown = sorted(self.maximize - set(self.weights) - {g.metric for g in self.guards})
         if unknown:
             raise InputError(f"{unknown[0]!r} is to be maximised but has no weight; give it one")
+        wrong = [k for k, v in self.scales.items() if not (np.isfinite(v) and v > 0)]
+        if wrong:
+            raise InputError(
+                f"scale of metric {wrong[0]!r} is {self.scales[wrong[0]]}; give a number above 0"
+            )
+        if not (np.isfinite(self.kl) and self.kl >= 0):
+            raise InputError(f"kl is {self.kl}; give a number >= 0")
         object.__setattr__(self, "weights", {k: v / total for k, v in self.weights.items()})
         object.__setattr__(self, "maximize", frozenset(self.maximize))
 
@@ -99,6 +114,19 @@ class Objective:
             names = [f"{self.weights[k]:.3g} {name}" for k, name in weighted]
         listing = ", ".join(names) if len(names) <= 6 else f"{len(names)} metrics"
         return f"{'worst' if self.reduce == 'worst' else 'mean'} of {listing}"
+
+    def standardized(self, Y: Array, metrics: Sequence[str]) -> "Objective":
+        """The same with every weighed metric in units of its sd over runs Y (n, k): z-scores.
+
+        A metric that is the same in all runs keeps its unit: it cannot change the choice.
+        """
+        self.check(metrics)
+        scales = {}
+        for name in self.metrics:
+            seen = Y[:, list(metrics).index(name)]
+            spread = float(np.std(seen[np.isfinite(seen)])) if np.isfinite(seen).any() else 0.0
+            scales[name] = spread if spread > 1e-12 else 1.0
+        return replace(self, scales=scales, standardize=False)
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Domains, mixtures of them, and the space of mixtures that is allowed.
+"""The space of mixtures that is allowed: domains and the linear constraints on their weights.
 
 Notation:
     m domains; W: (n, m) mixtures, rows on the simplex; lower, upper: (m,) bounds on the weights
@@ -8,111 +8,40 @@ Notation:
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixopt import simplex
+from mixopt import feasibility, sampling, simplex
+from mixopt.constraints import Polytope
+from mixopt.domains import (
+    Domain,
+    DomainsLike,
+    Group,
+    Mixture,
+    Tie,
+    as_domains,
+    groups_by_parent,
+    groups_by_tag,
+)
+from mixopt.embedding import Changes, Embedded, embed
 from mixopt.errors import InfeasibleError, InputError, did_you_mean
+from mixopt.feasibility import Rule
+from mixopt.rules import rules_of
 from mixopt.simplex import Array
 
-
-@dataclass(frozen=True)
-class Domain:
-    """A named source of training tokens.
-
-    Attributes:
-        name: without spaces or commas, so that it can be a column, a metric or an argument.
-        tokens: unique tokens available; None if unknown.
-        prior: weight in the natural mixture, up to scale; None means `tokens`, else equal.
-        tags: facts to constrain by, e.g. {"licence": "mit", "language": "en"}.
-        parent: the source that this domain is a topic of, in hierarchical spaces.
-    """
-
-    name: str
-    tokens: float | None = None
-    prior: float | None = None
-    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
-    parent: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.name or any(c.isspace() or c in ",;=" for c in self.name):
-            raise InputError(
-                f"domain name {self.name!r} is empty or has a space, comma, ';' or '='; rename it"
-            )
-        for what, value in (("tokens", self.tokens), ("prior", self.prior)):
-            if value is not None and not (np.isfinite(value) and value >= 0):
-                raise InputError(f"domain {self.name!r}: {what} is {value}; give a number >= 0")
-        object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))
-
-    def __reduce__(self) -> tuple[Any, ...]:  # a mapping proxy cannot be copied to a worker
-        return Domain, (self.name, self.tokens, self.prior, dict(self.tags), self.parent)
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """One validated point on the simplex: the share of training tokens per domain.
-
-    >>> Mixture.of({"web": 0.75, "code": 0.25})["code"]
-    0.25
-    """
-
-    domains: tuple[str, ...]
-    weights: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.domains) != len(self.weights) or not self.domains:
-            raise InputError(
-                f"{len(self.domains)} domains and {len(self.weights)} weights; give one for each"
-            )
-        duplicate = next((d for d in self.domains if self.domains.count(d) > 1), None)
-        if duplicate:
-            raise InputError(f"domain {duplicate!r} is given twice; merge its weights")
-        exact = simplex.as_simplex(self.weights, what="mixture")
-        object.__setattr__(self, "weights", tuple(float(w) for w in exact))
-
-    @classmethod
-    def of(cls, weights: Mapping[str, float], *, renormalize: bool = False) -> "Mixture":
-        """A mixture from shares by name; `renormalize` accepts any positive sum."""
-        values = np.array(list(weights.values()), dtype=float)
-        if renormalize:
-            values = simplex.as_simplex(values, renormalize=True, what="mixture")
-        return cls(tuple(weights), tuple(values.tolist()))
-
-    def __getitem__(self, domain: str) -> float:
-        return self.weights[self.domains.index(domain)]
-
-    @property
-    def array(self) -> Array:
-        """(m,) the weights, in the order of `domains`."""
-        return np.array(self.weights)
-
-    def to_dict(self) -> dict[str, float]:
-        """Domain to share."""
-        return dict(zip(self.domains, self.weights, strict=True))
-
-
-@dataclass(frozen=True)
-class Group:
-    """Bounds on the summed weight of several domains."""
-
-    name: str
-    domains: tuple[str, ...]
-    lower: float = 0.0
-    upper: float = 1.0
-
-
-@dataclass(frozen=True)
-class Tie:
-    """Domains whose shares keep fixed ratios to each other (Olmix's mixture reuse, 2602.12237)."""
-
-    name: str
-    ratios: Mapping[str, float] = field(hash=False)
-
-
-DomainsLike = Mapping[str, "float | Domain | Mapping[str, Any] | None"] | Iterable["Domain | str"]
+__all__ = [
+    "Changes",
+    "Domain",
+    "Embedded",
+    "Group",
+    "Mixture",
+    "MixtureSpace",
+    "Tie",
+    "groups_by_parent",
+    "groups_by_tag",
+]
 
 
 @dataclass(frozen=True, init=False)
@@ -137,8 +66,8 @@ class MixtureSpace:
     >>> space = MixtureSpace({"web": 800e9, "code": 120e9, "math": 80e9}, bounds={"web": (0, 0.7)})
     >>> space.names
     ('web', 'code', 'math')
-    >>> space.natural.to_dict()["code"]
-    0.12
+    >>> round(space.natural["code"], 3)  # what web may not have goes to the others
+    0.18
     """
 
     domains: tuple[Domain, ...]
@@ -161,7 +90,7 @@ class MixtureSpace:
         min_weight: float = 0.0,
     ) -> None:
         set_ = object.__setattr__
-        set_(self, "domains", _as_domains(domains))
+        set_(self, "domains", as_domains(domains))
         set_(self, "bounds", {k: (float(a), float(b)) for k, (a, b) in (bounds or {}).items()})
         set_(self, "groups", tuple(groups))
         set_(self, "ties", tuple(ties))
@@ -202,17 +131,27 @@ class MixtureSpace:
         return np.asarray(q / q.sum())
 
     @cached_property
+    def passes(self) -> Array:
+        """(m,) largest number of passes over each domain's unique tokens; inf without a cap."""
+        if not isinstance(self.epochs, Mapping):
+            return np.full(self.dim, float(self.epochs))
+        found = np.full(self.dim, float(self.epochs.get("*", np.inf)))
+        for key, limit in self.epochs.items():  # classes first, so that a name overrules them
+            tag, equals, value = key.partition("=")
+            if equals:
+                found[[d.tags.get(tag) == value for d in self.domains]] = limit
+        for i, name in enumerate(self.names):
+            found[i] = self.epochs.get(name, found[i])
+        return found
+
+    @cached_property
     def caps(self) -> Array:
         """(m,) largest weight under the epoch caps, `epochs * tokens / budget`; 1 without."""
-        caps = np.ones(self.dim)
         if self.budget is None:
-            return caps
-        for i, domain in enumerate(self.domains):
-            limit = self.epochs
-            passes = limit.get(domain.name) if isinstance(limit, Mapping) else limit
-            if passes is not None and domain.tokens is not None:
-                caps[i] = min(1.0, passes * domain.tokens / self.budget)
-        return caps
+            return np.ones(self.dim)
+        with np.errstate(invalid="ignore"):
+            caps = self.passes * self.tokens / self.budget
+        return np.where(np.isfinite(caps), np.minimum(caps, 1.0), 1.0)
 
     @cached_property
     def lower(self) -> Array:
@@ -267,9 +206,22 @@ class MixtureSpace:
         return self.mixture(self.project(np.full(self.dim, 1.0 / self.dim), metric="kl"))
 
     def project(self, V: ArrayLike, metric: Literal["euclidean", "kl"] = "euclidean") -> Array:
-        """The nearest allowed mixtures to V (m,) or (n, m), in Euclidean distance or KL(x || v)."""
-        project = simplex.project_euclidean if metric == "euclidean" else simplex.project_kl
-        return project(V, self.lower, self.upper)
+        """The nearest allowed mixtures to V (m,) or (n, m), in Euclidean distance or KL(x || v).
+
+        Exact to 1e-8 for every constraint; with KL a weight of zero stays zero unless the
+        constraints need it.
+        """
+        given = np.asarray(V, dtype=float)
+        if given.shape[-1:] != (self.dim,) or not np.isfinite(given).all():
+            raise InputError(
+                f"cannot project an array of shape {given.shape} (or with missing values) onto a "
+                f"space of {self.dim} domains; give finite rows of {self.dim}"
+            )
+        return self.polytope.project(np.atleast_2d(given), metric).reshape(given.shape)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """(n, m) mixtures, uniform over what the constraints allow."""
+        return sampling.uniform(self.polytope, n, rng)
 
     def round(self, W: ArrayLike, step: float = 2e-4) -> Array:
         """Mixtures W (m,) or (n, m) on a grid of `step`, still within the constraints.
@@ -292,16 +244,94 @@ class MixtureSpace:
     def contains(self, W: ArrayLike, tolerance: float = 1e-6) -> NDArray[np.bool_]:
         """(n,) booleans: which rows of W (n, m) satisfy every constraint."""
         w = np.atleast_2d(np.asarray(W, dtype=float))
-        inside = (w >= self.lower - tolerance).all(axis=1) & (w <= self.upper + tolerance).all(
-            axis=1
-        )
-        return np.asarray(inside & (np.abs(w.sum(axis=1) - 1.0) <= tolerance))
+        return np.asarray(self.polytope.excess(w) <= tolerance)
+
+    def violations(self, weights: ArrayLike | Mapping[str, float]) -> list[str]:
+        """Every constraint that one mixture breaks, in words; empty if it is allowed.
+
+        >>> MixtureSpace(["a", "b"], bounds={"a": (0, 0.6)}).violations({"a": 0.75, "b": 0.25})
+        ['a <= 0.6 is broken by 0.15']
+        """
+        w = self.mixture(weights).array
+        broken = ((rule, rule.broken(w)) for rule in self.rules)
+        return [f"{rule.text} is broken by {size:.3g}" for rule, size in broken if size > 1e-6]
+
+    def sparsify(self, weights: ArrayLike, threshold: float | None = None) -> Array:
+        """(m,) the mixture without its weights below a threshold, nearest (KL) within constraints.
+
+        Every weight of the result is zero or at least the threshold. Domains with a lower bound
+        stay; others are taken back, largest first, where the constraints cannot be met without.
+
+        Args:
+            weights: (m,) a mixture.
+            threshold: smallest weight to keep; `min_weight` if left out.
+        """
+        limit = self.min_weight if threshold is None else threshold
+        w = simplex.as_simplex(weights, what="mixture")
+        held = (w >= limit) | (self.lower > 0)
+        for i in np.argsort(-w, kind="stable"):
+            smaller = self.polytope.restrict(
+                np.where(held, np.minimum(limit, self.upper), 0.0), np.where(held, 1.0, 0.0)
+            )
+            if smaller.feasible:
+                return np.asarray(smaller.project(np.maximum(w, 1e-9 * held)[None], "kl")[0])
+            held[i] = True
+        return np.asarray(self.project(w, metric="kl"))
+
+    def embed(
+        self,
+        W: ArrayLike,
+        old: "MixtureSpace | Sequence[Domain | str]",
+        changes: Changes | None = None,
+    ) -> Embedded:
+        """Mixtures over an older set of domains as mixtures over this one.
+
+        Domains added have weight 0. Runs on domains that were removed, split without a known
+        ratio, or merged out of their natural ratio are refused, each with the reason. Splits and
+        merges are seen by `parent` names, or told through `changes`.
+        """
+        domains = old.domains if isinstance(old, MixtureSpace) else as_domains(old)
+        return embed(W, domains, self.domains, ties=self.ties, changes=changes)
+
+    def shares(self, weights: ArrayLike, tag: str | None = None) -> dict[str, float]:
+        """Summed weight per source (`parent`) or value of a tag; domains without one by name."""
+        w = self.mixture(weights).array
+        total: dict[str, float] = {}
+        for domain, weight in zip(self.domains, w, strict=True):
+            key = (domain.parent if tag is None else domain.tags.get(tag)) or domain.name
+            total[key] = total.get(key, 0.0) + float(weight)
+        return total
 
     def replace(self, **changes: Any) -> "MixtureSpace":
         """The same space with some fields changed."""
         return replace(self, **changes)
 
-    # -- validation ------------------------------------------------------------------------------
+    # -- constraints -----------------------------------------------------------------------------
+
+    @cached_property
+    def polytope(self) -> Polytope:
+        """The constraints as arrays."""
+        A = np.zeros((len(self.groups), self.dim))
+        for row, group in zip(A, self.groups, strict=True):
+            row[self.index(group.domains)] = 1.0
+        return Polytope(
+            self.lower,
+            self.upper,
+            A,
+            np.array([g.lower for g in self.groups]),
+            np.array([g.upper for g in self.groups]),
+            tuple((tuple(self.index(t.ratios)), tuple(t.ratios.values())) for t in self.ties),
+        )
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every constraint beyond the simplex itself, with its words."""
+        caps = {}
+        for i in np.flatnonzero(self.caps < 1.0):
+            name, tokens = self.names[i], self.tokens[i]
+            passes = f"{self.passes[i]:.4g} epochs of {tokens:.4g} tokens"
+            caps[name] = (float(self.caps[i]), f"{passes} in a budget of {self.budget:.4g}")
+        return rules_of(self.names, self.bounds, caps, self.groups, self.ties)
 
     def _check(self) -> None:
         self.index(self.bounds)
@@ -310,41 +340,56 @@ class MixtureSpace:
                 raise InputError(
                     f"bounds of {name!r} are ({low}, {high}); give 0 <= lower <= upper <= 1"
                 )
+        self._check_budget()
+        tied: dict[str, str] = {}
+        for tie in self.ties:
+            self.index(tie.ratios)
+            for name in tie.ratios:
+                if name in tied:
+                    raise InputError(
+                        f"domain {name!r} is in the ties {tied[name]!r} and {tie.name!r}; "
+                        "join them into one"
+                    )
+                tied[name] = tie.name
+        if not 0.0 <= self.min_weight <= 1.0:
+            raise InputError(f"min_weight is {self.min_weight}; give a share from 0 to 1")
+        self._check_sums()
+        if not self.polytope.feasible:
+            found = feasibility.conflict(self.rules, self.dim)
+            raise InfeasibleError(feasibility.explain(found, self.dim))
+
+    def _check_sums(self) -> None:
+        """The two commonest conflicts, of bounds alone, with what would resolve them."""
         if self.lower.sum() > 1 + 1e-9:
+            order = np.argsort(-self.lower, kind="stable")
+            needed = order[: int(np.searchsorted(self.lower[order].cumsum(), 1 + 1e-9)) + 1]
+            listing = feasibility.listing(f"{self.names[i]} >= {self.lower[i]:.3g}" for i in needed)
             raise InfeasibleError(
-                f"lower bounds add up to {self.lower.sum():.4g}, above 1: "
-                f"{_listing(self.names, self.lower, self.lower > 0)}; lower some of them"
+                f"lower bounds add up to {self.lower.sum():.4g}, above 1; these conflict: "
+                f"{listing}; lower some of them"
             )
-        if self.upper.sum() < 1 - 1e-9:
+        total = self.upper.sum()
+        if total < 1 - 1e-9:
+            tight = np.flatnonzero(self.upper < 1)
+            listing = feasibility.listing(f"{self.names[i]} <= {self.upper[i]:.3g}" for i in tight)
+            room = f" (to at most {self.budget * total:.4g} tokens)" if self.budget else ""
             raise InfeasibleError(
-                f"upper bounds and epoch caps add up to {self.upper.sum():.4g}, below 1: "
-                f"{_listing(self.names, self.upper, self.upper < 1)}; raise some of them, allow "
-                "more epochs, or plan a smaller budget"
+                f"upper bounds and epoch caps add up to {total:.4g}, below 1; these conflict: "
+                f"{listing}; raise some of them, allow more epochs (about {1 / total:.3g} times as "
+                f"many), or plan a smaller budget{room}"
+                if total > 0
+                else "all upper bounds are 0; raise some of them"
             )
 
-
-def _as_domains(domains: DomainsLike) -> tuple[Domain, ...]:
-    if isinstance(domains, Mapping):
-        found = [_as_domain(name, value) for name, value in domains.items()]
-    else:
-        found = [d if isinstance(d, Domain) else Domain(d) for d in domains]
-    if not found:
-        raise InputError("a mixture space needs at least one domain; none was given")
-    names = [d.name for d in found]
-    duplicate = next((n for n in names if names.count(n) > 1), None)
-    if duplicate:
-        raise InputError(f"domain {duplicate!r} is given twice; give every name once")
-    return tuple(found)
-
-
-def _as_domain(name: str, value: "float | Domain | Mapping[str, Any] | None") -> Domain:
-    if isinstance(value, Domain):
-        return value
-    if isinstance(value, Mapping):
-        return Domain(name, **value)
-    return Domain(name, tokens=None if value is None else float(value))
-
-
-def _listing(names: Sequence[str], values: Array, mask: NDArray[np.bool_]) -> str:
-    shown = [f"{n} {v:.3g}" for n, v, m in zip(names, values, mask, strict=True) if m]
-    return ", ".join(shown[:8]) + (", ..." if len(shown) > 8 else "")
+    def _check_budget(self) -> None:
+        if self.budget is not None and not (np.isfinite(self.budget) and self.budget > 0):
+            raise InputError(f"budget is {self.budget}; give the target run's tokens, above 0")
+        limits = self.epochs if isinstance(self.epochs, Mapping) else {"*": self.epochs}
+        for key, value in limits.items():
+            if not value > 0:
+                raise InputError(f"epochs of {key!r} are {value}; give a number above 0")
+            tag, equals, wanted = key.partition("=")
+            if not equals and key != "*":
+                self.index([key])
+            elif equals and not any(d.tags.get(tag) == wanted for d in self.domains):
+                raise InputError(f"epochs are given for {key!r}, but no domain has this tag")
