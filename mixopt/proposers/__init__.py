@@ -11,9 +11,12 @@ import numpy as np
 from mixopt.lazy import lookup
 from mixopt.proposers.base import Design
 from mixopt.proposers.batch import propose_batch
-from mixopt.proposers.recommend import Active, Gain, Recommendation, recommend
+from mixopt.proposers.pareto import Front, pareto_front
+from mixopt.proposers.recommend import Gain, Recommendation, recommend
 from mixopt.proposers.reference import baselines, singles, unimax
 from mixopt.proposers.search import minimize
+from mixopt.proposers.sensitivity import Active
+from mixopt.proposers.simulate import simulate
 from mixopt.proposers.surrogate import Surrogate
 from mixopt.simplex import Array
 from mixopt.space import MixtureSpace
@@ -22,6 +25,13 @@ DESIGNS: dict[str, str] = {
     "regmix": "mixopt.proposers.designs:regmix",
     "olmix": "mixopt.proposers.designs:olmix",
     "dirichlet": "mixopt.proposers.designs:dirichlet",
+    "uniform": "mixopt.proposers.cover:uniform",
+    "maximin": "mixopt.proposers.cover:maximin",
+    "lattice": "mixopt.proposers.structured:lattice",
+    "vertices": "mixopt.proposers.structured:vertices",
+    "leave-one-out": "mixopt.proposers.structured:leave_one_out",
+    "one-at-a-time": "mixopt.proposers.structured:one_at_a_time",
+    "i-optimal": "mixopt.proposers.optimal:i_optimal",
 }
 """Name of a design to where it lives; a user's own design is named `"module:attribute"`."""
 
@@ -49,14 +59,17 @@ __all__ = [
     "DESIGNS",
     "Active",
     "Design",
+    "Front",
     "Gain",
     "Recommendation",
     "Surrogate",
     "baselines",
     "design",
     "minimize",
+    "pareto_front",
     "propose_batch",
     "recommend",
+    "simulate",
     "singles",
     "unimax",
 ]

@@ -56,6 +56,28 @@ def distinct(W: Array, existing: Array | None = None, tolerance: float = 1e-5) -
     return keep[start:]
 
 
+def farthest(
+    W: Array, n: int, rng: np.random.Generator, existing: Array | None = None
+) -> list[int]:
+    """Positions of n rows, each the furthest (Hellinger) from all before it and from `existing`.
+
+    Without existing mixtures the first is drawn at random.
+    """
+    if existing is not None and len(existing):
+        distance = simplex.hellinger_distance(W, np.atleast_2d(existing)).min(axis=1)
+    else:
+        distance = np.zeros(len(W))
+        distance[rng.integers(len(W))] = 1.0
+    chosen: list[int] = []
+    for _ in range(min(n, len(W))):
+        i = int(distance.argmax())
+        away = simplex.hellinger_distance(W, W[[i]])[:, 0]
+        distance = np.minimum(distance, away) if chosen or existing is not None else away
+        chosen.append(i)
+        distance[i] = -1.0
+    return chosen
+
+
 def honour(space: MixtureSpace, W: Array, *, constrained: bool, step: float = GRID) -> Array:
     """Mixtures rounded to the grid and, on request, moved (KL) into the constraints."""
     if not constrained:

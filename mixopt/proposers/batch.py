@@ -17,10 +17,13 @@ from mixopt.proposers.search import cloud, minimize
 from mixopt.proposers.surrogate import Surrogate
 from mixopt.simplex import Array
 from mixopt.space import MixtureSpace
+from mixopt.threads import one_blas_thread
 
-_CANDIDATES = 3000
+_CANDIDATES = 4500
+_NUGGET = 0.01
 
 
+@one_blas_thread
 def propose_batch(
     surrogate: Surrogate,
     space: MixtureSpace,
@@ -55,15 +58,15 @@ def propose_batch(
         raise InputError(f"{n} proposals were asked for; ask for at least 1")
     pending = np.empty((0, space.dim)) if pending is None else np.atleast_2d(pending)
     observed = np.atleast_2d(W)
-    at_runs, _ = surrogate.moments(observed)
+    at_runs = surrogate.value(observed)
     starts = observed[np.argsort(at_runs, kind="stable")[:16]]
     optima = minimize(surrogate.value, space, rng=rng, starts=starts, candidates=_CANDIDATES)
     pool = _pool(space, optima, starts, rng)
     pool = pool[distinct(pool, np.vstack([observed, pending]))]
     seen = surrogate.predict(pool)
-    mean, sd = surrogate.objective.moments(seen.mean, seen.sd, surrogate.metrics)
-    mean = mean + surrogate.penalty(seen)
-    beliefs = _Beliefs(pool, mean, sd, float(at_runs.min()), surrogate.noise(optima[:1]))
+    _, sd = surrogate.objective.moments(seen.mean, seen.sd, surrogate.metrics)
+    mean = surrogate.bare(seen, pool) + surrogate.penalty(seen)
+    beliefs = _Beliefs(pool, mean, sd, float(at_runs.min()))
     beliefs.length = _typical_distance(observed if len(observed) > 3 else pool[:200], rng)
     for w in pending:
         beliefs.occupy(w, float(surrogate.value(w[None])[0]))
@@ -95,9 +98,8 @@ def log_expected_improvement(mean: Array, sd: Array, best: float) -> Array:
 class _Beliefs:
     """The pool with means and sds, updated as points are taken."""
 
-    def __init__(self, pool: Array, mean: Array, sd: Array, best: float, noise: float) -> None:
+    def __init__(self, pool: Array, mean: Array, sd: Array, best: float) -> None:
         self.pool, self.mean, self.sd, self.best = pool, mean, sd, best
-        self.noise = noise
         self.length = 0.3
         self.taken = np.empty((0, pool.shape[1]))
         self.distance = np.full(len(pool), np.inf)
@@ -113,14 +115,15 @@ class _Beliefs:
         """(c,) sd given the runs that are under way.
 
         The law gives variances only, so correlation between mixtures is taken to fall with
-        Hellinger distance as exp(-d^2 / 2 length^2), length half the typical distance of runs.
+        Hellinger distance as exp(-d^2 / 2 length^2), length half the typical distance of runs. A
+        run is taken to tell nearly all about its own mixture: counting its noise in made batches
+        huddle at the optimum, which taught parametric laws less.
         """
         if not len(self.taken):
             return self.sd
-        ratio = (self.noise / max(float(np.median(self.sd)), 1e-12)) ** 2
         cross = self._correlation(self.pool, self.taken)
         among = self._correlation(self.taken, self.taken)
-        among += (min(ratio, 100.0) + 1e-6) * np.eye(len(self.taken))
+        among += _NUGGET * np.eye(len(self.taken))
         explained = (cross * np.linalg.solve(among, cross.T).T).sum(axis=1)
         return np.asarray(self.sd * np.sqrt(np.clip(1.0 - explained, 1e-6, 1.0)))
 
@@ -139,7 +142,7 @@ class _Beliefs:
             if simplex.hellinger_distance(self.pool[[top]], runs).min() >= 0.02:
                 score = -self.mean
         i = int(np.where(free, score, -np.inf).argmax())
-        w = self.pool[i]
+        w: Array = self.pool[i]
         self.occupy(w, float(self.mean[i]))
         return w
 
@@ -158,7 +161,7 @@ def _pool(space: MixtureSpace, optima: Array, starts: Array, rng: np.random.Gene
         cloud(space, _CANDIDATES // 4, rng, around=between, local=True),
     ]
     pool = space.round(np.vstack(parts), GRID)
-    return pool[space.contains(pool, 1e-7)]
+    return np.asarray(pool[space.contains(pool, 1e-7)])
 
 
 def _typical_distance(W: Array, rng: np.random.Generator) -> float:

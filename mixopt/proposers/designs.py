@@ -1,4 +1,4 @@
-"""Random swarms: RegMix's recipe, Dirichlet draws, Olmix's two levels, uniform on the simplex.
+"""Random swarms around the natural mixture: RegMix's recipe, Dirichlet draws, Olmix's two levels.
 
 Notation:
     q: (m,) natural mixture; s: strength of a Dirichlet draw Dir(s q), small is sparse
@@ -88,22 +88,6 @@ def dirichlet(
     def draw(count: int) -> Array:
         s = np.exp(rng.uniform(low, high, size=(count, 1)))
         return simplex.dirichlet(s * space.prior, rng)
-
-    return collect(space, n, draw, existing=existing, constrained=constrained)
-
-
-def uniform_simplex(
-    space: MixtureSpace,
-    n: int,
-    *,
-    rng: np.random.Generator,
-    existing: Array | None = None,
-    constrained: bool = True,
-) -> Array:
-    """Draws from Dir(1, ..., 1): uniform on the whole simplex, then moved into the constraints."""
-
-    def draw(count: int) -> Array:
-        return simplex.dirichlet(np.ones((count, space.dim)), rng)
 
     return collect(space, n, draw, existing=existing, constrained=constrained)
 

@@ -13,8 +13,10 @@ from mixopt.proposers.surrogate import Surrogate
 from mixopt.simplex import Array
 from mixopt.space import MixtureSpace
 from mixopt.table import RunTable
+from mixopt.threads import one_blas_thread
 
 
+@one_blas_thread
 def learn(
     runs: RunTable,
     objective: Objective,
@@ -55,6 +57,8 @@ def learn(
     several = len(np.unique(scales[np.isfinite(scales).all(axis=1)], axis=0)) > 1
     target = tuple(float(v) for v in scales[np.argmax(scales.prod(axis=1))]) if several else None
     Y = np.column_stack([runs.metric(k) for k in names])
+    if objective.standardize:
+        objective = objective.standardized(Y, names)
     fitted = law.fit(weights_in(space, runs), Y, scales if several else None, rng=rng)
     return Surrogate.of(
         fitted, objective, names, space, None if target is None else (target[0], target[1])

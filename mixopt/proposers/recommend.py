@@ -9,16 +9,30 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mixopt.proposers.optimum import optimum
 from mixopt.proposers.reference import baselines
-from mixopt.proposers.search import minimize
+from mixopt.proposers.search import finite_differences
+from mixopt.proposers.sensitivity import Active, active_constraints, intervals
 from mixopt.proposers.surrogate import Surrogate
 from mixopt.simplex import Array
 from mixopt.space import Mixture, MixtureSpace
+from mixopt.threads import one_blas_thread
+
+SPARSE = 0.005
+"""Share below which the sparse variant drops a domain."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Predicted improvement over a baseline, in units of the objective; above zero is better."""
+    """Predicted improvement over a baseline, in units of the objective; above zero is better.
+
+    Attributes:
+        raw: predicted objective of the baseline minus that of the recommendation.
+        sd: of that difference, the two errors taken as independent (which is cautious).
+        shrunk: the raw gain times 1 - sd^2 / raw^2, at least zero: the optimum is where predictions
+            are too good, and so much of the gain is expected to be luck (positive-part
+            James-Stein against the winner's curse). A loss is not shrunk.
+    """
 
     raw: float
     sd: float
@@ -31,19 +45,6 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class Active:
-    """A constraint that holds the recommendation back, and its price.
-
-    Attributes:
-        name: in words, e.g. `"web <= 0.7"`.
-        price: fall of the objective per unit (1.0 = the whole mixture) by which it is loosened.
-    """
-
-    name: str
-    price: float
-
-
-@dataclass(frozen=True)
 class Recommendation:
     """The mixture to train, with what is known of it.
 
@@ -53,10 +54,11 @@ class Recommendation:
         metrics: metric to predicted mean and sd.
         intervals: domain to the (least, most) share within the noise.
         gains: baseline to predicted gain over it.
-        sparse: the same with domains below the threshold dropped.
+        sparse: the same without domains below .005 (or the space's `min_weight`).
         dense: the same pulled towards the natural mixture, as far as the noise allows.
         epochs: domain to passes over its unique tokens in the target run, where known.
         active: constraints that hold it back, dearest first.
+        broken: guards that no mixture within the constraints is predicted to keep, in words.
     """
 
     mixture: Mixture
@@ -69,8 +71,10 @@ class Recommendation:
     dense: Mixture | None = None
     epochs: Mapping[str, float] = field(default_factory=dict, hash=False)
     active: tuple[Active, ...] = ()
+    broken: tuple[str, ...] = ()
 
 
+@one_blas_thread
 def recommend(
     surrogate: Surrogate,
     space: MixtureSpace,
@@ -89,16 +93,16 @@ def recommend(
         mixture: judge this one instead of looking for the optimum.
     """
     if mixture is None:
-        observed = np.atleast_2d(W)
-        at_runs = surrogate.value(observed)
-        starts = observed[np.argsort(at_runs, kind="stable")[:16]]
-        w = space.round(minimize(surrogate.value, space, rng=rng, starts=starts)[0])
+        w = optimum(surrogate, space, W=W, rng=rng)
+        if space.min_weight > 0:
+            w = space.sparsify(w)
+        w = space.round(w)
     else:
         w = mixture.array
     seen = surrogate.predict(w[None])
     value, sd = (float(v[0]) for v in surrogate.moments(w[None]))
     room = surrogate.noise(w[None]) or sd
-    references = {name: Gain(*_gain(surrogate, w, b.array)) for name, b in baselines(space).items()}
+    near = surrogate.loosened(w)
     return Recommendation(
         mixture=space.mixture(w),
         value=value,
@@ -107,49 +111,58 @@ def recommend(
             k: (float(seen.mean[0, j]), float(seen.sd[0, j]))
             for j, k in enumerate(surrogate.metrics)
         },
-        intervals=intervals(surrogate, space, w, room),
-        gains=references,
+        intervals=intervals(near.value, space, w, room),
+        gains={name: _gain(surrogate, w, b.array) for name, b in baselines(space).items()},
+        sparse=space.mixture(
+            space.round(space.sparsify(_allowed(space, w), max(SPARSE, space.min_weight)))
+        ),
+        dense=space.mixture(_dense(near, space, w, room)),
         epochs=_epochs(space, w),
+        active=_active(surrogate, space, w),
+        broken=_broken(surrogate, w),
     )
 
 
-def intervals(
-    surrogate: Surrogate, space: MixtureSpace, w: Array, room: float
-) -> dict[str, tuple[float, float]]:
-    """Domain to the least and most share at which the objective is within `room` of its optimum.
-
-    A local, cheap version of the profile: along the ray that moves a domain's share against all
-    others in proportion, and (up to 40 domains) along every exchange with one other domain; the
-    widest counts. It is narrower than the full profile where three domains trade together.
-    """
-    m = space.dim
-    rays = [np.eye(m)[i] - w for i in range(m)]
-    if m <= 40:
-        rays += [np.eye(m)[i] - np.eye(m)[j] for i in range(m) for j in range(m) if i != j]
-    directions = np.array([*rays, *[-r for r in rays[:m]]])
-    # How far each ray stays non-negative, in fractions down to 1 % of it.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reach = np.where(directions < -1e-12, -w / directions, np.inf).min(axis=1)
-    steps = np.concatenate([[0.0], np.geomspace(0.01, 1.0, 12)])
-    at = w + reach[:, None, None] * steps[:, None] * directions[:, None, :]
-    flat = np.clip(at.reshape(-1, m), 0.0, None)
-    flat = flat / flat.sum(axis=1, keepdims=True)
-    limit = float(surrogate.value(w[None])[0]) + room
-    fits = (surrogate.value(flat) <= limit) & space.contains(flat, 1e-6)
-    unbroken = np.logical_and.accumulate(fits.reshape(len(directions), -1), axis=1).ravel()
-    near = np.vstack([w, flat[unbroken]])
-    return {
-        name: (float(near[:, i].min()), float(near[:, i].max()))
-        for i, name in enumerate(space.names)
-    }
-
-
-def _gain(surrogate: Surrogate, w: Array, reference: Array) -> tuple[float, float, float]:
-    """Raw gain, its sd, and the gain shrunk towards zero by what is noise in it."""
+def _gain(surrogate: Surrogate, w: Array, reference: Array) -> Gain:
     mean, sd = surrogate.moments(np.stack([w, reference]))
     raw = float(mean[1] - mean[0])
     spread = float(np.hypot(*sd))
-    return raw, spread, raw * raw**2 / (raw**2 + spread**2) if raw > 0 else raw
+    if raw <= 0:
+        return Gain(raw, spread, raw)
+    return Gain(raw, spread, max(0.0, raw - spread**2 / raw))
+
+
+def _allowed(space: MixtureSpace, w: Array) -> Array:
+    """A mixture to be judged may lie outside the constraints; its variants do not."""
+    return w if space.contains(w[None])[0] else space.project(w, metric="kl")
+
+
+def _dense(surrogate: Surrogate, space: MixtureSpace, w: Array, room: float) -> Array:
+    """The point furthest towards the natural mixture that costs no more than the noise."""
+    t = np.linspace(0.0, 1.0, 51)[:, None]
+    path = (1 - t) * _allowed(space, w) + t * space.natural.array
+    value = surrogate.value(path)
+    fits = np.logical_and.accumulate(value <= value[0] + room)
+    return space.round(path[int(fits.sum()) - 1])
+
+
+def _active(surrogate: Surrogate, space: MixtureSpace, w: Array) -> tuple[Active, ...]:
+    """Constraints and guards at their limit; a guard's price is per unit of its metric."""
+
+    def bare(W: Array) -> Array:
+        return surrogate.bare(surrogate.predict(W), W)
+
+    guards = []
+    for k, (metric, limit) in enumerate(surrogate.limits.items()):
+        unit = max(abs(limit), 1e-12)
+
+        def over(W: Array, k: int = k, unit: float = unit) -> Array:
+            return np.asarray(surrogate.over(surrogate.predict(W))[:, k] * unit)
+
+        if over(w[None])[0] > -1e-3 * unit:
+            name = f"guard on {metric} ({abs(limit):.4g})"
+            guards.append((name, finite_differences(over)(w[None])[0]))
+    return active_constraints(bare, space, w, others=guards)
 
 
 def _epochs(space: MixtureSpace, w: Array) -> dict[str, float]:
@@ -157,3 +170,13 @@ def _epochs(space: MixtureSpace, w: Array) -> dict[str, float]:
         return {}
     passes = w * space.budget / np.where(space.tokens > 0, space.tokens, np.nan)
     return {n: float(e) for n, e in zip(space.names, passes, strict=True) if np.isfinite(e)}
+
+
+def _broken(surrogate: Surrogate, w: Array) -> tuple[str, ...]:
+    over = surrogate.over(surrogate.predict(w[None]))[0] if surrogate.limits else np.empty(0)
+    names = surrogate.limits.items()
+    return tuple(
+        f"{metric} is predicted {100 * by:.2g} % beyond its guard ({abs(limit):.4g})"
+        for (metric, limit), by in zip(names, over, strict=True)
+        if by > 1e-3
+    )

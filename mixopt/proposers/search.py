@@ -22,7 +22,7 @@ Gradient = Callable[[Array], Array]
 """Gradients (n, m) at mixtures (n, m)."""
 
 _STEPS = np.array([0.1, 0.4, 1.0, 2.5, 6.0])  # tried around the last good step, in one call
-_FLAT = 1e-10  # relative improvement below which a point has settled
+_FLAT = 1e-9  # relative improvement below which a point has settled
 
 
 def minimize(
@@ -32,7 +32,7 @@ def minimize(
     rng: np.random.Generator,
     starts: Array | None = None,
     gradient: Gradient | None = None,
-    candidates: int = 3000,
+    candidates: int = 4500,
 ) -> Array:
     """Local minima of `score` over the space's constraints, best first.
 
@@ -55,11 +55,14 @@ def minimize(
     values = score(pool)
     for _ in range(2):
         best = _apart(pool, values, 12)
-        near = cloud(space, candidates // 4, rng, around=pool[best], local=True)
+        near = cloud(space, candidates // 10, rng, around=pool[best], local=True)
         pool, values = np.vstack([pool, near]), np.concatenate([values, score(near)])
     best = _apart(pool, values, 6 if space.dim <= 64 else 2)
-    polished = descend(score, space, pool[best], gradient=gradient)
-    everything = np.vstack([polished, pool[best]])
+    # All of them a few steps, the two best to the end: a step costs m values per point.
+    near = descend(score, space, pool[best], gradient=gradient, steps=12)
+    near = near[np.argsort(score(near), kind="stable")]
+    polished = descend(score, space, near[:2], gradient=gradient)
+    everything = np.vstack([polished, near[2:], pool[best]])
     order = np.argsort(score(everything), kind="stable")
     return everything[order[: len(best)]]
 

@@ -4,7 +4,7 @@ Notation:
     W: (n, m) mixtures; F: (n,) objective, lower is better; sd: (n,) what the law does not know of F
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class Surrogate:
         metrics: (k,) names of the metrics that the law predicts, in its order.
         scale: parameters and tokens at which to predict; None where all runs share one scale.
         limits: guarded metric to the largest signed value (lower is better) that it may have.
+        kl: strength of the pull towards `prior`, in units of the objective.
+        prior: (m,) the natural mixture; None without a pull.
     """
 
     fitted: FittedLaw
@@ -37,6 +39,8 @@ class Surrogate:
     metrics: tuple[str, ...]
     scale: tuple[float, float] | None = None
     limits: dict[str, float] = field(default_factory=dict, hash=False)
+    kl: float = 0.0
+    prior: Array | None = field(default=None, hash=False, compare=False)
 
     @classmethod
     def of(
@@ -63,9 +67,12 @@ class Surrogate:
                     f"known: {', '.join(known)}"
                 )
             at = bare.predict(known[guard.baseline].array[None])
-            value = bare._signed(guard.metric, at)[0]
+            value = bare._signed(guard.metric, at.mean)[0]
             limits[guard.metric] = float(value + guard.tolerance * abs(value))
-        return cls(fitted, objective, tuple(metrics), scale, limits)
+        kl = objective.kl
+        if kl and objective.kl_unit == "sd":
+            kl *= float(np.std(bare.moments(_spread_out(space))[0]))
+        return cls(fitted, objective, tuple(metrics), scale, limits, kl, space.prior)
 
     def predict(self, W: Array) -> Prediction:
         """Every metric at mixtures W (n, m), in chunks that keep memory small."""
@@ -90,23 +97,60 @@ class Surrogate:
         return float(sd[0])
 
     def value(self, W: Array) -> Array:
-        """(n,) what is minimised: mean of the objective, plus a penalty where a guard is broken."""
+        """(n,) what is minimised: mean, pull to the prior, penalty where a guard is broken."""
         seen = self.predict(W)
+        return np.asarray(self.bare(seen, W) + self.penalty(seen))
+
+    def bare(self, seen: Prediction, W: Array) -> Array:
+        """(n,) what is minimised but for the guards, from predictions at W."""
         mean, _ = self.objective.moments(seen.mean, seen.sd, self.metrics)
-        return np.asarray(mean + self.penalty(seen))
+        if self.kl and self.prior is not None:
+            mean = mean + self.kl * simplex.kl(W, self.prior)
+        return mean
+
+    def over(self, seen: Prediction) -> Array:
+        """(n, guards) by how much each guard is broken, relative to its limit; < 0 with room."""
+        parts = [
+            (self._signed(metric, seen.mean) - limit) / max(abs(limit), 1e-12)
+            for metric, limit in self.limits.items()
+        ]
+        return np.array(parts).T.reshape(len(seen.mean), len(parts))
+
+    def loosened(self, w: Array) -> "Surrogate":
+        """The same with guards loosened to what mixture w (m,) is predicted to have, if beyond.
+
+        So a mixture that rounding has moved over a guard by a hair can still be compared.
+        """
+        seen = self.predict(w[None])
+        limits = {
+            metric: max(limit, float(self._signed(metric, seen.mean)[0]))
+            for metric, limit in self.limits.items()
+        }
+        return replace(self, limits=limits)
 
     def penalty(self, seen: Prediction) -> Array:
         """(n,) zero where every guard holds."""
-        total = np.zeros(len(seen.mean))
+        return self.violation(seen.mean)
+
+    def violation(self, Y: Array) -> Array:
+        """(n,) penalty of metrics Y (n, k) that break a guard; zero where every guard holds."""
+        total = np.zeros(len(Y))
         for metric, limit in self.limits.items():
-            over = np.maximum(self._signed(metric, seen) - limit, 0.0) / max(abs(limit), 1e-12)
+            over = np.maximum(self._signed(metric, Y) - limit, 0.0) / max(abs(limit), 1e-12)
             total += _PENALTY * over
         return total
 
-    def _signed(self, metric: str, seen: Prediction) -> Array:
+    def _signed(self, metric: str, Y: Array) -> Array:
         sign = -1.0 if metric in self.objective.maximize else 1.0
-        return np.asarray(sign * seen.mean[:, self.metrics.index(metric)])
+        return np.asarray(sign * Y[:, self.metrics.index(metric)])
 
     def _predict(self, W: Array) -> Prediction:
         scale = None if self.scale is None else np.tile(np.asarray(self.scale, float), (len(W), 1))
         return self.fitted.predict(simplex.as_simplex(W, renormalize=True), scale)
+
+
+def _spread_out(space: MixtureSpace) -> Array:
+    """(256, m) mixtures of all strengths, always the same: for the objective's spread."""
+    rng = np.random.default_rng(0)
+    strength = np.exp(rng.uniform(np.log(0.5), np.log(20.0), size=(256, 1)))
+    return space.project(simplex.dirichlet(strength * space.prior, rng), metric="kl")

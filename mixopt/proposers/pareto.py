@@ -1,0 +1,147 @@
+"""Trade-offs between metrics: Pareto fronts by a sweep of weights, and their hypervolume.
+
+Notation:
+    F: (n, d) objectives, lower is better; r: (d,) reference point, worse than all of interest
+References:
+    augmented Chebyshev scalarisation: Steuer & Choo 1983; hypervolume by slicing: While et al. 2006
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixopt import simplex
+from mixopt.errors import InputError
+from mixopt.proposers.search import cloud, descend
+from mixopt.simplex import Array
+from mixopt.space import MixtureSpace
+
+_MOST_OBJECTIVES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """Mixtures of which none is better than another in everything.
+
+    Attributes:
+        W: (n, m) mixtures, by increasing first objective.
+        F: (n, d) their objectives, lower is better.
+        reference: (d,) the point against which the hypervolume is taken.
+        hypervolume: of what the front dominates, up to the reference.
+    """
+
+    W: Array
+    F: Array
+    reference: Array
+    hypervolume: float
+
+
+def pareto_front(
+    objectives: Callable[[Array], Array],
+    space: MixtureSpace,
+    *,
+    rng: np.random.Generator,
+    weights: int = 16,
+    starts: Array | None = None,
+    reference: Array | None = None,
+) -> Front:
+    """The front of several objectives within the constraints.
+
+    A cloud of candidates gives the ranges and a first front; then, for weights drawn evenly over
+    the objectives, the weighted mean and the augmented Chebyshev distance to the ideal point (which
+    reaches the concave parts) are minimised from the best candidates.
+
+    Args:
+        objectives: (n, d) values of mixtures (n, m), lower is better.
+        space: constraints.
+        rng: source of randomness.
+        weights: draws of weights, besides one per objective alone and equal weights.
+        starts: (k, m) mixtures to begin from as well.
+        reference: (d,) for the hypervolume; the worst of the first front where left out.
+
+    Raises:
+        InputError: fewer than two objectives or more than eight.
+    """
+    pool = cloud(space, 3000, rng, around=starts)
+    F = objectives(pool)
+    d = F.shape[1]
+    if not 2 <= d <= _MOST_OBJECTIVES:
+        raise InputError(
+            f"a Pareto front needs 2 to {_MOST_OBJECTIVES} objectives, {d} were given; group "
+            "metrics into fewer weighted means"
+        )
+    first = non_dominated(F)
+    ideal, worst = F[first].min(axis=0), F[first].max(axis=0)
+    unit = np.where(worst > ideal, worst - ideal, 1.0)
+    V = np.vstack(
+        [np.eye(d), np.full((1, d), 1 / d), simplex.dirichlet(np.ones((weights, d)), rng)]
+    )
+    found = [pool[first]]
+    for v in V:
+        for score in (_mean(objectives, v / unit), _chebyshev(objectives, v, ideal, unit)):
+            found.append(descend(score, space, _best(pool, first, score), steps=40))
+    W = np.vstack(found)
+    F = objectives(W)
+    best = np.flatnonzero(non_dominated(F))
+    best = best[np.argsort(F[best, 0], kind="stable")]
+    limit = worst + 0.1 * unit if reference is None else np.asarray(reference, dtype=float)
+    return Front(W[best], F[best], limit, hypervolume(F[best], limit))
+
+
+def non_dominated(F: Array) -> NDArray[np.bool_]:
+    """(n,) rows for which no other is at least as good in all objectives and better in one.
+
+    Of equal rows the first stays.
+    """
+    keep = np.ones(len(F), dtype=bool)
+    for i in np.lexsort(F.T[::-1]):
+        if keep[i]:
+            beaten = (F[i] <= F).all(axis=1)
+            beaten[i] = False
+            keep &= ~beaten
+    return keep
+
+
+def hypervolume(F: Array, reference: Array) -> float:
+    """The volume that rows of F (n, d) dominate below the reference (d,), exactly, by slicing.
+
+    >>> hypervolume(np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([3.0, 3.0]))
+    3.0
+    """
+    F = F[(reference > F).all(axis=1)]
+    if not len(F):
+        return 0.0
+    if F.shape[1] == 1:
+        return float(reference[0] - F.min())
+    F = F[non_dominated(F)]
+    F = F[np.argsort(F[:, -1], kind="stable")]
+    depths = np.append(F[1:, -1], reference[-1]) - F[:, -1]
+    return float(
+        sum(
+            depth * hypervolume(F[: i + 1, :-1], reference[:-1])
+            for i, depth in enumerate(depths)
+            if depth > 0
+        )
+    )
+
+
+def _best(pool: Array, first: NDArray[np.bool_], score: Callable[[Array], Array]) -> Array:
+    """(1, m) the point of the first front that is best for a score."""
+    front = pool[first]
+    return np.asarray(front[[int(score(front).argmin())]])
+
+
+def _mean(objectives: Callable[[Array], Array], weights: Array) -> Callable[[Array], Array]:
+    return lambda W: np.asarray(objectives(W) @ weights)
+
+
+def _chebyshev(
+    objectives: Callable[[Array], Array], weights: Array, ideal: Array, unit: Array
+) -> Callable[[Array], Array]:
+    def score(W: Array) -> Array:
+        away = (objectives(W) - ideal) / unit
+        return np.asarray((weights * away).max(axis=1) + 0.05 * (weights * away).sum(axis=1))
+
+    return score
