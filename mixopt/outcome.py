@@ -108,7 +108,7 @@ def sweep_outcome(
     confirmation: Confirmation | None = None
     if chosen is not None:
         try:
-            confirmation = confirm(observations, problem.objective)
+            confirmation = confirm(observations, study.surrogate.objective)
         except InputError as error:
             warnings = (*warnings, f"{error}; the recommendation is not validated")
     return Outcome(

@@ -4,7 +4,7 @@ Unknown keys, wrong types and bounds that cannot be met are refused here, before
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,7 +22,7 @@ from pydantic import (
 from mixopt.errors import InputError, SpecError, did_you_mean
 from mixopt.objective import Guard, Objective, weights_of
 from mixopt.runs import Scale
-from mixopt.space import Domain, Group, MixtureSpace
+from mixopt.space import Domain, Group, MixtureSpace, Tie
 
 VERSION = 1
 _UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
@@ -75,11 +75,27 @@ class DomainSpec(_Strict):
 
 
 class GroupSpec(_Strict):
-    """Bounds on the summed share of several domains."""
+    """Bounds on the summed share of several domains, named or picked by a tag."""
 
-    domains: list[str]
+    domains: list[str] = Field(default_factory=list)
+    tag: dict[str, str] = Field(
+        default_factory=dict, description="Domains with all these tags, e.g. {licence: mit}."
+    )
     lower: Share = 0.0
     upper: Share = 1.0
+
+    @model_validator(mode="after")
+    def _one(self) -> "GroupSpec":
+        if bool(self.domains) == bool(self.tag):
+            raise ValueError("give either 'domains' or 'tag'")
+        return self
+
+    def members(self, found: Sequence[Domain]) -> tuple[str, ...]:
+        """The names of its domains."""
+        if self.domains:
+            return tuple(self.domains)
+        wanted = self.tag.items()
+        return tuple(d.name for d in found if wanted <= dict(d.tags).items())
 
 
 class SpaceSpec(_Strict):
@@ -92,6 +108,9 @@ class SpaceSpec(_Strict):
         default_factory=dict, description="Domain to [lowest, highest] share."
     )
     groups: dict[str, GroupSpec] = Field(default_factory=dict)
+    ties: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="Groups of domains whose shares keep these ratios."
+    )
     budget: Tokens | None = Field(
         None, description="Tokens of the target run; caps shares by epochs."
     )
@@ -122,6 +141,9 @@ class ObjectiveSpec(_Strict):
     maximize: str | list[str] | dict[str, float] = Field(default_factory=dict)
     reduce: Literal["mean", "worst"] = "mean"
     guards: dict[str, GuardSpec] = Field(default_factory=dict)
+    standardize: bool = Field(False, description="Weigh metrics in units of their sd over runs.")
+    kl: float = Field(0.0, ge=0, description="Pull towards the natural mixture.")
+    kl_unit: Literal["objective", "sd"] = "objective"
 
     @model_validator(mode="after")
     def _some(self) -> "ObjectiveSpec":
@@ -210,6 +232,9 @@ class Spec(_Strict):
                 maximize=frozenset(maximize),
                 reduce=self.objective.reduce,
                 guards=guards,
+                standardize=self.objective.standardize,
+                kl=self.objective.kl,
+                kl_unit=self.objective.kl_unit,
             )
         except InputError as error:
             raise SpecError(str(error), "objective") from error
@@ -230,14 +255,16 @@ class Spec(_Strict):
                 raise SpecError(
                     f"unknown domain {name!r}; {did_you_mean(name, names)}", "space.domains"
                 )
+        domains = [_override(d, self.space.domains.get(d.name)) for d in found]
         try:
             return MixtureSpace(
-                [_override(d, self.space.domains.get(d.name)) for d in found],
+                domains,
                 dict(self.space.bounds),
                 groups=[
-                    Group(name, tuple(g.domains), g.lower, g.upper)
-                    for name, g in self.space.groups.items()
+                    Group(name, group.members(domains), group.lower, group.upper)
+                    for name, group in self.space.groups.items()
                 ],
+                ties=[Tie(name, ratios) for name, ratios in self.space.ties.items()],
                 budget=self.space.budget,
                 epochs=self.space.epochs,
                 min_weight=self.space.min_weight,

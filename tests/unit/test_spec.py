@@ -110,6 +110,20 @@ def test_overrides_of_a_domain_win_over_the_data() -> None:
         parse_spec(changed("space.domains", {"wab": {}})).make_space(FOUND)
 
 
+def test_groups_by_tag_and_ties() -> None:
+    values = changed("space.domains", {"web": {"tags": {"licence": "cc"}}})
+    values["space"]["groups"] = {"free": {"tag": {"licence": "cc"}, "upper": 0.5}}
+    values["space"]["ties"] = {"old": {"books": 2.0, "code": 1.0}}
+    space = parse_spec(values).make_space(FOUND)
+    assert space.groups[0].domains == ("web",)
+    w = space.project([0.9, 0.05, 0.05])
+    assert w[0] == pytest.approx(0.5, abs=1e-6)
+    assert w[1] == pytest.approx(2 * w[2], abs=1e-6)
+    both = changed("space.groups.text", {"domains": ["web"], "tag": {"a": "b"}})
+    with pytest.raises(SpecError, match=r"space.groups.text: give either 'domains' or 'tag'"):
+        parse_spec(both)
+
+
 def test_maximised_metrics_and_weights() -> None:
     objective = parse_spec(
         changed("objective", {"minimize": {"code": 3.0}, "maximize": {"accuracy": 1.0}})
