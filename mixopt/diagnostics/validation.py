@@ -19,6 +19,7 @@ from mixopt.laws.held_out import refit_folds
 from mixopt.objective import Objective
 from mixopt.simplex import Array
 from mixopt.table import RunTable
+from mixopt.threads import one_blas_thread
 
 _Z90 = 1.645
 
@@ -69,6 +70,7 @@ class CrossValidation:
         return out
 
 
+@one_blas_thread
 def cross_validate(
     law: "str | Law",
     runs: "RunTable | tuple[Array, Array]",
@@ -160,6 +162,7 @@ class LearningCurve:
         ]
 
 
+@one_blas_thread
 def learning_curve(
     law: "str | Law",
     runs: "RunTable | tuple[Array, Array]",

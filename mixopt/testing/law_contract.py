@@ -22,11 +22,11 @@ from mixopt.simplex import Array
 Check = Callable[[Law], None]
 
 
-def planted(n: int = 40, m: int = 4, k: int = 3, seed: int = 0) -> tuple[Array, Array]:
-    """(n, m) mixtures and (n, k) losses of a law that decays with each domain's share."""
+def planted(n: int = 32, m: int = 4, k: int = 3, seed: int = 0) -> tuple[Array, Array]:
+    """(n, m) mixtures and (n, k) losses that decay with their own domain's share, and others'."""
     rng = np.random.default_rng(seed)
     W = rng.dirichlet(np.ones(m), size=n)
-    slopes = -rng.uniform(0.5, 2.0, size=(m, k))
+    slopes = -rng.uniform(0.0, 0.6, size=(m, k)) - 1.5 * np.eye(m, k)
     Y = 2.0 + np.exp(0.3 + W @ slopes) + 0.005 * rng.standard_normal((n, k))
     return W, Y
 

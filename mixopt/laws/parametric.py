@@ -1,0 +1,268 @@
+"""Laws that are a formula: least squares with analytic derivatives from a few starts.
+
+A formula gives values and derivatives at parameters theta; this module fits it per metric, for both
+directions (losses fall, accuracies rise), and predicts with the delta method. A weak prior around
+the formula's center keeps parameters that no run tells where they are harmless.
+
+Notation:
+    W: (n, m) mixtures; N, D: (n,) log of parameters and tokens over those of a reference scale
+    y: (n,) one standardised metric; theta: (q,) parameters; J: (n, q) derivatives of f by theta
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mixopt.laws.base import JSON, Prediction, Runs, as_mixtures, check_runs, check_scale, numbers
+from mixopt.laws.curved import leave_out
+from mixopt.laws.standard import Standard
+from mixopt.simplex import Array
+
+PRIOR_SD = 2.0
+"""Of parameters (logarithms, mostly) around the formula's center."""
+_PRIOR_NOISE = 0.1  # residual sd, in units of the metric's, at which prior and data are weighed
+_SHIFTS = (0.0, -0.6, 0.6, -1.2)
+_HUBER = 3.0  # residuals beyond this many _PRIOR_NOISE count linearly
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Where a formula is evaluated.
+
+    Attributes:
+        W: (n, m) mixtures. N, D: (n,) logs of parameters and tokens relative to the reference.
+        varies: whether N and D differed between the training runs.
+        own: domain whose own loss the metric is taken to be.
+    """
+
+    W: Array
+    N: Array
+    D: Array
+    varies: tuple[bool, bool]
+    own: int
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A parametric family.
+
+    Attributes:
+        evaluate: values (n,) and derivatives (n, q) at theta.
+        center: (q,) the middle of the prior and the first start.
+    """
+
+    evaluate: Callable[[Array, Inputs], tuple[Array, Array]]
+    center: Callable[[Inputs], Array]
+
+
+@dataclass(frozen=True)
+class Parametric:
+    """Fits a formula to every metric.
+
+    Args:
+        name: of the formula, in `mixopt.laws.LAWS`.
+        formula: what is fitted.
+        starts: how many: the prior's center, and all parameters shifted from it alike (so that the
+            order of the domains does not matter).
+        steps: evaluations per start at most.
+    """
+
+    name: str
+    formula: Formula
+    starts: int = 4
+    steps: int = 60
+
+    def fit(
+        self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
+    ) -> "FittedParametric":
+        """Fit every metric; deterministic, `rng` is not drawn from.
+
+        Without runs of several scales the terms in N and D are left out.
+
+        Raises:
+            InputError: see `check_runs`.
+        """
+        del rng
+        runs = check_runs(W, Y, scale)
+        logs, reference = _log_scales(runs)
+        varies = (bool(np.ptp(logs[:, 0]) > 1e-9), bool(np.ptp(logs[:, 1]) > 1e-9))
+        standard = Standard.learn(runs.Y)
+        T = standard.forward(runs.Y)
+        found, owns = [], []
+        for j in range(T.shape[1]):
+            seen = np.isfinite(runs.Y[:, j])
+            owns.append(_own_domain(runs.W[seen], T[seen, j]))
+            inputs = Inputs(runs.W[seen], logs[seen, 0], logs[seen, 1], varies, owns[-1])
+            found.append(self._fit_metric(inputs, T[seen, j]))
+        signs, thetas, covariances, noises = zip(*found, strict=True)
+        fitted = FittedParametric(
+            self.name,
+            self.formula,
+            standard,
+            reference,
+            varies,
+            np.array(owns),
+            np.array(signs),
+            np.stack(thetas),
+            np.stack(covariances),
+            np.where(standard.flat, 0.0, noises),
+            runs.W.shape[1],
+        )
+        return replace(fitted, held_out=_held_out(fitted, runs, logs))
+
+    def _fit_metric(self, inputs: Inputs, y: Array) -> tuple[float, Array, Array, float]:
+        """Sign, theta, its covariance and the residual sd, best of all starts."""
+        center = self.formula.center(inputs)
+        best: tuple[float, float, Array] = (np.inf, 1.0, center)
+        for sign in (1.0, -1.0):
+            for number in range(self.starts if sign > 0 else 1):
+                shift = _SHIFTS[number % len(_SHIFTS)]
+                loss, theta = self._descend(inputs, sign * y, center, center + shift)
+                # Losses are what these formulas are about: the other direction must earn it.
+                if loss * (1.0 if sign > 0 else 1.1) < best[0]:
+                    best = (loss, sign, theta)
+        _, sign, theta = best
+        f, J = self.formula.evaluate(theta, inputs)
+        residual = sign * y - f
+        prior = np.eye(theta.size) / PRIOR_SD**2
+        noise2 = float(residual @ residual) / max(len(y) - theta.size, 0.3 * len(y)) + 1e-8
+        covariance = np.linalg.inv(J.T @ J / noise2 + prior)
+        return sign, theta, np.asarray(covariance, dtype=float), float(np.sqrt(noise2))
+
+    def _descend(
+        self, inputs: Inputs, y: Array, center: Array, start: Array
+    ) -> tuple[float, Array]:
+        """Levenberg-Marquardt from a start: penalised loss and theta."""
+        weight = (_PRIOR_NOISE / PRIOR_SD) ** 2
+        theta, damping = start, 1e-2
+        f, J = self.formula.evaluate(theta, inputs)
+        loss = _loss(f - y) + weight * float((theta - center) @ (theta - center))
+        for _ in range(self.steps):
+            r, by_f = _huber(f - y)
+            scaled = by_f[:, None] * J
+            gradient = scaled.T @ r + weight * (theta - center)
+            A = scaled.T @ scaled
+            A[np.diag_indices_from(A)] += weight + damping * (np.diag(A) + weight)
+            trial = theta - np.linalg.solve(A, gradient)
+            f_new, J_new = self.formula.evaluate(trial, inputs)
+            new = _loss(f_new - y) + weight * float((trial - center) @ (trial - center))
+            if not new < loss:
+                damping *= 6.0
+                if damping > 1e8:
+                    break
+                continue
+            done = loss - new < 1e-5 * loss
+            theta, f, J, loss, damping = trial, f_new, J_new, new, damping / 4.0
+            if done:
+                break
+        return loss, theta
+
+
+def _held_out(fitted: "FittedParametric", runs: Runs, logs: Array) -> Prediction:
+    """Each run as predicted without its mixture, in the model linearised at the solution."""
+    mean = np.full(runs.Y.shape, np.nan)
+    T = fitted.standard.forward(runs.Y)
+    for j, theta in enumerate(fitted.theta):
+        seen = np.isfinite(runs.Y[:, j])
+        at = Inputs(runs.W[seen], logs[seen, 0], logs[seen, 1], fitted.varies, int(fitted.own[j]))
+        f, J = fitted.formula.evaluate(theta, at)
+        A = np.linalg.inv(fitted.covariance[j]) * max(float(fitted.noise[j]), 1e-4) ** 2
+        residual = fitted.signs[j] * T[seen, j] - f
+        out, _ = leave_out(J[None], A[None], residual[None], runs.groups[seen])
+        mean[seen, j] = T[seen, j] - fitted.signs[j] * out[0]
+    told = fitted.predict(runs.W, runs.scale)
+    return Prediction(
+        fitted.standard.prediction(mean, mean, fitted.noise).mean, told.sd, told.noise
+    )
+
+
+def _huber(r: Array) -> tuple[Array, Array]:
+    """A residual whose square grows linearly beyond the limit, and its derivative."""
+    limit = _HUBER * _PRIOR_NOISE
+    size = np.abs(r)
+    beyond = size > limit
+    root = np.sqrt(np.maximum(2 * limit * size - limit**2, 1e-300))
+    return np.where(beyond, np.sign(r) * root, r), np.where(beyond, limit / root, 1.0)
+
+
+def _loss(r: Array) -> float:
+    root, _ = _huber(r)
+    return float(root @ root)
+
+
+def _log_scales(runs: Runs) -> tuple[Array, Array]:
+    """(n, 2) logs relative to the reference, and the reference (2,): geometric means."""
+    if runs.scale is None:
+        return np.zeros((len(runs.W), 2)), np.ones(2)
+    reference = np.exp(np.log(runs.scale).mean(axis=0))
+    return np.log(runs.scale / reference), reference
+
+
+def _own_domain(W: Array, y: Array) -> int:
+    """The domain whose share goes with the metric most clearly, in either direction."""
+    roots = np.sqrt(W)
+    spread = roots.std(axis=0) * y.std()
+    with_y = ((roots - roots.mean(axis=0)) * (y - y.mean())[:, None]).mean(axis=0)
+    return int(np.argmax(np.abs(with_y) / np.where(spread > 1e-12, spread, np.inf)))
+
+
+@dataclass(frozen=True, eq=False)
+class FittedParametric:
+    """What was learned per metric; see `Parametric` and `Inputs`. `held_out` is not in JSON."""
+
+    name: str
+    formula: Formula
+    standard: Standard
+    reference: Array
+    varies: tuple[bool, bool]
+    own: Array
+    signs: Array
+    theta: Array
+    covariance: Array
+    noise: Array
+    domains: int
+    held_out: Prediction | None = None
+
+    def predict(self, W: Array, scale: Array | None = None) -> Prediction:
+        """Metrics at mixtures W (n, m) and scales (n, 2) or (2,); the reference without one."""
+        w = as_mixtures(W, self.domains)
+        asked = check_scale(scale, len(w))
+        logs = np.zeros((len(w), 2)) if asked is None else np.log(asked / self.reference)
+        logs = np.where(self.varies, logs, 0.0)  # what never varied cannot be told
+        mean, variance = np.empty((2, len(w), len(self.theta)))
+        for j, theta in enumerate(self.theta):
+            inputs = Inputs(w, logs[:, 0], logs[:, 1], self.varies, int(self.own[j]))
+            f, J = self.formula.evaluate(theta, inputs)
+            mean[:, j] = self.signs[j] * f
+            variance[:, j] = np.maximum(((J @ self.covariance[j]) * J).sum(axis=1), 0.0)
+        return self.standard.prediction(mean, np.sqrt(variance), self.noise)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        arrays = ("reference", "own", "signs", "theta", "covariance", "noise")
+        return {
+            "law": self.name,
+            "standard": self.standard.to_dict(),
+            "varies": list(self.varies),
+            "domains": self.domains,
+            **{name: getattr(self, name).tolist() for name in arrays},
+        }
+
+
+def read_parametric(values: JSON, formulas: Mapping[str, Formula]) -> FittedParametric:
+    """The fitted law that `to_dict` wrote, its formula found by the law's name."""
+    return FittedParametric(
+        values["law"],
+        formulas[values["law"]],
+        Standard.read(values["standard"]),
+        numbers(values["reference"]),
+        (bool(values["varies"][0]), bool(values["varies"][1])),
+        np.array(values["own"], dtype=int),
+        numbers(values["signs"]),
+        numbers(values["theta"]),
+        numbers(values["covariance"]),
+        numbers(values["noise"]),
+        int(values["domains"]),
+    )
