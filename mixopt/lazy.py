@@ -20,6 +20,8 @@ EXTRAS = {
     "sklearn": "laws",
     "torch": "proxies",
     "tokenizers": "proxies",
+    "transformers": "finetune",
+    "peft": "finetune",
     "ray": "ray",
     "mlflow": "mlflow",
     "plotly": "plots",
@@ -66,7 +68,7 @@ def load(target: str) -> Any:
     try:
         return getattr(module, attribute)
     except AttributeError:
-        known = did_you_mean(attribute, (n for n in vars(module) if not n.startswith("_")))
+        known = did_you_mean(attribute, (n for n in dir(module) if not n.startswith("_")))
         raise InputError(f"module {module_name!r} has no {attribute!r}; {known}") from None
 
 

@@ -1,25 +1,25 @@
 """`CommandTrainer`: any external trainer, one process per run, behind mixopt's Trainer port."""
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mixopt import lazy
 from mixopt.errors import InputError, TrainerError, did_you_mean
+from mixopt.export import export
 from mixopt.ports import Report, TrainerInfo, ignore_report
 from mixopt.runs import Observation, RunSpec
-from mixopt.space import Domain, MixtureSpace
+from mixopt.space import Domain, Mixture, MixtureSpace
+from proxies.checks import check_number
 from proxies.command_metrics import MetricsFile
-from proxies.command_process import Command, Ending, run_command
+from proxies.command_process import Command, run_command
+from proxies.durable import locked, write_atomically
 
 DONE = "observation.json"
 PLACEHOLDERS = (
@@ -27,7 +27,7 @@ PLACEHOLDERS = (
     *("mixture_file", "metrics_file"),
 )
 _PLACEHOLDER = re.compile(r"\{(w:[^{}]+|[a-z_]+)\}")
-_LOCK_SECONDS = 0.2
+_ENV = {"PYTHONUNBUFFERED": "1"}  # or a traceback would stand before what was printed earlier
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class CommandTrainer:
     * `{tokens}`, `{params}`, `{seed}` numbers of the run, `{run_id}` its name;
     * `{out}` a folder of its own, `{metrics_file}` where its metrics are expected.
 
-    Other braces stay as they are.
+    Other braces stay as they are. The tokens per domain of an observation are those asked for: what
+    the command really drew is not known here.
 
     Attributes:
         argv: program and arguments.
@@ -52,7 +53,9 @@ class CommandTrainer:
         metrics_file: in `{out}`; `.jsonl` grows by an object a line, `.json` holds one object.
         tokens_key: key of the training tokens that metrics belong to; without it in the file,
             metrics count as those of the end, and there is no curve.
-        mixture_format: a format of `mixopt.export`, or `"json"`: an object of shares.
+        mixture_file: name of the file behind `{mixture_file}`.
+        mixture_format: a format of `mixopt.export`, or `"shares"`: a JSON object of shares.
+        mixture_options: of that format, e.g. the paths of the domains.
         env: additions to the environment.
         cwd: where the command runs; None: the current folder of the worker.
         timeout: seconds for one run.
@@ -68,12 +71,14 @@ class CommandTrainer:
     """
 
     argv: Sequence[str]
-    domains: Mapping[str, Any]
+    domains: Mapping[str, Any] | Sequence[str]
     metrics: Sequence[str] | Mapping[str, str]
     unit: str = "nats/token"
     metrics_file: str = "metrics.jsonl"
     tokens_key: str = "tokens"
-    mixture_format: str = "json"
+    mixture_file: str = "mixture.json"
+    mixture_format: str = "shares"
+    mixture_options: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
     timeout: float = 86_400.0
@@ -94,13 +99,15 @@ class CommandTrainer:
             self._check_placeholders(text)
         if not self._keys():
             raise InputError("metrics is empty; name what the command writes")
-        if Path(self.metrics_file).is_absolute() or ".." in Path(self.metrics_file).parts:
-            raise InputError(
-                f"metrics_file is {self.metrics_file!r}; give a path inside {{out}}, without '..'"
-            )
-        for name, least in (("timeout", 1e-3), ("grace", 0.0), ("min_free_gb", 0.0)):
-            if not getattr(self, name) >= least:
-                raise InputError(f"{name} is {getattr(self, name)}; give a number >= {least:g}")
+        for name in ("metrics_file", "mixture_file"):
+            given = Path(getattr(self, name))
+            if given.is_absolute() or ".." in given.parts or not given.name:
+                raise InputError(
+                    f"{name} is {str(given)!r}; give a name inside the run's folder, without '..'"
+                )
+        check_number("timeout", self.timeout, least=0.0, open=True)
+        check_number("grace", self.grace, least=0.0)
+        check_number("min_free_gb", self.min_free_gb, least=0.0)
 
     def prepare(self, cache: Path) -> TrainerInfo:
         """Check what can be checked before the first run; see `mixopt.ports.Trainer`.
@@ -143,21 +150,28 @@ class CommandTrainer:
                 known = did_you_mean(unknown[0], self.domains)
                 raise InputError(f"the command knows no domain {unknown[0]!r}; {known}")
             folder.mkdir(parents=True, exist_ok=True)
-            with _locked(folder / "lock", self.grace + 30.0) as lock:
+            with locked(folder / "lock", self.grace + 30.0, f"run {spec.run_id}") as lock:
                 done = _read_done(folder, spec)
                 if done is not None:
                     return done
-                seen = self._run(spec, folder, lock, report)
-                if seen.ok:
-                    _write_atomically(folder / DONE, json.dumps(seen.to_dict()))
-                    if not self.keep_output:
-                        shutil.rmtree(folder / "out", ignore_errors=True)
-                return seen
+                return self._kept(self._run(spec, folder, lock, report), folder)
         except (InputError, TrainerError, OSError) as error:
             # the other runs of the pack may still end well
             seconds = time.perf_counter() - started
             reason = f"{type(error).__name__}: {error}"
             return Observation.failure(spec, reason, seconds=seconds)
+
+    def _kept(self, seen: Observation, folder: Path) -> Observation:
+        """Remember a run that ended well; it is not lost where the disk has no room for that."""
+        if not seen.ok:
+            return seen
+        try:
+            write_atomically(folder / DONE, json.dumps(seen.to_dict()).encode())
+        except OSError as error:
+            return replace(seen, info={**seen.info, "not_kept": str(error)})
+        if not self.keep_output:
+            shutil.rmtree(folder / "out", ignore_errors=True)
+        return seen
 
     def _run(self, spec: RunSpec, folder: Path, lock: int, report: Report) -> Observation:
         out, started = folder / "out", time.perf_counter()
@@ -172,6 +186,8 @@ class CommandTrainer:
             for point in metrics.new_points():
                 report(spec, point)
 
+        # The guard holds the lock until all of the command has ended: after a driver was killed,
+        # the next attempt waits for what is left of the last one.
         ending = run_command(command, look, keep=(lock,))
         final, missing = metrics.final()
         look()
@@ -185,6 +201,9 @@ class CommandTrainer:
             },
         }
         done = min(1.0, metrics.tokens / spec.scale.tokens)
+        facts["tokens"] = {
+            d: round(w * spec.scale.tokens) for d, w in spec.mixture.to_dict().items()
+        }
         reason = ending.explain() or (missing and f"{missing}; {ending.last_lines()}")
         if reason:
             return Observation.failure(spec, reason, flops=done * spec.scale.flops, **facts)
@@ -199,17 +218,17 @@ class CommandTrainer:
             "seed": str(spec.seed),
             "out": str(folder / "out"),
             "run_id": spec.run_id,
-            "mixture_file": str(folder / "mixture"),
+            "mixture_file": str(folder / self.mixture_file),
             "metrics_file": str(folder / "out" / self.metrics_file),
         } | {f"w:{d}": f"{w:.9f}" for d, w in shares.items()}
-        (folder / "mixture").write_text(self._mixture_text(shares), encoding="utf-8")
+        (folder / self.mixture_file).write_text(self._mixture_text(shares), encoding="utf-8")
 
         def fill(text: str) -> str:
             return _PLACEHOLDER.sub(lambda found: values[found[1]], text)
 
         return Command(
             argv=[fill(argument) for argument in self.argv],
-            env=os.environ | {name: fill(value) for name, value in self.env.items()},
+            env=_ENV | os.environ | {name: fill(value) for name, value in self.env.items()},
             cwd=None if self.cwd is None else Path(self.cwd),
             log=folder / "output.log",
             timeout=self.timeout,
@@ -218,11 +237,9 @@ class CommandTrainer:
         )
 
     def _mixture_text(self, shares: Mapping[str, float]) -> str:
-        if self.mixture_format == "json":
+        if self.mixture_format == "shares":
             return json.dumps(shares, indent=2)
-        from_mixture = lazy.load("mixopt.export:export")
-        text: str = from_mixture(RunMixture.of(shares), self.mixture_format)
-        return text
+        return export(Mixture.of(shares), self.mixture_format, **self.mixture_options)
 
     def _keys(self) -> dict[str, str]:
         if isinstance(self.metrics, Mapping):
@@ -242,5 +259,15 @@ class CommandTrainer:
         known = [*PLACEHOLDERS, *(f"w:{d}" for d in self.domains)]
         for name in _PLACEHOLDER.findall(text):
             if name not in known:
-                raise InputError(f"argv or env: unknown placeholder {{{name}}}; "
-                                 f"{did_you_mean(name, known)}")
+                raise InputError(
+                    f"argv or env: unknown placeholder {{{name}}}; {did_you_mean(name, known)}"
+                )
+
+
+def _read_done(folder: Path, spec: RunSpec) -> Observation | None:
+    """What came of the run when it was trained before, if it was."""
+    try:
+        seen = Observation.from_dict(json.loads((folder / DONE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError):  # never finished, or not readable any more
+        return None
+    return replace(seen, spec=spec) if seen.run_id == spec.run_id else None

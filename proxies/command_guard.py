@@ -22,6 +22,7 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 CANNOT_START = 127
+_LOOKS = 500
 _LOOK_SECONDS = 0.05  # between looks at processes that were told to end
 
 
@@ -87,28 +88,25 @@ def _end_group(group: int, number: int) -> None:
 
 
 def _end_orphans() -> None:
-    """Kill what the command left behind, until the guard has no children but the command."""
-    for _ in range(200):
-        children = _children(os.getpid())
-        for pid in children:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        if not children:
-            return
-        time.sleep(_LOOK_SECONDS / 5)
-        for pid in children:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+    """Kill what the command left behind, until nothing of it is left."""
+    with contextlib.suppress(ChildProcessError):  # raised when there are no children any more
+        for _ in range(_LOOKS):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass  # one of the dead was buried
+            for pid in _children(os.getpid()):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(_LOOK_SECONDS / 5)
 
 
 def _children(parent: int) -> list[int]:
-    """Children of a process that still run; on Linux alone, elsewhere none are known."""
+    """Children of a process; on Linux alone, elsewhere none are known."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             # "pid (name) state ppid ...", where the name may hold anything
             fields = stat.read_text(errors="replace").rpartition(")")[2].split()
-            if int(fields[1]) == parent and fields[0] != "Z":
+            if int(fields[1]) == parent:
                 found.append(int(stat.parent.name))
     return found
 

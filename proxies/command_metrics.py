@@ -1,7 +1,7 @@
 """Reading the metrics that an external command writes, while it writes them.
 
 A JSON file holds one object, which may be replaced while the command runs. A JSON Lines file grows
-by one object a line; objects may each hold a part of the metrics (one line per evaluation set, say):
+by one object a line; objects may each hold a part of the metrics (a line per evaluation set, say):
 those with the same token count belong together, and lines without any metric are passed over.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from mixopt.runs import Point
 
 FINAL_SHARE = 0.9
-"""Metrics count as final from this share of the run's tokens on: trainers round to whole batches."""
+"""Metrics are final from this share of the run's tokens on: trainers round to whole batches."""
 
 _READ_BYTES, _LINE_BYTES = 1_000_000, 50_000_000
 _NAMES = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf}

@@ -85,7 +85,7 @@ def run_command(command: Command, look: Callable[[], None], keep: Sequence[int] 
     """
     guard = [sys.executable, "-I", command_guard.__file__, str(command.grace), *command.argv]
     with (
-        command.log.open("wb") as log,
+        command.log.open("wb", buffering=0) as log,
         subprocess.Popen(
             guard,
             stdin=subprocess.PIPE,
@@ -138,7 +138,6 @@ class _Output:
             return
         try:
             self._log.write(data[: self._room])
-            self._log.flush()
         except OSError:  # a full disk: the run may still end well, its log ends here
             self._room = 0
         self._room -= len(data)

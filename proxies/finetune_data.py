@@ -1,0 +1,194 @@
+"""Instruction sets for supervised fine-tuning: read, split by content, tokenised once, drawn.
+
+Notation:
+    an example: ids (L,), of which those from `answer` on are learned; the rest is the prompt
+    w: shares of a run's training tokens per set (prompts included)
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixopt.errors import InputError
+
+SUFFIX = ".jsonl"
+_ROLES = ("prompt", "completion")
+_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The examples of one set, end to end.
+
+    Attributes:
+        ids: (T,) token ids of all examples.
+        ends: (n,) where each example ends in `ids`.
+        answers: (n,) position within its example of the first token that is learned.
+    """
+
+    ids: NDArray[np.int32]
+    ends: NDArray[np.int64]
+    answers: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.int32], int]:
+        """Ids of an example, and where its answer begins."""
+        start = int(self.ends[index - 1]) if index else 0
+        return self.ids[start : int(self.ends[index])], int(self.answers[index])
+
+    def take(self, count: int) -> "Examples":
+        """The first examples."""
+        ends = self.ends[:count]
+        return Examples(self.ids[: int(ends[-1])], ends, self.answers[:count])
+
+
+def read_rows(name: str, paths: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a set, each once.
+
+    Args:
+        name: of the set, for messages.
+        paths: `.jsonl` files, or folders of them.
+
+    Raises:
+        InputError: a path is missing, or a line has none of the known forms.
+    """
+    seen: set[bytes] = set()
+    for path in _files(name, paths):
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                row = _row(name, path, number, line)
+                key = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).digest()[:16]
+                if key not in seen:
+                    seen.add(key)
+                    yield row
+
+
+def held_out(row: Mapping[str, Any], fraction: float) -> bool:
+    """Whether a row is for validation: decided by its content, the same on every machine."""
+    digest = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
+    return int(digest[:13], 16) / 16**13 < fraction
+
+
+def encode_rows(tokenizer: Any, rows: Sequence[Mapping[str, Any]], max_length: int) -> Examples:
+    """Tokenise rows; those whose answer begins beyond `max_length` tokens are left out."""
+    pieces: list[list[int]] = []
+    answers: list[int] = []
+    for start in range(0, len(rows), _CHUNK):
+        pairs = [_as_pair(tokenizer, row) for row in rows[start : start + _CHUNK]]
+        prompts = _encode(tokenizer, [prompt for prompt, _ in pairs])
+        completions = _encode(tokenizer, [completion for _, completion in pairs])
+        first = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+        for prompt, completion in zip(prompts, completions, strict=True):
+            before = first + prompt
+            whole = [*before, *completion, tokenizer.eos_token_id][:max_length]
+            # the first token of all has nothing before it to be predicted from
+            answer = max(1, len(before))
+            if answer < len(whole):
+                pieces.append(whole)
+                answers.append(answer)
+    return Examples(
+        np.array([i for piece in pieces for i in piece], dtype=np.int32),
+        np.cumsum([len(piece) for piece in pieces], dtype=np.int64),
+        np.array(answers, dtype=np.int32),
+    )
+
+
+def draw(
+    sets: Mapping[str, Examples], weights: Mapping[str, float], seed: int
+) -> Iterator[tuple[str, int]]:
+    """Set and index of one example after another, endlessly.
+
+    The next example is of the set that is furthest behind its share of the tokens drawn so far, so
+    that shares hold at any time to within an example. A set's order depends on seed and name alone
+    and not on the mixture; each epoch is shuffled anew.
+    """
+    shares = {name: w for name, w in weights.items() if w > 0}
+    orders = {name: _order(len(sets[name]), seed, name) for name in shares}
+    used = dict.fromkeys(shares, 0)
+    while True:
+        total = sum(used.values()) + 1
+        name = max(shares, key=lambda n: shares[n] * total - used[n])
+        index = next(orders[name])
+        used[name] += len(sets[name][index][0])
+        yield name, index
+
+
+def _order(count: int, seed: int, name: str) -> Iterator[int]:
+    # crc32 and not hash(): the latter differs between processes
+    generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    while True:
+        yield from generator.permutation(count).tolist()
+
+
+def _files(name: str, paths: Sequence[str]) -> Iterator[Path]:
+    for given in paths:
+        path = Path(given).expanduser()
+        found = sorted(path.rglob("*" + SUFFIX)) if path.is_dir() else [path]
+        if not found or not all(p.is_file() and p.suffix == SUFFIX for p in found):
+            raise InputError(
+                f"domain {name!r}: {given!r} is no {SUFFIX} file, and no folder with one; name "
+                "files with one JSON object per line"
+            )
+        yield from found
+
+
+def _row(name: str, path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if isinstance(row, dict):
+        if all(isinstance(row.get(key), str) for key in _ROLES):
+            return {key: row[key] for key in _ROLES}
+        if isinstance(row.get("text"), str):
+            return {"text": row["text"]}
+        if _is_conversation(row.get("messages")):
+            return {"messages": row["messages"]}
+    raise InputError(
+        f"domain {name!r}: line {number} of {path} is no JSON object with 'prompt' and "
+        "'completion', with 'messages' that end with the assistant's, or with 'text'"
+    )
+
+
+def _is_conversation(messages: Any) -> bool:
+    return (
+        isinstance(messages, list)
+        and bool(messages)
+        and all(isinstance(m, dict) and isinstance(m.get("content"), str) for m in messages)
+        and messages[-1].get("role") == "assistant"
+    )
+
+
+def _as_pair(tokenizer: Any, row: Mapping[str, Any]) -> tuple[str, str]:
+    """Prompt and completion of a row; of a conversation, the assistant's last turn is learned."""
+    if "messages" not in row:
+        return row.get("prompt", ""), row.get("completion", row.get("text", ""))
+    if not tokenizer.chat_template:
+        raise InputError(
+            "the tokenizer has no chat template to write 'messages' with; give 'prompt' and "
+            "'completion', or a model that has one"
+        )
+    messages = row["messages"]
+    prompt: str = tokenizer.apply_chat_template(
+        messages[:-1], tokenize=False, add_generation_prompt=True
+    )
+    whole: str = tokenizer.apply_chat_template(messages, tokenize=False)
+    if not whole.startswith(prompt):  # a template that writes earlier turns in another way
+        return "", whole
+    return prompt, whole[len(prompt) :]
+
+
+def _encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return ids
