@@ -19,7 +19,7 @@ from mixopt.ports import Executor, Store, Trainer, TrainerInfo
 from mixopt.runs import Observation
 from mixopt.space import Domain, MixtureSpace
 from mixopt.spec import Spec, parse_spec, read_spec
-from mixopt.strategies import Problem, Strategy, strategy
+from mixopt.strategies import Problem, Recommender, Strategy, strategy
 from mixopt.sweep import SweepStatus, run_sweep
 from mixopt.table import RunTable
 
@@ -162,10 +162,16 @@ def conclude(sweep: Sweep) -> Outcome:
     Raises:
         InputError: no search run succeeded.
     """
+    chosen, observations = sweep.spec.strategy, sweep.store.observations()
+    recipe = strategy(chosen.use, **chosen.settings)
+    answer = None
+    if isinstance(recipe, Recommender) and any(o.ok for o in observations):
+        answer = recipe.recommend(sweep.problem, observations)
     return sweep_outcome(
         sweep.problem,
-        sweep.store.observations(),
-        law=str(sweep.spec.strategy.settings.get("law", "auto")),
+        observations,
+        law=str(getattr(recipe, "law", "auto")),
+        recommended=answer,
         unit=sweep.info.unit,
         warnings=sweep.info.warnings,
     )

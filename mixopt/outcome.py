@@ -93,10 +93,19 @@ def sweep_outcome(
     observations: Sequence[Observation],
     *,
     law: str = "auto",
+    recommended: Mixture | None = None,
     unit: str = "",
     warnings: Sequence[str] = (),
 ) -> Outcome:
     """Fit the law to the search runs, recommend, and compare what was confirmed.
+
+    Args:
+        problem: what the sweep worked on.
+        observations: its runs.
+        law: fitted to the search runs, one set of parameters per metric.
+        recommended: the strategy's answer; by default what was confirmed, else the law's optimum.
+        unit: of the metrics.
+        warnings: of the trainer.
 
     Raises:
         InputError: no search run succeeded, or too few for any law.
@@ -104,7 +113,7 @@ def sweep_outcome(
     study = Study(problem.space, problem.objective, law=law, seed=problem.seed)
     study.tell([o for o in observations if not o.spec.purpose.startswith(CONFIRM)])
     chosen = confirmed_mixture(observations)
-    recommendation = study.recommend(chosen)
+    recommendation = study.recommend(recommended or chosen)
     confirmation: Confirmation | None = None
     if chosen is not None:
         try:

@@ -2,11 +2,26 @@
 
 from typing import Any
 
-from mixopt.lazy import build, lookup
-from mixopt.strategies.base import Problem, Strategy
+from mixopt.lazy import build, load, lookup
+from mixopt.strategies.base import Problem, Recommender, Strategy
 
-STRATEGIES: dict[str, str] = {"auto": "mixopt.strategies.auto:Auto"}
-"""Name of a strategy to where it lives."""
+STRATEGIES: dict[str, str] = {
+    "auto": "mixopt.strategies.auto:Auto",
+    "ladder": "mixopt.strategies.ladder:LadderSearch",
+    "random": "mixopt.strategies.random:Random",
+    "baselines": "mixopt.strategies.random:Baselines",
+    "regmix": "mixopt.strategies.oneshot:regmix",
+    "olmix": "mixopt.strategies.oneshot:olmix",
+    "dml": "mixopt.strategies.oneshot:dml",
+    "autoscale": "mixopt.strategies.oneshot:autoscale",
+    "mixture-experiment": "mixopt.strategies.oneshot:mixture_experiment",
+    "climb": "mixopt.strategies.climb:Climb",
+    "admire": "mixopt.strategies.published:admire",
+    "mfms": "mixopt.strategies.published:mfms",
+}
+"""Name of a strategy to where it lives; `optuna:<sampler>` is any sampler of Optuna besides."""
+
+_OPTUNA = "optuna:"
 
 
 def strategy(name: str, **settings: Any) -> Strategy:
@@ -15,9 +30,13 @@ def strategy(name: str, **settings: Any) -> Strategy:
     Raises:
         InputError: an unknown name or setting; the message lists the known ones.
     """
-    recipe = lookup(name, STRATEGIES, "strategy")
+    if name.startswith(_OPTUNA):
+        settings = {"sampler": name.removeprefix(_OPTUNA), **settings}
+        recipe = load("mixopt.adapters.optuna:OptunaSearch")
+    else:
+        recipe = lookup(name, STRATEGIES, "strategy")
     made: Strategy = build(recipe, settings, f"strategy {name!r}")
     return made
 
 
-__all__ = ["STRATEGIES", "Problem", "Strategy", "strategy"]
+__all__ = ["STRATEGIES", "Problem", "Recommender", "Strategy", "strategy"]

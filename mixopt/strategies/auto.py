@@ -2,27 +2,35 @@
 
 1. `design` runs at the smallest scale: natural and uniform first, then RegMix's Dirichlet recipe
    (2407.01492);
-2. `proposals` more in rounds of `batch`: laws are fitted per metric (2602.12237), and the batch is
-   the predicted optimum with points of high expected improvement, pending runs conditioned on;
+2. `proposals` more in rounds of `batch`: laws are fitted per metric (2602.12237); the batch is the
+   predicted optimum, then mixtures chosen by one Gaussian process per metric (composite Bayesian
+   optimisation, 1906.01537), pending runs conditioned on;
 3. the posterior-mean optimum is trained with fresh seeds at the largest scale, beside the
    baselines and the best run of the design.
 
 All search runs share one seed (common random numbers); confirmation never reuses it.
+
+Where the runs to choose from are given (a pool), or the cost of every scale is, each decision is
+also at which scale to run (see `ladder`), and nothing is confirmed: a pool holds no fresh seeds.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from mixopt import laws, proposers
 from mixopt.errors import InputError
 from mixopt.promotion import BEST_RANDOM, CONFIRM, RECOMMENDED, objective_of
+from mixopt.proposers import Surrogate
+from mixopt.proposers.bayes import gains, propose
 from mixopt.proposers.learn import learn, weights_in
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.simplex import Array
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
+from mixopt.strategies.ladder import LadderSearch
+from mixopt.strategies.parts import Ledger, Memo
 from mixopt.table import RunTable
 
 _DESIGN, _PROPOSAL = "design", "proposal"
@@ -39,6 +47,8 @@ class Auto:
         law: fitted per metric.
         confirm_seeds: fresh seeds per candidate; 0 trains no confirmation.
         singles: whether every single-domain mixture is among the baselines.
+        stop: proposals end early once the best expected gain is below this many noise sds of one
+            run; 0 makes all of them.
     """
 
     design: int = 32
@@ -47,6 +57,8 @@ class Auto:
     law: str = "auto"
     confirm_seeds: int = 3
     singles: bool = True
+    stop: float = 0.0
+    memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         least = {"design": 3, "proposals": 0, "batch": 1, "confirm_seeds": 0}
@@ -56,11 +68,15 @@ class Auto:
                 raise InputError(f"{name} is {value!r}; give a whole number of at least {low}")
         if self.law not in laws.LAWS:
             laws.law(self.law)  # raises with the list of known names
+        if not 0.0 <= self.stop < np.inf:
+            raise InputError(f"stop is {self.stop!r}; give a number of noise sds, 0 or more")
 
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
     ) -> list[RunSpec]:
         """The rest of the design, then a round of proposals, then the confirmation."""
+        if _given(problem):
+            return self._ladder.next(problem, observations, pending)
         known = {o.run_id for o in observations} | {spec.run_id for spec in pending}
         missing = [spec for spec in self._design(problem) if spec.run_id not in known]
         if missing:
@@ -73,15 +89,37 @@ class Auto:
         if searching:
             return []  # a round is fitted to all runs before it, so that a resume repeats it
         if left > 0:
-            return self._propose(problem, search, min(left, self.batch))
+            proposed = self._propose(problem, search, min(left, self.batch))
+            if proposed:
+                return proposed
         confirmation = self._confirmation(problem, observations, pending, search)
         return [spec for spec in confirmation if spec.run_id not in known]
 
     def planned(self, problem: Problem) -> list[Scale]:
         """Design, proposals, and every candidate with every seed."""
+        if _given(problem):
+            return self._ladder.planned(problem)
         candidates = 2 + len(self._baselines(problem)) if self.confirm_seeds else 0
         search = [problem.scales[0]] * (self.design + self.proposals)
         return search + [problem.scales[-1]] * (candidates * self.confirm_seeds)
+
+    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+        """The posterior-mean optimum; the one that was sent to confirmation, if any was."""
+        if _given(problem):
+            return self._ladder.recommend(problem, observations)
+        confirmed = CONFIRM + RECOMMENDED
+        sent = (o.spec.mixture for o in observations if o.spec.purpose == confirmed)
+        ledger = Ledger.of(problem, observations)
+        return next(sent, None) or self._recommend(problem, ledger.runs)
+
+    @property
+    def _ladder(self) -> LadderSearch:
+        return LadderSearch(
+            design=self.design,
+            runs=self.design + self.proposals,
+            batch=self.batch,
+            memo=self.memo,
+        )
 
     def _design(self, problem: Problem) -> list[RunSpec]:
         space = problem.space
@@ -98,17 +136,22 @@ class Auto:
 
     def _propose(self, problem: Problem, search: Sequence[Observation], n: int) -> list[RunSpec]:
         runs = RunTable.from_observations(search, problem.space.names)
-        rng = _rng(problem, len(search))
+        rng, W = _rng(problem, len(search)), weights_in(problem.space, runs)
         surrogate = learn(runs, problem.objective, problem.space, laws.law(self.law), rng=rng)
         failed = np.array([o.spec.mixture.array for o in search if not o.ok])
-        W = proposers.propose_batch(
-            surrogate,
-            problem.space,
-            n,
-            W=weights_in(problem.space, runs),
-            pending=failed if len(failed) else None,  # do not ask again for what has failed
-            rng=rng,
+        avoid = failed if len(failed) else None  # do not ask again for what has failed
+        composite = self.law in {"auto", "gp"}
+        first = proposers.propose_batch(
+            surrogate, problem.space, 1 if composite else n, W=W, pending=avoid, rng=rng
         )
+        if self.stop and _settled(surrogate, first, W, self.stop):
+            return []
+        if composite and n > 1:
+            process = learn(runs, problem.objective, problem.space, laws.law("gp"), rng=rng)
+            pending = first if avoid is None else np.vstack([avoid, first])
+            more = propose(process, problem.space, n - 1, runs=W, pending=pending, rng=rng)
+            first = np.vstack([first, more])
+        W = first
         return [problem.run(problem.space.mixture(w), _PROPOSAL) for w in W]
 
     def _confirmation(
@@ -147,6 +190,17 @@ class Auto:
         known = proposers.baselines(problem.space)
         singles = proposers.singles(problem.space) if self.singles else {}
         return {**known, **{f"only-{name}": m for name, m in singles.items()}}
+
+
+def _given(problem: Problem) -> bool:
+    """Whether the runs to choose from, or what every scale costs, are given."""
+    return bool(problem.pool or problem.costs)
+
+
+def _settled(surrogate: Surrogate, proposed: Array, runs: Array, share: float) -> bool:
+    """Whether the best expected gain is below a share of the noise of one run."""
+    best = float(gains(surrogate, proposed, runs).max())
+    return best < share * surrogate.noise(proposed)
 
 
 def _rng(problem: Problem, step: int) -> np.random.Generator:

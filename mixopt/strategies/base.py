@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from mixopt.errors import InputError
 from mixopt.objective import Objective
 from mixopt.runs import Observation, RunSpec, Scale
@@ -20,6 +22,9 @@ class Problem:
         scales: the proxy ladder, smallest first; the last one confirms.
         trainer, config, data: of every run spec.
         seed: of the strategy's random numbers and of the search runs.
+        pool: scale to the only mixtures that can be trained there, for replays of real runs; any
+            allowed mixture where a scale is left out.
+        costs: scale to the cost of one run, in one unit for all; 6 N D where left out.
     """
 
     space: MixtureSpace
@@ -29,11 +34,35 @@ class Problem:
     config: Mapping[str, Any] = field(default_factory=dict, hash=False)
     data: str = ""
     seed: int = 0
+    pool: Mapping[Scale, tuple[Mixture, ...]] = field(default_factory=dict, hash=False, repr=False)
+    costs: Mapping[Scale, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not self.scales:
             raise InputError("a problem needs at least one scale; none was given")
         object.__setattr__(self, "scales", tuple(sorted(self.scales)))
+        for scale, mixtures in self.pool.items():
+            if scale not in self.scales:
+                raise InputError(f"the pool has mixtures at {scale}, which is none of the scales")
+            other = next((m for m in mixtures if m.domains != self.space.names), None)
+            if other is not None:
+                odd = sorted(set(other.domains) ^ set(self.space.names)) or list(other.domains)
+                raise InputError(
+                    f"a mixture of the pool differs from the space in {', '.join(odd[:6])}; give "
+                    "every mixture the domains of the space, in its order"
+                )
+        for scale, cost in self.costs.items():
+            if not (np.isfinite(cost) and cost > 0):
+                raise InputError(f"a run at {scale} costs {cost}; give a number above 0")
+
+    @property
+    def target(self) -> Scale:
+        """The largest scale, the one that the answer is for."""
+        return self.scales[-1]
+
+    def cost(self, scale: Scale) -> float:
+        """The cost of one run."""
+        return float(self.costs.get(scale, scale.flops))
 
     def run(
         self,
@@ -70,4 +99,17 @@ class Strategy(Protocol):
 
     def planned(self, problem: Problem) -> list[Scale]:
         """The scale of every run that it will ask for at most, for the budget and the ETA."""
+        ...
+
+
+@runtime_checkable
+class Recommender(Protocol):
+    """A strategy that answers at any time, not only at its end."""
+
+    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+        """The mixture that it would train at the target scale now; of the pool, where one is given.
+
+        Raises:
+            InputError: no run has succeeded yet.
+        """
         ...

@@ -1,0 +1,301 @@
+"""Sequential search by composite Bayesian optimisation, over one scale or a ladder of them.
+
+Every metric has its own Gaussian process (at several scales: recursive co-kriging, which lets go of
+a scale that does not help), and the acquisition looks at the objective. With several scales each
+decision is *where* first: the scale whose best run promises the largest fall of the target's
+posterior mean per cost (knowledge gradient); at the target, the mixtures are then chosen by noisy
+expected improvement. Proxies may spend no more than an allowance, so that one which misleads costs
+little.
+
+References: composite 1906.01537; noisy EI 1706.07094 in logs 2310.20708; co-kriging 1210.0686.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from mixopt import simplex
+from mixopt.errors import InputError
+from mixopt.laws.gp import GaussianProcess
+from mixopt.objective import Objective
+from mixopt.proposers import Surrogate
+from mixopt.proposers.bayes import (
+    Acquisition,
+    choose,
+    information,
+    knowledge_gradient,
+    lowest_values,
+    propose,
+)
+from mixopt.proposers.fidelity import Ladder, fit_ladder
+from mixopt.proposers.learn import weights_in
+from mixopt.proposers.search import cloud
+from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.simplex import Array
+from mixopt.space import Mixture
+from mixopt.strategies.base import Problem
+from mixopt.strategies.parts import Ledger, Memo, fitted_to
+
+_SUBSET, _ITERATIONS = 192, 30  # of a fit: hyperparameters need no more, decisions are many
+_LEAST = 2  # runs to fit anything to
+_CONTRAST = 0.2  # Hellinger distance at which two runs show a difference
+_APART = 0.1  # Hellinger distance between proxy runs of one round
+_LOOK = 400  # mixtures at most among which the next proxy run is looked for
+_PROXY_ROUND = 16
+
+
+@dataclass(frozen=True)
+class LadderSearch:
+    """Settings.
+
+    Attributes:
+        design: random runs at the smallest scale before anything is fitted.
+        runs: at most so many, all scales together.
+        batch: runs per round at the target.
+        acquisition: at the target, see `mixopt.proposers.bayes`.
+        proxies: at most so many runs at every scale below the target.
+        allowance: cost that proxies may spend before the first target run, in target runs, and
+            `share`: how much of what target runs cost they may add.
+        composite: one process per metric; else one for the objective itself.
+        features: of the processes, see `mixopt.laws.features`.
+        contrast: make the second run at the target the natural mixture: only a difference between
+            mixtures shows whether the proxies are right.
+        caution: the answer minimises mean + caution sd of the objective.
+        criterion: by which the scale is chosen, per cost: `"gain"` (knowledge gradient) or
+            `"entropy"` (information about the lowest value).
+    """
+
+    design: int = 10
+    runs: int = 64
+    batch: int = 2
+    acquisition: Acquisition = "nei"
+    proxies: int = 96
+    allowance: float = 1.0
+    share: float = 0.1
+    composite: bool = True
+    features: str = "sqrt"
+    contrast: bool = True
+    caution: float = 0.5
+    criterion: Literal["gain", "entropy"] = "gain"
+    memo: Memo = field(default_factory=Memo, compare=False, repr=False)
+
+    def next(
+        self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
+    ) -> list[RunSpec]:
+        """The design, then rounds; each waits for the one before, so that a resume repeats it."""
+        ledger = Ledger.of(problem, observations, pending)
+        first = problem.scales[0]
+        missing = min(max(self.design, _LEAST), self.runs) - ledger.count(first)
+        if missing > 0:
+            return ledger.design(missing, "design")
+        if ledger.pending or ledger.asked >= self.runs:
+            return []
+        surrogate = self.surrogate(ledger)
+        scale = problem.target
+        picked: list[RunSpec] = []
+        if len(problem.scales) > 1:
+            if ledger.count(scale) == 1 and self.contrast:
+                return self._contrast(ledger, [])
+            scale, picked = self._where(ledger, surrogate)
+        if scale == problem.target:
+            picked = self._at_target(ledger, surrogate)
+            if len(problem.scales) > 1 and self.contrast and not ledger.count(scale):
+                picked = [*picked[:1], *(self._contrast(ledger, picked[:1]) if picked[1:] else [])]
+        return picked[: self.runs - ledger.asked]
+
+    def planned(self, problem: Problem) -> list[Scale]:
+        """All runs, the first ones at the smallest scale, the rest as if at the target."""
+        first = min(self.design, self.runs)
+        return [problem.scales[0]] * first + [problem.target] * (self.runs - first)
+
+    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+        """The posterior-mean optimum at the target."""
+        ledger = Ledger.of(problem, observations)
+        surrogate = self.surrogate(ledger)
+
+        def risk(W: Array) -> Array:
+            seen = surrogate.predict(W)
+            mean, sd = surrogate.objective.moments(seen.mean, seen.sd, surrogate.metrics)
+            return np.asarray(mean + self.caution * sd + surrogate.penalty(seen))
+
+        return ledger.answer(risk)
+
+    def surrogate(self, ledger: Ledger) -> Surrogate:
+        """One process per metric, predicting the target scale."""
+        made: Surrogate = self.memo.get(fitted_to(ledger), lambda: self._fit(ledger))
+        return made
+
+    def _fit(self, ledger: Ledger) -> Surrogate:
+        law = GaussianProcess(features=self.features, subset=_SUBSET, iterations=_ITERATIONS)
+        return fit_scales(ledger, law, composite=self.composite)
+
+    def _at_target(self, ledger: Ledger, surrogate: Surrogate) -> list[RunSpec]:
+        problem, target = ledger.problem, ledger.problem.target
+        rng, avoid = ledger.rng(), ledger.avoid(target)
+        batch = self.batch if len(problem.scales) == 1 else max(1, self.batch // 2)
+        runs = ledger.weights(target if ledger.at(target) else problem.scales[0])
+        if ledger.pooled(target):
+            mixtures = ledger.left(target)
+            if not mixtures:
+                return []
+            X = np.array([m.weights for m in mixtures])
+            W = X[
+                choose(
+                    surrogate,
+                    X,
+                    batch,
+                    runs=runs,
+                    rng=rng,
+                    pending=avoid,
+                    acquisition=self.acquisition,
+                )
+            ]
+        else:
+            W = propose(
+                surrogate,
+                problem.space,
+                batch,
+                runs=runs,
+                rng=rng,
+                pending=avoid,
+                acquisition=self.acquisition,
+            )
+        return [problem.run(problem.space.mixture(w), "proposal", scale=target) for w in W]
+
+    def _contrast(self, ledger: Ledger, chosen: Sequence[RunSpec]) -> list[RunSpec]:
+        """The natural mixture (in a pool the nearest to it), or another if the first run was it."""
+        problem, target = ledger.problem, ledger.problem.target
+        natural = problem.space.natural
+        X = np.vstack([natural.array, problem.space.uniform.array, np.eye(problem.space.dim)])
+        X = X[problem.space.contains(X, 1e-9)]
+        if ledger.pooled(target):
+            X = np.array([m.weights for m in ledger.left(target)]).reshape(-1, problem.space.dim)
+        specs = [*(o.spec for o in ledger.runs), *ledger.pending, *chosen]
+        first = np.array([s.mixture.array for s in specs if s.scale == target])
+        far = simplex.hellinger_distance(X, first).min(axis=1) >= _CONTRAST
+        X = X[far] if far.any() else X
+        if not len(X):
+            return []
+        near = simplex.hellinger_distance(X, natural.array[None])[:, 0]
+        mixture = problem.space.mixture(X[int(near.argmin())])
+        return [problem.run(mixture, "contrast", scale=target)]
+
+    def _where(self, ledger: Ledger, surrogate: Surrogate) -> tuple[Scale, list[RunSpec]]:
+        """The scale with the most gain per cost, and the runs there if it is a proxy."""
+        problem = ledger.problem
+        price = problem.cost(problem.target)
+        spent = {s: ledger.count(s) * problem.cost(s) / price for s in problem.scales}
+        room = self.allowance + self.share * spent[problem.target]
+        room -= sum(spent[s] for s in problem.scales[:-1])
+        A = self._answers(ledger, surrogate)
+        best, found = -np.inf, (problem.target, list[RunSpec]())
+        for below, scale in enumerate(problem.scales[::-1]):
+            cost = problem.cost(scale) / price
+            n = 1 if below == 0 else int(np.clip(0.02 / cost, self.batch, _PROXY_ROUND))
+            if below:
+                n = min(n, self.proxies - ledger.count(scale), int(min(room / cost, 1e9) + 1e-9))
+            X = self._options(ledger, scale, A)
+            if n < 1 or not len(X):
+                continue
+            gain = _gains(surrogate, A, X, below, self.criterion)
+            if gain.max() - np.log(cost) > best:
+                best = float(gain.max() - np.log(cost))
+                rows = _apart(X, gain, n)
+                specs = [
+                    problem.run(problem.space.mixture(X[i]), "proxy", scale=scale) for i in rows
+                ]
+                found = (scale, specs)
+        return found
+
+    def _answers(self, ledger: Ledger, surrogate: Surrogate) -> Array:
+        """(a, m) mixtures among which the answer is."""
+        problem, target = ledger.problem, ledger.problem.target
+        if ledger.pooled(target):
+            X = np.array([m.weights for m in problem.pool[target]])
+            return X[np.argsort(surrogate.value(X), kind="stable")[:_LOOK]]
+        runs = np.vstack([ledger.weights(s) for s in problem.scales if ledger.at(s)])
+        starts = runs[np.argsort(surrogate.value(runs), kind="stable")[:16]]
+        space, rng = problem.space, ledger.rng()
+        wide = cloud(space, _LOOK, rng, around=starts)
+        X = np.vstack([starts, wide, cloud(space, _LOOK, rng, around=starts, local=True)])
+        X = space.round(X)
+        mean, sd = surrogate.moments(X)
+        return X[np.argsort(mean - sd, kind="stable")[: _LOOK // 2]]
+
+    def _options(self, ledger: Ledger, scale: Scale, answers: Array) -> Array:
+        """(c, m) mixtures that can be run at a scale."""
+        if ledger.pooled(scale):
+            mixtures = ledger.left(scale)
+            order = ledger.rng().permutation(len(mixtures))[:_LOOK]
+            return np.array([mixtures[i].weights for i in order])
+        known = {m.weights for m in (o.spec.mixture for o in ledger.at(scale))}
+        return np.array([w for w in answers if tuple(w.tolist()) not in known])
+
+
+def fit_scales(ledger: Ledger, law: GaussianProcess, *, composite: bool = True) -> Surrogate:
+    """One ladder of processes per metric (or of the objective), fitted to the runs of every scale.
+
+    Raises:
+        InputError: the smallest scale has too few runs, or an unknown metric.
+    """
+    problem = ledger.problem
+    space, objective = problem.space, problem.objective
+    if not ledger.at(problem.scales[0]):
+        raise InputError(
+            f"none of {len(ledger.runs)} runs succeeded at {problem.scales[0]}, the smallest "
+            "scale; there is nothing to fit"
+        )
+    seen = sorted({name for o in ledger.runs if o.ok for name in o.metrics})
+    objective.check(seen)
+    names = _wanted(objective, seen)
+    runs = []
+    for scale in problem.scales:
+        W, Y = np.empty((0, space.dim)), np.empty((0, len(names)))
+        if ledger.at(scale):
+            table = ledger.table(scale)
+            W, missing = weights_in(space, table), np.full(len(table), np.nan)
+            Y = np.column_stack([table.metric(k) if k in table.metrics else missing for k in names])
+        runs.append((W, Y if composite else objective.value(Y, names)[:, None]))
+    fitted: Ladder = fit_ladder(runs, law, rng=ledger.rng())
+    if composite:
+        return Surrogate.of(fitted, objective, names, space)
+    return Surrogate.of(fitted, Objective.of("objective"), ("objective",), space)
+
+
+def _wanted(objective: Objective, metrics: Sequence[str]) -> tuple[str, ...]:
+    guarded = {g.metric for g in objective.guards}
+    return tuple(k for k in metrics if k in guarded or k in objective.metrics)
+
+
+def _gains(
+    surrogate: Surrogate, A: Array, X: Array, below: int, criterion: Literal["gain", "entropy"]
+) -> Array:
+    """(c,) log of what one run at X, `below` the top, is worth for the answer among A."""
+    ladder = surrogate.fitted
+    assert isinstance(ladder, Ladder)
+    weights = surrogate.objective.coefficients(surrogate.metrics) ** 2
+    total = weights @ ladder.outcome_variance(X, below)
+    mean = surrogate.value(A)
+    if criterion == "gain":
+        cov = np.einsum("k,kax->xa", weights, ladder.joint(A, X, below))
+        return knowledge_gradient(mean, cov, total)
+    lowest = lowest_values(mean, surrogate.moments(A)[1])
+    own = surrogate.moments(X)
+    shared = np.array([weights @ ladder.joint(x[None], x[None], below)[:, 0, 0] for x in X])
+    correlation = shared / np.sqrt(np.maximum(own[1] ** 2 * total, 1e-30))
+    return information(own[0], own[1], lowest, correlation)
+
+
+def _apart(X: Array, gain: Array, n: int) -> list[int]:
+    """Positions of n rows of the highest gain, not too near to each other while that lasts."""
+    order = np.argsort(-gain, kind="stable")
+    chosen: list[int] = []
+    for i in order:
+        if len(chosen) == n:
+            break
+        if not chosen or simplex.hellinger_distance(X[[i]], X[chosen]).min() >= _APART:
+            chosen.append(int(i))
+    rest = [int(i) for i in order if i not in chosen]
+    return [*chosen, *rest][:n]

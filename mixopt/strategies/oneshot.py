@@ -1,0 +1,170 @@
+"""One-shot recipes: a design at the smallest scale, a law per metric, the predicted optimum.
+
+Each published recipe is a function that fills in the settings, cites its paper and says where it
+departs. In a pool every design draws real runs at random, and the answer is the best predicted one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from mixopt import laws, proposers, simplex
+from mixopt.proposers import Surrogate
+from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.simplex import Array
+from mixopt.space import Mixture
+from mixopt.strategies.base import Problem
+from mixopt.strategies.parts import Ledger, Memo, fit, fitted_to
+
+_BETAS = np.linspace(0.1, 1.2, 23)
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """Settings.
+
+    Attributes:
+        swarm: name of the design, see `mixopt.proposers.DESIGNS`.
+        runs: how many; `per_domain` (m + 1) if left out.
+        per_domain: see `runs`.
+        batch: how many at once; all by default.
+        law: of each metric, see `mixopt.laws.LAWS`.
+        regularization: weight of KL(w || natural) beside the predicted objective.
+        simulated: with it, the answer is the mean of the `top` best of so many random mixtures.
+        top: see `simulated`.
+        extrapolate: fit to each run's curve continued to the target's tokens.
+    """
+
+    swarm: str
+    law: str
+    runs: int | None = None
+    per_domain: int = 3
+    batch: int | None = None
+    regularization: float = 0.0
+    simulated: int = 0
+    top: int = 100
+    extrapolate: bool = False
+    memo: Memo = field(default_factory=Memo, compare=False, repr=False)
+
+    def next(
+        self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
+    ) -> list[RunSpec]:
+        """What is left of the swarm; it waits for nothing."""
+        ledger = Ledger.of(problem, observations, pending)
+        left = self._runs(problem) - ledger.asked
+        if self.batch is None and not ledger.pooled(problem.scales[0]):
+            # The whole swarm is drawn at once, and again on a resume, so that it stays one design.
+            whole = Ledger.of(problem, [], []).design(
+                self._runs(problem), "design", name=self.swarm
+            )
+            known = {o.run_id for o in observations} | {s.run_id for s in pending}
+            return [spec for spec in whole if spec.run_id not in known]
+        return ledger.design(min(self.batch or left, left), "design", name=self.swarm)
+
+    def planned(self, problem: Problem) -> list[Scale]:
+        """The swarm at the smallest scale."""
+        return [problem.scales[0]] * self._runs(problem)
+
+    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+        """The predicted optimum."""
+        ledger = Ledger.of(problem, observations)
+        surrogate: Surrogate = self.memo.get(fitted_to(ledger), lambda: self._fit(ledger))
+        prior = np.maximum(problem.space.prior, 1e-12)
+
+        def score(W: Array) -> Array:
+            value = surrogate.value(W)
+            if self.regularization:
+                value = value + self.regularization * simplex.kl(W, prior)
+            return np.asarray(value)
+
+        if ledger.pooled(problem.target) or not self.simulated:
+            return ledger.answer(score)
+        W = proposers.design(
+            "dirichlet", problem.space, self.simulated, rng=ledger.rng(), strengths=(1.0, 1.0)
+        )
+        mean = W[np.argsort(score(W), kind="stable")[: self.top]].mean(axis=0)
+        return problem.space.mixture(problem.space.round(problem.space.project(mean, metric="kl")))
+
+    def _fit(self, ledger: Ledger) -> Surrogate:
+        if self.extrapolate:
+            tokens = ledger.problem.target.tokens
+            ledger = replace(ledger, runs=tuple(continued(o, tokens) for o in ledger.runs))
+        return fit(ledger, laws.law(self.law))
+
+    def _runs(self, problem: Problem) -> int:
+        return self.runs or self.per_domain * (problem.space.dim + 1)
+
+
+def regmix(**settings: Any) -> OneShot:
+    """RegMix (2407.01492): 512 random runs, trees, the mean of the 100 best of 100,000 mixtures.
+
+    Departs from the paper: the trees are not early-stopped on the test set, their leaves adapt to
+    few runs, and the answer keeps the space's constraints.
+    """
+    return OneShot(
+        **{"swarm": "regmix", "law": "lightgbm", "runs": 512, "simulated": 100_000, **settings}
+    )
+
+
+def olmix(**settings: Any) -> OneShot:
+    """Olmix (2602.12237): 3 (m + 1) runs, a log-linear law per metric, a KL-regularised proposal.
+
+    Departs from the paper: least squares with analytic gradients and a ridge chosen by
+    leave-one-out error in place of 300 Huber fits, exponentiated gradient in place of a conic
+    solver (the problem is convex, both reach its optimum).
+    """
+    return OneShot(**{"swarm": "olmix", "law": "log-linear", "regularization": 0.05, **settings})
+
+
+def dml(**settings: Any) -> OneShot:
+    """Data Mixing Laws (2403.16952): 20 runs, curves continued to the target, a log-linear law.
+
+    Departs from the paper: Dirichlet mixtures in place of a grid of powers of two, the law in
+    tokens alone (no law in parameters), and the law of one scale where runs have no curve.
+    """
+    return OneShot(
+        **{"swarm": "dirichlet", "law": "log-linear", "runs": 20, "extrapolate": True, **settings}
+    )
+
+
+def mixture_experiment(**settings: Any) -> OneShot:
+    """Data mixing as a mixture experiment (2608.23922): I-optimal design, Scheffe quadratic, lasso.
+
+    The number of runs is 3 (m + 1) unless given; the paper uses about 350 for 17 domains.
+    """
+    return OneShot(**{"swarm": "i-optimal", "law": "scheffe", **settings})
+
+
+def autoscale(**settings: Any) -> OneShot:
+    """AutoScale's DDO (2407.20177): 2 m + 1 runs, one domain at a time, an additive power law.
+
+    Departs from the paper: runs share one token budget, so shares are perturbed and not amounts;
+    the projection of two scales' optima to a third is not done here.
+    """
+    return OneShot(**{"swarm": "one-at-a-time", "law": "autoscale", "per_domain": 2, **settings})
+
+
+def continued(seen: Observation, tokens: int) -> Observation:
+    """The run with every metric continued to `tokens` by E + B S^-beta (METHODS 2.3).
+
+    A run with fewer than three earlier points, or that has got there, stays as it is. beta is the
+    best of a grid, E and B follow by least squares; a curve that rises is not continued.
+    """
+    points = [*((p.tokens, p.metrics) for p in seen.curve), (seen.spec.scale.tokens, seen.metrics)]
+    if len(points) < 4 or not seen.ok or tokens <= seen.spec.scale.tokens:
+        return seen
+    metrics = {}
+    for name, last in seen.metrics.items():
+        rows = [(s, m[name]) for s, m in points if name in m]
+        S, y = np.array(rows, dtype=float).T
+        fits = []
+        for beta in _BETAS:
+            X = np.column_stack([np.ones_like(S), (S / S[-1]) ** -beta])
+            (floor, drop), *_ = np.linalg.lstsq(X, y, rcond=None)
+            error = float(((X @ [floor, drop] - y) ** 2).sum())
+            fits.append((error, float(floor + drop * (tokens / S[-1]) ** -beta), float(drop)))
+        _, value, drop = min(fits)
+        metrics[name] = value if drop > 0 else last
+    return replace(seen, metrics=metrics)

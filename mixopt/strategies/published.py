@@ -1,0 +1,46 @@
+"""Published sequential recipes, as settings of the one sequential search (see `ladder`)."""
+
+from typing import Any
+
+from mixopt.strategies.ladder import LadderSearch
+
+
+def admire(**settings: Any) -> LadderSearch:
+    """ADMIRE-BayesOpt (2508.11551): one process for the objective; information per cost.
+
+    Single fidelity: expected improvement. Several: max-value entropy search per cost over mixture
+    and scale. Departs from the paper: recursive co-kriging in place of the linear-truncated kernel,
+    the closed form of 2102.03324 for the entropy, and an answer by posterior mean, never by
+    hindsight; it starts from two random runs of the smallest scale (one run fits nothing).
+    """
+    ours: dict[str, Any] = {
+        "design": 1,
+        "batch": 1,
+        "acquisition": "nei",
+        "proxies": 10**6,
+        "allowance": float("inf"),
+        "composite": False,
+        "features": "weights",
+        "criterion": "entropy",
+    }
+    return LadderSearch(**{**ours, **settings})
+
+
+def mfms(**settings: Any) -> LadderSearch:
+    """MFMS (2503.21023): one process for the objective; gain at the target per FLOP.
+
+    Departs from the paper: recursive co-kriging over the scales in place of decay kernels on size
+    and steps, the exact knowledge gradient in place of fantasised expected improvement, and no
+    partial runs.
+    """
+    ours: dict[str, Any] = {
+        "design": 8,
+        "batch": 1,
+        "acquisition": "nei",
+        "proxies": 10**6,
+        "allowance": float("inf"),
+        "composite": False,
+        "features": "log",
+        "criterion": "gain",
+    }
+    return LadderSearch(**{**ours, **settings})

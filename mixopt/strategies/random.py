@@ -1,0 +1,65 @@
+"""Random search, and the baselines alone: what every other recipe has to beat."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mixopt import proposers
+from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.space import Mixture
+from mixopt.strategies.base import Problem
+from mixopt.strategies.parts import Ledger
+
+
+@dataclass(frozen=True)
+class Random:
+    """Random mixtures at the target scale; the best run is the answer.
+
+    Attributes:
+        runs: how many.
+        batch: how many at once.
+        design: which random mixtures; ignored where the problem has a pool.
+    """
+
+    runs: int = 48
+    batch: int = 4
+    design: str = "regmix"
+
+    def next(
+        self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
+    ) -> list[RunSpec]:
+        """The next batch; it waits for nothing."""
+        ledger = Ledger.of(problem, observations, pending)
+        n = min(self.batch, self.runs - ledger.asked)
+        return ledger.design(n, "random", name=self.design, scale=problem.target)
+
+    def planned(self, problem: Problem) -> list[Scale]:
+        """All runs at the target."""
+        return [problem.target] * self.runs
+
+    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+        """The best run: there is no model to ask."""
+        return Ledger.of(problem, observations).best_run()
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Natural, uniform, temperature and UniMax mixtures at the target scale, and nothing else."""
+
+    def next(
+        self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
+    ) -> list[RunSpec]:
+        """All that were not asked for yet."""
+        known = {o.run_id for o in observations} | {s.run_id for s in pending}
+        named = proposers.baselines(problem.space)
+        specs = [problem.run(m, name, scale=problem.target) for name, m in named.items()]
+        if problem.target in problem.pool:
+            specs = [s for s in specs if s.mixture in problem.pool[problem.target]]
+        return [s for s in specs if s.run_id not in known]
+
+    def planned(self, problem: Problem) -> list[Scale]:
+        """One run each."""
+        return [problem.target] * len(proposers.baselines(problem.space))
+
+    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+        """The best of them."""
+        return Ledger.of(problem, observations).best_run()

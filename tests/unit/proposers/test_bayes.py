@@ -1,0 +1,173 @@
+"""Acquisitions against closed forms and known answers; batches, guards, the worst of metrics."""
+
+import numpy as np
+import pytest
+
+from mixopt import InputError, MixtureSpace, Objective, laws
+from mixopt.laws.gp import GaussianProcess
+from mixopt.objective import Guard
+from mixopt.proposers import Surrogate
+from mixopt.proposers.bayes import (
+    ACQUISITIONS,
+    Acquisition,
+    choose,
+    information,
+    joint,
+    knowledge_gradient,
+    lowest_values,
+    propose,
+)
+from mixopt.proposers.fidelity import fit_ladder
+from mixopt.simplex import Array
+from mixopt.testing.worlds import make_world
+
+WORLD = make_world(5, 3)
+RNG = np.random.default_rng(0)
+RUNS = RNG.dirichlet(np.ones(5), size=25)
+
+
+def surrogate(objective: Objective | None = None, space: MixtureSpace | None = None) -> Surrogate:
+    fitted = laws.law("gp").fit(RUNS, WORLD.truth(RUNS), rng=np.random.default_rng(0))
+    return Surrogate.of(fitted, objective or WORLD.objective, WORLD.metrics, space or WORLD.space)
+
+
+def test_the_joint_posterior_agrees_with_the_law_and_is_one_for_the_same_point() -> None:
+    look = surrogate()
+    X = RNG.dirichlet(np.ones(5), size=6)
+    covs = joint(look.fitted, X, X)
+    np.testing.assert_allclose(
+        np.sqrt(covs.diagonal(axis1=1, axis2=2)).T, look.predict(X).sd, rtol=1e-5, atol=1e-8
+    )
+    assert np.linalg.eigvalsh(covs).min() > -1e-9
+
+
+def test_a_law_without_a_joint_posterior_is_refused() -> None:
+    fitted = laws.law("log-linear").fit(RUNS, WORLD.truth(RUNS), rng=RNG)
+    with pytest.raises(InputError, match="gives no joint posterior; use the law 'gp'"):
+        joint(fitted, RUNS, RUNS)
+
+
+@pytest.mark.parametrize("acquisition", ACQUISITIONS)
+def test_every_acquisition_prefers_the_optimum_to_random_mixtures(
+    acquisition: Acquisition,
+) -> None:
+    X = np.vstack([RNG.dirichlet(np.ones(5), size=60), WORLD.optimum])
+    picked = choose(
+        surrogate(), X, 6, runs=RUNS, rng=np.random.default_rng(1), acquisition=acquisition
+    )
+    assert len(set(picked)) == 6
+    truth = WORLD.value(X)
+    assert truth[picked].min() <= np.quantile(truth, 0.05)
+
+
+def test_an_unknown_acquisition_is_refused() -> None:
+    with pytest.raises(InputError, match="unknown acquisition 'ei'"):
+        choose(surrogate(), RUNS, 1, runs=RUNS, rng=RNG, acquisition="ei")  # type: ignore[arg-type]
+
+
+def test_a_batch_spreads_out_and_keeps_away_from_what_is_pending() -> None:
+    pending = propose(surrogate(), WORLD.space, 1, runs=RUNS, rng=np.random.default_rng(2))
+    batch = propose(
+        surrogate(), WORLD.space, 4, runs=RUNS, rng=np.random.default_rng(2), pending=pending
+    )
+    both = np.sqrt(np.vstack([pending, batch]))
+    apart = np.sqrt(((both[:, None] - both[None]) ** 2).sum(-1) / 2)
+    assert apart[np.triu_indices(5, 1)].min() >= 0.02 - 1e-9
+
+
+def test_proposals_repeat_and_keep_the_constraints() -> None:
+    space = MixtureSpace(WORLD.space.names, bounds={"d0": (0.3, 1.0), "d1": (0.0, 0.1)})
+    look = surrogate(space=space)
+    one, two = (propose(look, space, 3, runs=RUNS, rng=np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert space.contains(one, 1e-7).all()
+
+
+def test_sequential_proposals_close_in_on_the_known_optimum() -> None:
+    W = RUNS[:10]
+    for step in range(8):
+        rng = np.random.default_rng(step)
+        fitted = laws.law("gp").fit(W, WORLD.truth(W), rng=rng)
+        look = Surrogate.of(fitted, WORLD.objective, WORLD.metrics, WORLD.space)
+        W = np.vstack([W, propose(look, WORLD.space, 2, runs=W, rng=rng)])
+    assert (WORLD.value(W).min() - WORLD.best) / WORLD.spread < 0.05
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        Objective({m: 1.0 for m in WORLD.metrics}, reduce="worst"),
+        Objective(dict(WORLD.objective.weights), guards=(Guard(WORLD.metrics[0], 0.01),)),
+    ],
+    ids=["worst", "guard"],
+)
+def test_objectives_that_are_no_weighted_mean_are_sampled(objective: Objective) -> None:
+    look = surrogate(objective)
+    batch = propose(look, WORLD.space, 2, runs=RUNS, rng=np.random.default_rng(0))
+    if objective.guards:
+        limit = look.limits[WORLD.metrics[0]]
+        assert (WORLD.truth(batch)[:, 0] <= limit * 1.02).all()
+    else:
+        truth = objective.value(WORLD.truth(np.vstack([batch, RUNS])), WORLD.metrics)
+        assert truth[:2].min() <= np.quantile(truth[2:], 0.1)
+
+
+def test_the_knowledge_gradient_is_that_of_two_alternatives() -> None:
+    # Frazier et al. 2009: with means 0 and 0 and one of them moved by s, KG = s / sqrt(2 pi).
+    found = knowledge_gradient(np.zeros(2), np.array([[1.0, 0.0]]), np.array([1.0]))
+    assert float(np.exp(found[0])) == pytest.approx(1 / np.sqrt(2 * np.pi), rel=0.03)
+
+
+def test_information_falls_with_correlation_and_distance_from_the_optimum() -> None:
+    mean, sd, lowest = np.array([0.0, 2.0]), np.ones(2), np.array([-1.0, -0.5])
+    near, far = information(mean, sd, lowest, np.array([1.0, 1.0]))
+    assert near > far
+    assert information(mean, sd, lowest, np.array([0.3, 1.0]))[0] < near
+
+
+def test_the_lowest_of_normals_has_the_right_median() -> None:
+    rng = np.random.default_rng(0)
+    mean, sd = rng.normal(size=30), np.full(30, 0.5)
+    truth = (mean + sd * rng.standard_normal((4000, 30))).min(axis=1)
+    assert abs(np.median(lowest_values(mean, sd)) - np.median(truth)) < 0.1
+
+
+def scales(kind: str, low: int, high: int) -> tuple[list[tuple[Array, Array]], Array]:
+    world = make_world(5, 3, kind=kind, seed=2)
+    rng = np.random.default_rng(0)
+    W, V = rng.dirichlet(np.ones(5), size=low), rng.dirichlet(np.ones(5), size=high)
+    test = rng.dirichlet(np.ones(5), size=80)
+    runs = [(W, world.truth(W, world.scales[0])), (V, world.truth(V))]
+    return runs, np.column_stack([test, world.value(test)])
+
+
+def correlation(runs: list[tuple[Array, Array]], test: Array, kind: str) -> float:
+    world = make_world(5, 3, kind=kind, seed=2)
+    ladder = fit_ladder(runs, GaussianProcess(), rng=np.random.default_rng(0))
+    predicted = world.objective.value(ladder.predict(test[:, :-1]).mean, world.metrics)
+    return float(np.corrcoef(predicted, test[:, -1])[0, 1])
+
+
+def test_a_proxy_that_follows_helps_and_one_that_misleads_is_let_go() -> None:
+    runs, test = scales("two-scales", 60, 5)
+    alone = correlation([runs[1]], test, "two-scales")
+    assert correlation(runs, test, "two-scales") > max(alone, 0.9)
+    runs, test = scales("misleading", 60, 14)
+    ladder = fit_ladder(runs, GaussianProcess(), rng=np.random.default_rng(0))
+    assert np.abs(ladder.slopes()).mean() < 0.5
+    alone = correlation([runs[1]], test, "misleading")
+    assert correlation(runs, test, "misleading") > alone - 0.15
+
+
+def test_the_target_may_have_no_runs_yet() -> None:
+    runs, test = scales("two-scales", 60, 2)
+    empty = (np.empty((0, 5)), np.empty((0, 3)))
+    ladder = fit_ladder([runs[0], empty], GaussianProcess(), rng=np.random.default_rng(0))
+    np.testing.assert_allclose(ladder.slopes(), 1.0)
+    X = test[:4, :-1]
+    seen = ladder.predict(X)
+    base = ladder.base.predict(X)
+    np.testing.assert_allclose(seen.mean, base.mean)
+    assert (seen.sd > base.sd).all()
+    both = ladder.joint(X, X, 1)
+    np.testing.assert_allclose(both, joint(ladder.base, X, X), atol=1e-10)
