@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mixopt import console, export, launch
+from mixopt import console, export, launch, publish
 from mixopt.errors import InputError, MixoptError
 from mixopt.objective import Objective
 from mixopt.outcome import table_outcome
@@ -61,14 +61,14 @@ def run(
         try:
             with console.SweepProgress(sweep.info.unit) as progress:
                 status = launch.run(sweep, recipe, progress)
-            outcome = launch.finish(sweep)
+            outcome = publish.finish(sweep)
         except KeyboardInterrupt:
             console.say(
                 f"Stopped. {len(sweep.store.observations())} runs are in the store; the same "
                 "command goes on from there."
             )
             raise typer.Exit(130) from None
-    console.show_outcome(outcome, launch.next_steps(folder))
+    console.show_outcome(outcome, publish.next_steps(folder))
     if json is not None:
         seconds = round(time.monotonic() - started, 2)
         result = {**outcome.to_dict(), "trained": status.trained, "seconds": seconds}
@@ -118,12 +118,12 @@ def fit(
     runs = runs.query(where) if where else runs
     named = bool(minimize or maximize)
     objective = Objective.of(minimize or ([] if named else runs.metrics), maximize or ())
-    space = launch.table_space(runs, read_spec(spec) if spec else None)
+    space = publish.table_space(runs, read_spec(spec) if spec else None)
     outcome = table_outcome(runs, objective, space, law=law, seed=seed)
     console.show_outcome(outcome)
     console.show_checkup(outcome)
     if report is not None:
-        launch.write_table_report(report, outcome, title=table.stem)
+        publish.write_table_report(report, outcome, title=table.stem)
         console.say(f"Report: {report}")
     if json is not None:
         console.write_json(json, outcome.to_dict())
@@ -142,7 +142,7 @@ def report(
     Example: mixopt report runs/quickstart
     """
     with launch.open_sweep(launch.sweep_folder(sweep)) as opened:
-        path = launch.write_report(opened, launch.conclude(opened), out)
+        path = publish.write_report(opened, publish.conclude(opened), out)
     console.say(f"Report: {path}")
 
 
@@ -176,7 +176,7 @@ def export_(
         sizes = _pairs(tokens_per_example, "--tokens-per-example")
         options["tokens_per_example"] = {k: _number(v) for k, v in sizes.items()}
     with launch.open_sweep(launch.sweep_folder(sweep)) as opened:
-        text = launch.export_sweep(opened, format, **options)
+        text = publish.export_sweep(opened, format, **options)
     console.write_text(out, text)
     if out is not None:
         console.say(f"Wrote {out}")

@@ -8,23 +8,18 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mixopt import export, lazy, report
+from mixopt import lazy
 from mixopt.errors import InputError, SpecError, StoreError
-from mixopt.outcome import Outcome, sweep_outcome
 from mixopt.ports import Executor, Store, Trainer, TrainerInfo
-from mixopt.runs import Observation
-from mixopt.space import Domain, MixtureSpace
+from mixopt.space import Domain
 from mixopt.spec import Spec, parse_spec, read_spec
-from mixopt.strategies import Problem, Recommender, Strategy, strategy
+from mixopt.strategies import Problem, Strategy, strategy
 from mixopt.sweep import SweepStatus, run_sweep
-from mixopt.table import RunTable
 
 RUNS = Path("runs")
-REPORT = "report.html"
 # What a run's identity rests on: a store that holds another sweep is refused by these.
 _IDENTITY = ("name", "seed", "trainer", "scales")
 
@@ -77,10 +72,11 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
         "trainer", lambda: lazy.build(lazy.load(spec.trainer.use), spec.trainer.config, "trainer")
     )
     info = _at("trainer.config", lambda: trainer.prepare(cache_of(spec)))
-    problem = _problem(spec, info)
+    config = _matched(spec, info, trainer)
+    problem = _problem(spec, info, config)
     _at("objective", lambda: problem.objective.check(info.metrics))
     with _open_store(spec, folder) as store:
-        _claim(store, spec, info)
+        _claim(store, spec, info, config)
         yield Sweep(spec, folder, info, problem, store), recipe
 
 
@@ -97,7 +93,7 @@ def open_sweep(folder: Path) -> Iterator[Sweep]:
         if "info" not in kept:
             raise StoreError(f"{folder}: the sweep never started; 'mixopt run' starts it")
         info = _read_info(kept["info"])
-        yield Sweep(spec, folder, info, _problem(spec, info), store)
+        yield Sweep(spec, folder, info, _problem(spec, info, kept["config"]), store)
 
 
 @contextmanager
@@ -156,116 +152,6 @@ def is_finished(sweep: Sweep, recipe: Strategy) -> bool:
     return not recipe.next(sweep.problem, sweep.store.observations(), [])
 
 
-def conclude(sweep: Sweep) -> Outcome:
-    """What the sweep has found so far.
-
-    Raises:
-        InputError: no search run succeeded.
-    """
-    chosen, observations = sweep.spec.strategy, sweep.store.observations()
-    recipe = strategy(chosen.use, **chosen.settings)
-    answer = None
-    if isinstance(recipe, Recommender) and any(o.ok for o in observations):
-        answer = recipe.recommend(sweep.problem, observations)
-    return sweep_outcome(
-        sweep.problem,
-        observations,
-        law=str(getattr(recipe, "law", "auto")),
-        recommended=answer,
-        unit=sweep.info.unit,
-        warnings=sweep.info.warnings,
-    )
-
-
-def finish(sweep: Sweep) -> Outcome:
-    """Conclude, keep recommendation and report with the sweep."""
-    outcome = conclude(sweep)
-    path = write_report(sweep, outcome)
-    sweep.store.annotate({"outcome": outcome.to_dict()})
-    sweep.store.attach(path)
-    return outcome
-
-
-def write_report(sweep: Sweep, outcome: Outcome, path: Path | None = None) -> Path:
-    """Write the sweep's HTML report; `report.html` in its folder by default."""
-    target = path or sweep.folder / REPORT
-    facts = {
-        "spec": sweep.spec.model_dump(mode="json"),
-        "data manifest": sweep.info.data,
-        "data": dict(sweep.info.notes),
-        "mixopt": version("mixopt"),
-    }
-    observations = tuple(sweep.store.observations())
-    try:
-        report.write(target, _report_data(outcome, sweep.spec.name, observations, facts))
-    except OSError as error:
-        raise StoreError(f"cannot write {target}: {error.strerror}; give another path") from error
-    return target
-
-
-def write_table_report(path: Path, outcome: Outcome, title: str) -> None:
-    """Write the HTML report of a fitted run table.
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
-    study = outcome.study
-    observations = report.table_observations(study.table, study.space.names)
-    try:
-        report.write(path, _report_data(outcome, title, observations, {}))
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}; give another path") from error
-
-
-def _report_data(
-    outcome: Outcome, title: str, observations: tuple[Observation, ...], facts: Mapping[str, Any]
-) -> report.ReportData:
-    study, surrogate = outcome.study, outcome.study.surrogate
-    found = outcome.checkup.validation
-    held_out: report.HeldOut | None = None
-    if found is not None:
-        predicted = found.predicted
-        held_out = report.HeldOut(
-            found.metrics, found.observed, predicted.mean, predicted.total_sd, _names(study.table)
-        )
-    return report.ReportData(
-        title,
-        study.space,
-        study.objective,
-        observations,
-        outcome.recommendation,
-        outcome.confirmation,
-        held_out,
-        predict=surrogate.predict,
-        metrics=surrogate.metrics,
-        unit=outcome.unit,
-        diagnostics=tuple(outcome.checkup.lines()),
-        facts=facts,
-        warnings=outcome.warnings,
-    )
-
-
-def export_sweep(sweep: Sweep, target: str, **options: Any) -> str:
-    """The recommended mixture in a trainer's own format.
-
-    Args:
-        sweep: finished, or as far as it has got.
-        target: a name of `mixopt.export.EXPORTERS`.
-        options: of that format, e.g. `paths={"web": "/data/web"}`.
-
-    Raises:
-        InputError: an unknown format, or one that lacks something.
-    """
-    outcome = conclude(sweep)
-    provenance = {"sweep": sweep.spec.name, **outcome.to_dict()}
-    mixture = outcome.recommendation.mixture
-    return export.export(mixture, target, provenance=provenance, **options)
-
-
-def _names(runs: RunTable) -> tuple[str, ...]:
-    return tuple(str(name)[:8] for name in runs.frame["run"]) if "run" in runs.frame else ()
-
-
 def sweep_folder(path: Path) -> Path:
     """The folder of a sweep, given that folder or the spec that made it."""
     if path.suffix in {".yaml", ".yml"} or (path / "spec.yaml").is_file():
@@ -282,35 +168,33 @@ def store_uri(folder: Path) -> str:
     return tracking_uri(_remembered_spec(folder), folder)
 
 
-def next_steps(folder: Path) -> dict[str, str]:
-    """What to do with a finished sweep: what for, and the command."""
-    return {
-        "Report": str(folder / REPORT),
-        "Every run, in MLflow": f"mixopt ui {folder}",
-        "Write the report again": f"mixopt report {folder}",
-        "Take the mixture along": f"mixopt export {folder} --format hf-datasets",
-    }
-
-
-def table_space(runs: RunTable, spec: Spec | None = None) -> MixtureSpace:
-    """The space of a run table: all mixtures of its domains, or what a spec allows of them."""
-    if spec is None:
-        return MixtureSpace(runs.domains)
-    return spec.make_space(tuple(Domain(name) for name in runs.domains))
-
-
 def cache_of(spec: Spec) -> Path:
     """Where prepared data is kept, shared by all sweeps of a folder."""
     return Path(spec.execution.cache or RUNS / "cache").resolve()
 
 
-def _problem(spec: Spec, info: TrainerInfo) -> Problem:
+def _matched(spec: Spec, info: TrainerInfo, trainer: Trainer) -> dict[str, Any]:
+    """The trainer's configuration, told to repeat domains as often as the target run will.
+
+    On by default where the target's budget is known and the trainer can (2606.07597);
+    `match_repetition: false` in its configuration turns it off.
+    """
+    config = dict(spec.trainer.config)
+    able = getattr(trainer, "can_match_repetition", False)
+    if able and spec.space.budget is not None and "match_repetition" not in config:
+        domains = spec.make_space(info.domains).domains
+        tokens = {d.name: d.tokens for d in domains if d.tokens}
+        config["match_repetition"] = {"budget": spec.space.budget, "tokens": tokens}
+    return config
+
+
+def _problem(spec: Spec, info: TrainerInfo, config: Mapping[str, Any]) -> Problem:
     return Problem(
         space=spec.make_space(info.domains),
         objective=spec.make_objective(),
         scales=spec.make_scales(),
         trainer=spec.trainer.use,
-        config=spec.trainer.config,
+        config=config,
         data=info.data,
         seed=spec.seed,
     )
@@ -334,14 +218,20 @@ def _open_store(spec: Spec, folder: Path, *, read_only: bool = False) -> Iterato
         yield store
 
 
-def _claim(store: Store, spec: Spec, info: TrainerInfo) -> None:
+def _claim(store: Store, spec: Spec, info: TrainerInfo, config: Mapping[str, Any]) -> None:
     """Write the spec into a fresh store; refuse a store whose runs have another identity."""
-    now = {"spec": spec.model_dump(mode="json"), "info": _write_info(info)}
+    now = {
+        "spec": spec.model_dump(mode="json"),
+        "info": _write_info(info),
+        "config": dict(config),
+    }
     kept = store.annotations()
     if "spec" in kept:
         changed = [k for k in _IDENTITY if kept["spec"].get(k) != now["spec"][k]]
         if kept.get("info", {}).get("data") != info.data:
             changed.append("the prepared data")
+        if "trainer" not in changed and kept.get("config") != now["config"]:
+            changed.append("the target's budget or tokens")
         if changed and (store.observations() or store.pending()):
             raise StoreError(
                 f"the store holds a sweep {spec.name!r} that differs in: {', '.join(changed)}; its "

@@ -20,6 +20,7 @@ EXTRAS = {
     "sklearn": "laws",
     "torch": "proxies",
     "tokenizers": "proxies",
+    "fsspec": "proxies",
     "transformers": "finetune",
     "peft": "finetune",
     "ray": "ray",

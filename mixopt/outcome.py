@@ -128,7 +128,7 @@ def sweep_outcome(
         runs=len(observations),
         flops=float(sum(o.flops for o in observations)),
         unit=unit,
-        warnings=(*warnings, *_failures(observations)),
+        warnings=(*warnings, *_repetition(observations), *_failures(observations)),
     )
 
 
@@ -151,6 +151,18 @@ def confirmed_mixture(observations: Sequence[Observation]) -> Mixture | None:
     """The mixture that the strategy sent into confirmation, if it has got that far."""
     purpose = CONFIRM + RECOMMENDED
     return next((o.spec.mixture for o in observations if o.spec.purpose == purpose), None)
+
+
+def _repetition(observations: Sequence[Observation]) -> tuple[str, ...]:
+    """Where proxies of the recommendation saw domains more or less often than the target will."""
+    purpose = CONFIRM + RECOMMENDED
+    told = [
+        str(line)
+        for o in observations
+        if o.spec.purpose == purpose
+        for line in o.info.get("repetition", {}).get("warnings", ())
+    ]
+    return tuple(dict.fromkeys(told))
 
 
 def _failures(observations: Sequence[Observation]) -> tuple[str, ...]:
