@@ -1,96 +1,135 @@
-"""Building a corpus: read, split, tokenise, write; once, into a folder named by its inputs."""
+"""Building a corpus: read, split, tokenise, write; once, into a folder named by its inputs.
+
+Text that fits in memory is read into it (here); more goes through stages on disk
+(`proxies.corpus.streaming`). Both order, split and deduplicate alike.
+"""
 
 import hashlib
-import json
 import logging
-import os
 import shutil
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
-
 from mixopt.errors import InputError
-from proxies.corpus.builtin import BUILTIN, Source
-from proxies.corpus.config import FORMAT, PREFIX, CorpusConfig, tokenizer_path
-from proxies.corpus.corpus import MANIFEST, TOKEN_BYTES, TOKENIZER, Corpus, token_hash
-from proxies.corpus.documents import Deduplicator, Item, Split, Tally, documents, split_documents
-from proxies.corpus.tokenizer import (
-    check_bytes,
-    encode,
-    end_token,
-    load_tokenizer,
-    token_bytes,
-    train_tokenizer,
+from proxies.corpus.builtin import BUILTIN
+from proxies.corpus.config import PREFIX, CorpusConfig, load_named_tokenizer
+from proxies.corpus.corpus import MANIFEST, Corpus
+from proxies.corpus.documents import (
+    Deduplicator,
+    Item,
+    Split,
+    Tally,
+    documents,
+    split_documents,
+    whole,
 )
-from proxies.corpus.userfiles import find_files, read_items
+from proxies.corpus.encoder import Encoder
+from proxies.corpus.places import building_place
+from proxies.corpus.questions import write_questions
+from proxies.corpus.reading import Counts, read_texts
+from proxies.corpus.shards import Notes, Shards, warn_missing
+from proxies.corpus.streaming import available_workers, stream, text_size
+from proxies.corpus.tokenizer import train_tokenizer
+from proxies.corpus.userfiles import TextFile, find_files
 
 logger = logging.getLogger(__name__)
 
+STREAM_FROM = 32 * 2**20
+"""From so many bytes of users' text on a corpus is built by stages on disk."""
+
 
 @dataclass
-class _Texts:
+class _Texts(Notes):
     """What reading the sources gave, before tokens."""
 
     train: dict[str, list[str]] = field(default_factory=dict)
     validation: dict[str, list[str]] = field(default_factory=dict)
     available: dict[str, int] = field(default_factory=dict)
-    sources: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    def warn(self, message: str) -> None:
-        logger.warning(message)
-        self.warnings.append(message)
 
 
-def load_corpus(config: CorpusConfig, cache: Path) -> Corpus:
+def load_corpus(
+    config: CorpusConfig,
+    cache: Path,
+    *,
+    workers: int | None = None,
+    streaming: bool | None = None,
+) -> Corpus:
     """The corpus of a configuration: found under `cache`, or built there.
 
     Args:
         config: what it is made of.
-        cache: folder that holds corpora; created if absent. Two processes may build the same
-            corpus at once: the first to finish puts it in place, whole.
+        cache: folder that holds corpora; created if absent. Of two processes that want the same
+            corpus, the second waits for the first.
+        workers: processes that build it; by default as many as this one may use processors
+            (`MIXOPT_PREPARE_WORKERS` says otherwise). They change nothing but the time.
+        streaming: whether to build by stages on disk; by default where there is much text.
 
     Raises:
         InputError: a domain's text is missing, empty or unusable.
+        TrainerError: the corpus there is damaged, the disk is full, or a worker died.
     """
     key = hashlib.sha256(config.fingerprint().encode()).hexdigest()[:16]
     place = cache / f"corpus-{key}"
     if not (place / MANIFEST).exists():
-        texts = _read(config)
-        cache.mkdir(parents=True, exist_ok=True)
-        building = cache / f".building-{key}-{uuid.uuid4().hex}"
-        building.mkdir()
-        try:
-            _write(config, texts, building)
-            _put_in_place(building, place)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
-    return Corpus.open(place)
+        with building_place(cache, key) as building:
+            if not (place / MANIFEST).exists():  # another process may have been faster
+                out = building / "corpus"
+                shutil.rmtree(out, ignore_errors=True)
+                out.mkdir()
+                if streaming or (streaming is None and _size(config) > STREAM_FROM):
+                    shards = stream(config, building, out, workers or available_workers())
+                else:
+                    shards = _build(config, out)
+                write_questions(config, shards, out)
+                shards.finish(config, out)
+                out.replace(place)
+    corpus = Corpus.open(place)
+    corpus.verify()
+    return corpus
 
 
 def find_corpus(cache: Path, sha256: str) -> Corpus | None:
     """The corpus under `cache` that has this manifest hash, whatever it was built from.
 
     A worker that shares the cache but not the driver's files or working folder finds it so.
+
+    Raises:
+        TrainerError: it is damaged.
     """
     for manifest in sorted(cache.glob(f"corpus-*/{MANIFEST}")):
         if hashlib.sha256(manifest.read_bytes()).hexdigest() == sha256:
-            return Corpus.open(manifest.parent)
+            corpus = Corpus.open(manifest.parent)
+            corpus.verify()
+            return corpus
     return None
 
 
-def _put_in_place(building: Path, place: Path) -> None:
-    try:
-        os.replace(building, place)
-    except OSError:
-        if not (place / MANIFEST).exists():  # not another process's finished corpus
-            raise
+def _size(config: CorpusConfig) -> int:
+    """About how much text the users' files hold (bytes)."""
+    files: dict[str, TextFile] = {}
+    for table in (config.training_paths(), config.validation_paths()):
+        for name, paths in table.items():
+            own = [path for path in paths if not path.startswith(PREFIX)]
+            files |= {file.path: file for file in find_files(name, own)}
+    return sum(map(text_size, files.values()))
+
+
+def _build(config: CorpusConfig, folder: Path) -> Shards:
+    """Build a corpus in memory."""
+    texts = _read(config)
+    if config.tokenizer is not None:
+        tokenizer = load_named_tokenizer(config)
+    else:
+        tokenizer = train_tokenizer(texts.train, config.vocab)
+    shards = Shards(Encoder(tokenizer), sources=texts.sources, warnings=texts.warnings)
+    for name, train in texts.train.items():
+        entry = shards.write(shards.path(folder, "train"), train)
+        shards.train[name] = entry | {"available_bytes": texts.available[name]}
+    for name, validation in texts.validation.items():
+        shards.validation[name] = shards.write(shards.path(folder, "validation"), validation)
+    return shards
 
 
 def _read(config: CorpusConfig) -> _Texts:
@@ -114,11 +153,6 @@ def _read(config: CorpusConfig) -> _Texts:
         texts.train[name] = split.train
         if not separate:
             texts.validation[name] = split.validation
-    if not texts.train:
-        raise InputError(
-            f"none of the domains {', '.join(training)} has any text here; name files of your own "
-            "under `domains`, or install the sources"
-        )
     ordered = [n for n in texts.train if n in texts.validation]
     ordered += [n for n in texts.validation if n not in texts.train]
     texts.validation = {name: texts.validation[name] for name in ordered}
@@ -137,15 +171,14 @@ def _split(
     name, paths = named
     items: list[Item] = []
     records: list[dict[str, Any]] = []
+    warn_missing(texts, name, paths)
     for path in paths:
         if path.startswith(PREFIX):
-            _read_builtin(name, path.removeprefix(PREFIX), texts, items, records)
-            continue
-        files = find_files(name, (path,))
-        read = read_items(name, files, config.text_field)
-        items += read
-        # the folder's name, not its path: the same text elsewhere is the same data
-        records.append({"name": Path(path).name, "files": len(files)} | _digest(read))
+            _read_builtin(path.removeprefix(PREFIX), items, records)
+        else:
+            read, record = _read_files(config, texts, name, path)
+            items += read
+            records.append(record)
     kind = "validation" if fraction >= 1 else "train"
     texts.sources[f"{kind}/{name}"] = records
     builtin_only = all(path.startswith(PREFIX) for path in paths)
@@ -161,33 +194,41 @@ def _split(
     )
     texts.available[name] = tally.available()
     if fraction < 1 and not split.train:
-        raise InputError(
-            f"domain {name!r}: {', '.join(paths)} holds no text of its own (it is empty, or all of "
-            "it occurs in domains read before); add text or drop the domain"
-        )
+        raise no_text(name, paths)
     return split
 
 
-def _read_builtin(
-    name: str, builtin: str, texts: _Texts, items: list[Item], records: list[dict[str, Any]]
-) -> None:
+def no_text(name: str, paths: Sequence[str]) -> InputError:
+    """The refusal of a domain without text."""
+    return InputError(
+        f"domain {name!r}: {', '.join(paths)} holds no text of its own (it is empty, or all of "
+        "it occurs in domains read before); add text or drop the domain"
+    )
+
+
+def _read_files(
+    config: CorpusConfig, texts: _Texts, name: str, path: str
+) -> tuple[list[Item], dict[str, Any]]:
+    files, counts = find_files(name, (path,)), Counts()
+    items = [
+        Item(file.label, text.encode("utf-8", errors="replace"), whole)
+        for file in files
+        for text in read_texts(name, file, config.text_field, counts)
+    ]
+    warning = counts.check(name, config.text_field)
+    if warning:
+        texts.warn(warning)
+    # the folder's name, not its path: the same text elsewhere is the same data
+    return items, {"name": Path(path).name, "files": len(files)} | _digest(items) | counts.faults()
+
+
+def _read_builtin(builtin: str, items: list[Item], records: list[dict[str, Any]]) -> None:
     for source in BUILTIN[builtin].sources:
         read = BUILTIN[builtin].items(source)
-        if not read:
-            package = source.distribution or source.module
-            texts.warn(f"{name}: source {package} is not installed and was left out")
-            continue
-        items += read
-        records.append(_describe(source, read))
-
-
-def _describe(source: Source, items: Sequence[Item]) -> dict[str, Any]:
-    return {
-        "name": source.distribution or "python standard library",
-        "version": source.version(),
-        "licence": source.licence,
-        "files": len({item.origin for item in items}),
-    } | _digest(items)
+        if read:
+            items += read
+            files = len({item.origin for item in read})
+            records.append(source.record() | {"files": files} | _digest(read))
 
 
 def _digest(items: Iterable[Item]) -> dict[str, Any]:
@@ -196,62 +237,3 @@ def _digest(items: Iterable[Item]) -> dict[str, Any]:
         digests.update(bytes.fromhex(digest))
         size += length
     return {"bytes": size, "sha256": digests.hexdigest()}
-
-
-def _write(config: CorpusConfig, texts: _Texts, folder: Path) -> None:
-    """Tokenise and write all files of the corpus into `folder`."""
-    if config.tokenizer is None:
-        tokenizer = train_tokenizer(texts.train, config.vocab)
-    else:
-        tokenizer = load_tokenizer(tokenizer_path(config.tokenizer))
-    lengths = token_bytes(tokenizer)
-    writer = _Shards(folder, tokenizer, lengths)
-    train = {
-        name: writer.write(f"train-{index:03d}.npy", documents)
-        | {"available_bytes": texts.available[name]}
-        for index, (name, documents) in enumerate(texts.train.items())
-    }
-    validation = {
-        name: writer.write(f"validation-{index:03d}.npy", documents)
-        for index, (name, documents) in enumerate(texts.validation.items())
-    }
-    (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
-    np.save(folder / TOKEN_BYTES, lengths, allow_pickle=False)
-    manifest = {
-        "format": FORMAT,
-        "sources": texts.sources,
-        "train": train,
-        "validation": validation,
-        "vocab": len(lengths),
-        "tokenizer": {
-            "trained": config.tokenizer is None,
-            "sha256": hashlib.sha256((folder / TOKENIZER).read_bytes()).hexdigest(),
-        },
-        "warnings": texts.warnings,
-        "file_sizes": {file.name: file.stat().st_size for file in sorted(folder.iterdir())},
-    }
-    text = json.dumps(manifest, indent=1, ensure_ascii=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class _Shards:
-    """Writes documents as one shard each and describes it."""
-
-    folder: Path
-    tokenizer: Tokenizer
-    lengths: NDArray[np.int32]
-
-    def write(self, file: str, texts: Sequence[str]) -> dict[str, Any]:
-        size = sum(len(text.encode()) for text in texts)
-        ids = encode(self.tokenizer, texts, end_token(self.tokenizer))
-        check_bytes(ids, self.lengths, size)
-        tokens = ids.astype(np.uint16 if len(self.lengths) <= 2**16 else np.uint32)
-        np.save(self.folder / file, tokens, allow_pickle=False)
-        return {
-            "file": file,
-            "documents": len(texts),
-            "bytes": size,
-            "tokens": len(tokens),
-            "sha256": token_hash(tokens),
-        }

@@ -49,6 +49,11 @@ class Source:
         except importlib.metadata.PackageNotFoundError:
             return "unknown"
 
+    def record(self) -> dict[str, str]:
+        """Name, version and licence, for a manifest."""
+        name = self.distribution or "python standard library"
+        return {"name": name, "version": self.version(), "licence": self.licence}
+
     def folder(self) -> Path | None:
         """The module's folder, or None where it is not installed."""
         found = importlib.util.find_spec(self.module)

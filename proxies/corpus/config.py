@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tokenizers import Tokenizer
+
 from mixopt.errors import InputError, did_you_mean
 from proxies.corpus.builtin import BUILTIN
+from proxies.corpus.tokenizer import end_token, load_tokenizer
 from proxies.corpus.userfiles import find_files
 
 FORMAT = 1
@@ -35,7 +38,9 @@ class CorpusConfig:
         max_validation_bytes: cap of every validation set.
         validation_fraction: share of a domain's documents held out.
         vocab: size of the byte-level BPE vocabulary that is trained on the domains.
-        tokenizer: a `tokenizer.json` to use instead of training one; `vocab` is then ignored.
+        tokenizer: a `tokenizer.json` to use instead of training one.
+        questions: per set a .jsonl file of questions (see `proxies.corpus.questions`), which are
+            scored by the bits per byte of their answers.
     """
 
     domains: Mapping[str, Paths] | Literal["builtin"] = "builtin"
@@ -46,6 +51,7 @@ class CorpusConfig:
     validation_fraction: float = 0.1
     vocab: int = 1024
     tokenizer: str | None = None
+    questions: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_bytes", "max_validation_bytes"):
@@ -66,6 +72,7 @@ class CorpusConfig:
         for table in (self.training_paths(), self.validation_paths()):
             for name, paths in table.items():
                 _check_builtin(name, paths)
+        self._check_questions()
         if not self.training_paths():
             raise InputError("domains is empty; name at least one domain, or leave it out")
 
@@ -80,6 +87,21 @@ class CorpusConfig:
                 f"{field} is {table!r}; give a mapping from name to paths, like "
                 f"{{web: data/web, code: [a.jsonl, b.jsonl]}}{also}"
             )
+
+    def _check_questions(self) -> None:
+        taken = {*self.training_paths(), *self.validation_paths()}
+        if self.questions is not None and not isinstance(self.questions, Mapping):
+            raise InputError(
+                f"questions is {self.questions!r}; give a mapping from name to a .jsonl file"
+            )
+        for name, path in (self.questions or {}).items():
+            if not isinstance(path, str):
+                raise InputError(f"questions: {name!r} is {path!r}; give the path of a .jsonl file")
+            if name in taken:
+                raise InputError(
+                    f"questions: {name!r} is a domain or validation set as well; their metrics "
+                    "would have the same name, rename one"
+                )
 
     def training_paths(self) -> dict[str, tuple[str, ...]]:
         """Where the text of each training domain comes from."""
@@ -108,11 +130,32 @@ class CorpusConfig:
                     _builtin_versions(path) if path.startswith(PREFIX) else _stamps(name, path)
                     for path in paths
                 ]
+        for name, path in (self.questions or {}).items():
+            inputs[f"questions/{name}"] = _stamps(name, path)
         if self.tokenizer is not None:
             inputs["tokenizer"] = _stamp(tokenizer_path(self.tokenizer))
         inputs["tools"] = [platform.python_version(), importlib.metadata.version("tokenizers")]
         whole = {"format": FORMAT, "config": asdict(self), "inputs": inputs}
         return json.dumps(whole, sort_keys=True)
+
+
+def load_named_tokenizer(config: CorpusConfig) -> Tokenizer:
+    """The tokenizer that a configuration names.
+
+    Raises:
+        InputError: it is none, has no token that ends documents, or another size than `vocab`
+            says (where `vocab` is not left at its default).
+    """
+    path = tokenizer_path(str(config.tokenizer))
+    tokenizer = load_tokenizer(path)
+    end_token(tokenizer)
+    size = tokenizer.get_vocab_size(with_added_tokens=True)
+    if config.vocab not in (size, CorpusConfig.vocab):
+        raise InputError(
+            f"vocab is {config.vocab} and the tokenizer {config.tokenizer!r} has {size} entries; "
+            "leave `vocab` out, or name the tokenizer that you mean"
+        )
+    return tokenizer
 
 
 def tokenizer_path(given: str) -> Path:
@@ -155,7 +198,7 @@ def _builtin_versions(path: str) -> list[str]:
 
 
 def _stamps(name: str, path: str) -> list[Any]:
-    return [[label, *_stamp(file)] for label, file in find_files(name, (path,))]
+    return [[f.label, f.path, f.size, f.stamp] for f in find_files(name, (path,))]
 
 
 def _stamp(path: Path) -> list[Any]:

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.errors import InputError, TrainerError
+from proxies.corpus.tokenizer import load_tokenizer, token_bytes
 
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 TOKEN_BYTES = "token_bytes.npy"
+_HASHED = 2**22  # tokens at a time
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Corpus:
     Attributes:
         path: the corpus folder.
         manifest: what is in it: `sources`, `train` and `validation` (per name: tokens, bytes,
-            sha256, file), `vocab`, `warnings`, and the settings it was built with.
+            sha256, file), `questions` if any, `vocab`, `warnings`.
     """
 
     path: Path
@@ -46,11 +48,17 @@ class Corpus:
         for file, size in manifest["file_sizes"].items():
             found = (path / file).stat().st_size if (path / file).exists() else -1
             if found != size:
-                raise TrainerError(
-                    f"{path / file} has {found} bytes where its manifest says {size}; "
-                    "delete the corpus folder to rebuild it"
-                )
+                problem = f"has {found} bytes" if found >= 0 else "is missing"
+                raise corpus.damaged(f"{file} {problem} where {size} bytes were written")
         return corpus
+
+    def damaged(self, what: str) -> TrainerError:
+        """The error that says what is wrong with the corpus and how to get it back."""
+        return TrainerError(
+            f"the prepared data in {self.path} is damaged: {what}. Delete that folder "
+            f"(rm -r '{self.path}') and run again to rebuild it; the same text gives the same "
+            "data, and runs made with it stay valid"
+        )
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -95,6 +103,36 @@ class Corpus:
         """The stream of a validation set, memory-mapped; shape (tokens,)."""
         return self._load("validation", name)
 
+    @property
+    def question_sets(self) -> tuple[str, ...]:
+        """Names of the sets of questions."""
+        return tuple(self.manifest.get("questions", ()))
+
+    @property
+    def question_metrics(self) -> tuple[str, ...]:
+        """Metrics of the sets of questions: of each its name, and `<name>/accuracy`."""
+        found: list[str] = []
+        for name, entry in self.manifest.get("questions", {}).items():
+            found += [name, f"{name}/accuracy"] if entry["with_distractors"] else [name]
+        return tuple(found)
+
+    def questions(self, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        """A set of questions: the token stream and its rows; see `proxies.corpus.questions`."""
+        entry = self.manifest["questions"][name]
+        stream: NDArray[Any] = np.load(self.path / entry["file"], allow_pickle=False)
+        rows: NDArray[Any] = np.load(self.path / entry["rows"], allow_pickle=False)
+        return stream, rows
+
+    def available_tokens(self) -> dict[str, int]:
+        """Estimated tokens of each domain's whole text, before the cap and the held-out part."""
+        return {
+            name: max(
+                int(entry["tokens"]),
+                round(entry["tokens"] * entry["available_bytes"] / max(1, entry["bytes"])),
+            )
+            for name, entry in self.manifest["train"].items()
+        }
+
     def _load(self, split: str, name: str) -> NDArray[Any]:
         file = self.path / self.manifest[split][name]["file"]
         tokens: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -116,22 +154,58 @@ class Corpus:
                         "`context`"
                     )
 
+    def small_domains(self, batch_tokens: int) -> tuple[str, ...]:
+        """Warnings for domains that do not fill one training batch."""
+        return tuple(
+            f"domain {name!r} has {tokens} tokens, fewer than one batch of {batch_tokens}: a batch "
+            "may hold the same sequence twice; add text"
+            for name, tokens in self.unique_tokens().items()
+            if tokens < batch_tokens
+        )
+
     def verify(self) -> None:
-        """Compare every shard with its recorded SHA-256.
+        """Compare everything with its recorded SHA-256; once per process, unless files change.
 
         Raises:
-            TrainerError: one differs.
+            TrainerError: something differs.
         """
+        files = [self.path / MANIFEST, *(self.path / f for f in self.manifest["file_sizes"])]
+        stamps = tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+        if _VERIFIED.get(self.path) != stamps:
+            self._verify()
+            _VERIFIED[self.path] = stamps
+
+    def _verify(self) -> None:
         for split in ("train", "validation"):
             for name, entry in self.manifest[split].items():
                 if token_hash(self._load(split, name)) != entry["sha256"]:
-                    raise TrainerError(
-                        f"{split} tokens of {name!r} in {self.path} differ from their manifest; "
-                        "delete the corpus folder to rebuild it"
+                    raise self.damaged(
+                        f"the {split} tokens of {name!r} ({entry['file']}) are not those that were "
+                        "written"
                     )
+        for name, entry in self.manifest.get("questions", {}).items():
+            found = hashlib.sha256()
+            for array in self.questions(name):
+                found.update(array.tobytes())
+            if found.hexdigest() != entry["sha256"]:
+                raise self.damaged(f"the questions {name!r} are not those that were written")
+        text = (self.path / TOKENIZER).read_bytes()
+        if hashlib.sha256(text).hexdigest() != self.manifest["tokenizer"]["sha256"]:
+            raise self.damaged(f"{TOKENIZER} is not the tokenizer whose tokens the shards hold")
+        lengths = token_bytes(load_tokenizer(self.path / TOKENIZER))
+        if not np.array_equal(lengths, self.token_bytes):
+            raise self.damaged(f"{TOKEN_BYTES} does not fit {TOKENIZER}")
+
+
+_VERIFIED: dict[Path, tuple[tuple[int, int], ...]] = {}
+"""Corpora that were verified in this process: sizes and times of change of their files."""
 
 
 def token_hash(tokens: NDArray[Any]) -> str:
     """SHA-256 of a token stream (little-endian, in its own width)."""
-    little = np.ascontiguousarray(tokens).astype(tokens.dtype.newbyteorder("<"), copy=False)
-    return hashlib.sha256(little.tobytes()).hexdigest()
+    little = tokens.dtype.newbyteorder("<")
+    found = hashlib.sha256()
+    for start in range(0, len(tokens), _HASHED):
+        piece = np.ascontiguousarray(tokens[start : start + _HASHED]).astype(little, copy=False)
+        found.update(piece.tobytes())
+    return found.hexdigest()

@@ -60,7 +60,20 @@ def normalise(text: str) -> str:
     """
     text = text.encode("utf-8", errors="replace").decode()  # JSON may hold lone surrogates
     lines = [line.rstrip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+    text = "\n".join(lines)
+    if "\n\n\n" in text:
+        text = re.sub(r"\n{3,}", "\n\n", text)
+    return text.strip("\n")
+
+
+def paragraphs(text: str) -> list[str]:
+    """The paragraphs of a document: what blank lines separate."""
+    return _BLANK_LINES.split(text)
+
+
+def joined(kept: list[str]) -> str:
+    """A document out of the paragraphs that are kept."""
+    return "\n\n".join(kept).strip("\n")
 
 
 def fraction_of(text: str) -> float:
@@ -78,11 +91,11 @@ class Deduplicator:
         """The text without the paragraphs met before; empty if the whole document was met."""
         if self._repeated(text):
             return ""
-        paragraphs = _BLANK_LINES.split(text)
-        if len(paragraphs) == 1:
+        found = paragraphs(text)
+        if len(found) == 1:
             return text
-        kept = [p for p in paragraphs if len(p) < MIN_PARAGRAPH or not self._repeated(p)]
-        return "\n\n".join(kept).strip("\n")
+        kept = [p for p in found if len(p) < MIN_PARAGRAPH or not self._repeated(p)]
+        return joined(kept)
 
     def _repeated(self, text: str) -> bool:
         key = hashlib.sha256(text.strip().encode()).digest()[:16]
@@ -168,7 +181,7 @@ class Split:
         return not (full_train and (full_validation or self.validation_fraction <= 0))
 
 
-def _split_chunks(texts: list[str], split: Split) -> None:
+def split_chunks(texts: list[str], split: Split) -> None:
     """Cut few documents into pieces and hold out every 1/fraction-th in the order of hashes."""
     size = min(CHUNK_CHARS, max(256, sum(map(len, texts)) // 100))
     pieces = {fraction_of(p): p for text in texts for p in chunks(text, size) if p.strip()}
@@ -197,7 +210,7 @@ def split_documents(
     split = Split(max_train, max_validation, validation_fraction)
     head = list(itertools.islice(texts, FEW_DOCUMENTS))
     if len(head) < FEW_DOCUMENTS:
-        _split_chunks(head, split)
+        split_chunks(head, split)
         return split
     waiting: list[tuple[str, float]] = []
     for text in itertools.chain(head, texts):

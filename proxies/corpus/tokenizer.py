@@ -99,14 +99,7 @@ def token_bytes(tokenizer: Tokenizer) -> NDArray[np.int32]:
     return lengths
 
 
-def encode(tokenizer: Tokenizer, documents: Sequence[str], end: int) -> NDArray[np.uint32]:
-    """All documents as one stream of ids, each ended by `end`; shape (tokens,)."""
-    encodings = tokenizer.encode_batch(list(documents), add_special_tokens=False)
-    parts = [np.array([*encoding.ids, end], dtype=np.uint32) for encoding in encodings]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint32)
-
-
-def check_bytes(tokens: NDArray[np.uint32], lengths: NDArray[np.int32], text_bytes: int) -> None:
+def check_size(counted: int, text_bytes: int) -> None:
     """Refuse a tokenizer whose tokens do not account for the bytes of the text.
 
     Bits per byte would be wrong with it (a lower-casing or lossy one, or word pieces).
@@ -114,7 +107,6 @@ def check_bytes(tokens: NDArray[np.uint32], lengths: NDArray[np.int32], text_byt
     Raises:
         InputError: the two differ by more than 2 %.
     """
-    counted = int(lengths[tokens].sum())
     if abs(counted - text_bytes) > 0.02 * text_bytes:
         raise InputError(
             f"tokenizer: its tokens stand for {counted} bytes where the text has {text_bytes}; "

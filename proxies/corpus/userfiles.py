@@ -1,104 +1,165 @@
-"""The users' own text: files and folders of .txt, .jsonl and .parquet."""
+"""The users' own text: which files a domain's paths name, on disk or behind fsspec URLs."""
 
-import json
+import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, Literal, cast
 
-import pyarrow.parquet as pq
-
+from mixopt import lazy
 from mixopt.errors import InputError
-from proxies.corpus.documents import Item, whole
 
-SUFFIXES = (".txt", ".jsonl", ".parquet")
+Kind = Literal["txt", "jsonl", "parquet", "arrow"]
+
+KINDS: dict[str, Kind] = {
+    ".txt": "txt",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+}
+PACKED = (".gz", ".zst")
+"""Suffixes that .txt and .jsonl may carry; what a file really holds is read off its first bytes."""
+_NAMES = ".txt, .jsonl (also .gz or .zst), .parquet or a folder saved by Hugging Face datasets"
 
 
-def find_files(name: str, paths: Sequence[str]) -> list[tuple[str, Path]]:
+@dataclass(frozen=True)
+class TextFile:
+    """One file of text.
+
+    Attributes:
+        label: its name relative to the path that the user gave; for messages.
+        path: where it is: a local path, or a URL that fsspec opens.
+        kind: what it holds.
+        size: in bytes, as stored.
+        stamp: changes when the file does: its time of change, or what its file system has.
+    """
+
+    label: str
+    path: str
+    kind: Kind
+    size: int
+    stamp: str
+
+    def open(self) -> IO[bytes]:
+        """The file, opened for reading bytes."""
+        if not is_url(self.path):
+            return Path(self.path).open("rb")
+        system, inside = _file_system(self.path)
+        return cast(IO[bytes], system.open(inside, "rb"))
+
+
+def is_url(path: str) -> bool:
+    """Whether fsspec is to open it."""
+    return "://" in path
+
+
+def find_files(name: str, paths: Sequence[str]) -> list[TextFile]:
     """The text files that a domain's paths name.
 
     Args:
         name: the domain, for messages.
-        paths: files, or folders that are searched to the bottom.
+        paths: files, or folders that are searched to the bottom; local, or fsspec URLs.
 
     Returns:
-        (name relative to the given path, path) of every file, in the order given, folders sorted.
+        Every file, in the order given, folders sorted. Of a saved `DatasetDict` the split `train`.
 
     Raises:
         InputError: a path does not exist, has another suffix, or a folder holds no such file.
     """
-    found: list[tuple[str, Path]] = []
+    found: list[TextFile] = []
     for given in paths:
-        path = Path(given).expanduser()
-        if not path.exists():
-            raise InputError(
-                f"domain {name!r}: {given!r} does not exist; name a file or folder of "
-                f"{', '.join(SUFFIXES)} that this process can read"
-            )
-        if path.is_file():
-            if path.suffix not in SUFFIXES:
-                raise InputError(
-                    f"domain {name!r}: {given!r} ends in {path.suffix!r}, not in one of "
-                    f"{', '.join(SUFFIXES)}; convert or rename the file"
-                )
-            found.append((path.name, path))
-            continue
-        inside = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in SUFFIXES)
+        inside = list(_remote(name, given) if is_url(given) else _local(name, given))
         if not inside:
             raise InputError(
-                f"domain {name!r}: the folder {given!r} holds no {', '.join(SUFFIXES)} file; "
+                f"domain {name!r}: the folder {given!r} holds no {_NAMES}; "
                 "put text there or correct the path"
             )
-        found += ((p.relative_to(path).as_posix(), p) for p in inside)
+        found += inside
     return found
 
 
-def read_items(name: str, files: Sequence[tuple[str, Path]], text_field: str) -> list[Item]:
-    """The documents of a domain's files, one item each.
-
-    Args:
-        name: the domain, for messages.
-        files: result of `find_files`.
-        text_field: key of the text in a .jsonl line, column of the text in a .parquet file.
-
-    Raises:
-        InputError: a line is no JSON object with that field, or a column is missing.
-    """
-    items: list[Item] = []
-    for label, path in files:
-        if path.suffix == ".txt":
-            items.append(Item(label, path.read_bytes(), whole))
-        else:
-            rows = _jsonl if path.suffix == ".jsonl" else _parquet
-            texts = rows(name, path, text_field)
-            items += (Item(label, text.encode("utf-8", errors="replace"), whole) for text in texts)
-    return items
+def kind_of(path: str) -> Kind | None:
+    """What a file holds by its name, or None if it is no text file."""
+    root, suffix = os.path.splitext(path.lower())
+    if suffix not in PACKED:
+        return KINDS.get(suffix)
+    inner = os.path.splitext(root)[1]
+    if inner == ".json":  # the usual name of packed .jsonl files
+        return "jsonl"
+    kind = KINDS.get(inner)
+    return kind if kind in ("txt", "jsonl") else None
 
 
-def _jsonl(name: str, path: Path, text_field: str) -> Iterator[str]:
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(
-                    f"domain {name!r}: line {number} of {path} is not JSON ({error.msg}); "
-                    "a .jsonl file holds one object per line"
-                ) from error
-            if not isinstance(row, dict) or not isinstance(row.get(text_field), str):
-                raise InputError(
-                    f"domain {name!r}: line {number} of {path} has no text under {text_field!r}; "
-                    "set `text_field` to the field that holds the text"
-                )
-            yield row[text_field]
-
-
-def _parquet(name: str, path: Path, text_field: str) -> Iterator[str]:
-    file = pq.ParquetFile(path)
-    if text_field not in file.schema_arrow.names:
+def _local(name: str, given: str) -> Iterator[TextFile]:
+    path = Path(given).expanduser()
+    if not path.exists():
         raise InputError(
-            f"domain {name!r}: {path} has no column {text_field!r} but "
-            f"{', '.join(file.schema_arrow.names)}; set `text_field` to the one with the text"
+            f"domain {name!r}: {given!r} does not exist; name a file or folder of "
+            f"{_NAMES} that this process can read"
         )
-    for batch in file.iter_batches(columns=[text_field]):
-        yield from (str(text) for text in batch.column(0).to_pylist() if text is not None)
+    if path.is_file():
+        yield _local_file(path.name, path, _known(name, given))
+        return
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        label = file.relative_to(path).as_posix()
+        kind = kind_of(label)
+        if kind is not None and _wanted(name, given, path.joinpath, label):
+            yield _local_file(label, file, kind)
+
+
+def _local_file(label: str, path: Path, kind: Kind) -> TextFile:
+    stat = path.stat()
+    return TextFile(label, str(path.resolve()), kind, stat.st_size, str(stat.st_mtime_ns))
+
+
+def _remote(name: str, given: str) -> Iterator[TextFile]:
+    system, root = _file_system(given)
+    try:
+        found: dict[str, dict[str, Any]] = system.find(root, detail=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"domain {name!r}: {given!r} cannot be listed ({error})") from error
+    if not found:
+        raise InputError(
+            f"domain {name!r}: {given!r} does not exist or is empty; name a file or folder of "
+            f"{_NAMES}, and check the access rights of this process"
+        )
+    for path, info in sorted(found.items()):
+        single = path.rstrip("/") == root.rstrip("/")
+        label = path.rpartition("/")[2] if single else path[len(root.rstrip("/")) + 1 :]
+        kind = _known(name, given) if single else kind_of(label)
+        if kind is not None:
+            url = str(system.unstrip_protocol(path))
+            yield TextFile(label, url, kind, int(info["size"]), str(system.ukey(path)))
+
+
+def _known(name: str, given: str) -> Kind:
+    kind = kind_of(given)
+    if kind is None:
+        raise InputError(
+            f"domain {name!r}: {given!r} ends in {os.path.splitext(given)[1]!r}; give {_NAMES}, "
+            "or convert or rename the file"
+        )
+    return kind
+
+
+def _wanted(name: str, given: str, join: Any, label: str) -> bool:
+    """Whether a file belongs to the text: of a saved `DatasetDict`, only those of `train`."""
+    if not join("dataset_dict.json").exists():
+        return True
+    if not join("train").is_dir():
+        raise InputError(
+            f"domain {name!r}: {given!r} is a saved DatasetDict without a split 'train'; name the "
+            "folder of the split that is meant"
+        )
+    return label.startswith("train/")
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    try:
+        return cast("tuple[Any, str]", lazy.require("fsspec.core").url_to_fs(url))
+    except (ValueError, ImportError) as error:
+        raise InputError(
+            f"{url!r} cannot be opened: {error}; install the package that fsspec names for this "
+            "kind of URL, or copy the files to a disk"
+        ) from error

@@ -3,15 +3,16 @@
 Notation:
     m domains; w: (m,) shares; S: sequences of a run, counts: (m,) with sum S
 
-Two rules make runs comparable and quiet. *Systematic draws*: the number of sequences of a domain is
-its share of the budget to the rounding, spread evenly over the run, so that a mixture is what it
+Three rules make runs comparable and quiet. *Systematic draws*: the number of sequences of a domain
+is its share of the budget to the rounding, spread evenly over the run, so that a mixture is what it
 says and sampling adds no noise. *Common random numbers*: with one seed, the k-th sequence of a
 domain is the same in every mixture, and a domain's order does not depend on which others there
-are.
+are. *One stream*: what comes at a position does not depend on how much follows, so that a run that
+continues to more tokens reads what it would have read without the stop.
 """
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,36 +20,29 @@ from numpy.typing import ArrayLike, NDArray
 from proxies.corpus import Corpus
 
 
-def apportion(weights: ArrayLike, total: int) -> NDArray[np.int64]:
-    """Whole numbers in proportion to `weights` that sum to `total` (largest remainders).
-
-    Returns:
-        (m,) counts, each within 1 of `weights * total`; a weight of zero gets zero.
-    """
-    w = np.asarray(weights, dtype=float)
-    exact: NDArray[np.float64] = w / w.sum() * total
-    counts: NDArray[np.int64] = np.floor(exact + 1e-9).astype(np.int64)
-    missing = total - int(counts.sum())
-    order = np.argsort(-(exact - counts), kind="stable")
-    counts[order[:missing]] += 1
-    return counts
-
-
-def domain_order(counts: NDArray[np.int64], phases: NDArray[np.float64]) -> NDArray[np.int64]:
+def domain_order(weights: ArrayLike, phases: NDArray[np.float64], total: int) -> NDArray[np.int64]:
     """The domain of each sequence of a run, every domain spread evenly from start to end.
 
+    The j-th sequence of domain i is due at time (j + phase_i) / w_i: the order of a longer run
+    begins with that of a shorter one.
+
     Args:
-        counts: (m,) sequences per domain.
+        weights: (m,) shares that sum to 1.
         phases: (m,) in [0, 1): where in its first interval a domain starts.
+        total: S.
 
     Returns:
-        (S,) domain indices; any stretch of s sequences holds s * counts / S of a domain, +-2.
+        (S,) domain indices; any prefix of s sequences holds s * w of a domain, +-2 in practice and
+        +-m at most; a weight of zero gets none.
     """
-    when = np.concatenate(
-        [(np.arange(n) + p) / max(n, 1) for n, p in zip(counts, phases, strict=True)]
-    )
-    which = np.repeat(np.arange(len(counts)), counts)
-    ordered: NDArray[np.int64] = which[np.argsort(when, kind="stable")]
+    w = np.asarray(weights, dtype=float)
+    w = w / w.sum()
+    # one more than due for each, and one for the phase, so that the earliest `total` are all there
+    due = [(np.arange(n) + p) for n, p in zip(np.ceil(w * total) + len(w) + 1, phases, strict=True)]
+    used = np.flatnonzero(w * (total + len(w)) > 1e-9)  # the others are due long after the end
+    when = np.concatenate([due[i] / w[i] for i in used])
+    which = np.repeat(used, [len(due[i]) for i in used])
+    ordered: NDArray[np.int64] = which[np.argsort(when, kind="stable")[:total]]
     return ordered
 
 
@@ -87,7 +81,7 @@ def sequence_starts(tokens: int, context: int, seed: int, name: str) -> Iterator
 
 
 class Batches:
-    """The batches of one run.
+    """The sequences of one run, in their order; of each domain the first `pools` tokens are used.
 
     Attributes:
         counts: sequences per domain over the whole run; times `context` = realised tokens.
@@ -99,29 +93,36 @@ class Batches:
         weights: Mapping[str, float],
         *,
         context: int,
-        batch: int,
-        steps: int,
+        total: int,
         seed: int,
+        pools: Mapping[str, int] | None = None,
     ) -> None:
-        self._names: Sequence[str] = [name for name, weight in weights.items() if weight > 0]
+        self._names = sorted(name for name, weight in weights.items() if weight > 0)
         shares = [weights[name] for name in self._names]
-        total = batch * steps
-        counts = apportion(shares, total)
         phases = np.array([_generator(seed, f"phase/{name}").random() for name in self._names])
-        self._order = domain_order(counts, phases).reshape(steps, batch)
-        self._streams = [corpus.train_tokens(name) for name in self._names]
+        self._order = domain_order(shares, phases, total)
+        pools = pools or corpus.unique_tokens()
+        self._streams = [corpus.train_tokens(name)[: pools[name]] for name in self._names]
         self._starts = [
             sequence_starts(len(stream), context, seed, name)
             for stream, name in zip(self._streams, self._names, strict=True)
         ]
-        self._context = context
-        self.counts = {name: int(n) for name, n in zip(self._names, counts, strict=True)}
+        self._context, self._position = context, 0
+        numbers = np.bincount(self._order, minlength=len(self._names))
+        self.counts = {name: int(n) for name, n in zip(self._names, numbers, strict=True)}
 
-    def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        """Batches of token ids, (B, T + 1): inputs are [:, :-1], targets [:, 1:]."""
-        for row in self._order:
-            sequences = []
-            for domain in row:
-                start = next(self._starts[domain])
-                sequences.append(self._streams[domain][start : start + self._context + 1])
-            yield np.stack(sequences).astype(np.int64)
+    def skip(self, count: int) -> None:
+        """Pass over `count` sequences: those that a run has trained on before it continues."""
+        for domain in self._order[self._position : self._position + count]:
+            next(self._starts[domain])
+        self._position += count
+
+    def take(self, count: int) -> NDArray[np.int64]:
+        """The next `count` sequences, (count, T + 1): inputs are [:, :-1], targets [:, 1:]."""
+        row = self._order[self._position : self._position + count]
+        self._position += count
+        sequences = []
+        for domain in row:
+            start = next(self._starts[domain])
+            sequences.append(self._streams[domain][start : start + self._context + 1])
+        return np.stack(sequences).astype(np.int64)

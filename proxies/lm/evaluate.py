@@ -1,31 +1,52 @@
-"""Bits per byte on validation sets.
+"""Bits per byte on validation sets, with the standard error over documents.
 
 Notation:
+    K runs of a pack; s sequences of T tokens of a validation set
     nll: negative log-likelihood in nats of a target token; bytes: of text behind that token
-    bits per byte = sum nll / (ln 2 * sum bytes), over targets that stand for text
+    bits per byte r = sum nll / (ln 2 * sum bytes), over targets that stand for text
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from proxies.corpus import Corpus
-from proxies.lm.model import LanguageModel
+from proxies.lm.functions import token_nats
+from proxies.lm.model import PackedModel
 
-SEQUENCES = 32  # per forward pass: logits stay in the processor's cache
+TOKENS = 8192  # of all runs of a pack, per forward pass
+LOGITS = 2**20  # held at once: 2 MB in bfloat16, about a core's cache
+GPU_TOKENS, GPU_LOGITS = 2**18, 2**28
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Sequences of one validation set: ids (n, T + 1), bytes of each target (n, T)."""
+    """Sequences of one validation set.
+
+    Attributes:
+        name: of the set.
+        ids: (s, T + 1) tokens.
+        bytes: (s, T) bytes of each target.
+        documents: (s, T) the document that each target belongs to, numbered from 0.
+    """
 
     name: str
     ids: Tensor
     bytes: Tensor
+    documents: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Bits per byte of one run on one validation set, and its standard error over documents."""
+
+    value: float
+    error: float
 
 
 def validation_sets(
@@ -43,28 +64,72 @@ def validation_sets(
         starts = np.linspace(0, available - 1, chosen).round().astype(int) * context
         ids = np.stack([stream[start : start + context + 1] for start in starts]).astype(np.int64)
         lengths = corpus.token_bytes[ids[:, 1:]].astype(np.int64)
+        ends = np.concatenate(([0], np.cumsum(corpus.token_bytes[np.asarray(stream)] == 0)))
+        owners = np.stack([ends[start + 1 : start + context + 1] for start in starts])
+        documents = np.unique(owners, return_inverse=True)[1].reshape(owners.shape)
         sets.append(
             ValidationSet(
-                name, torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device)
+                name,
+                torch.from_numpy(ids).to(device),
+                torch.from_numpy(lengths).to(device),
+                documents,
             )
         )
     return sets
 
 
-def bits_per_byte(model: LanguageModel, data: ValidationSet, *, low_precision: bool) -> float:
-    """Bits per byte of a model on one validation set.
+def logits_at_once(device: torch.device) -> int:
+    """How many logits to hold."""
+    return LOGITS if device.type == "cpu" else GPU_LOGITS
+
+
+@torch.no_grad()
+def nats(model: PackedModel, ids: Tensor) -> Tensor:
+    """Loss of every target token under every run, (K, s, T) float32.
+
+    Args:
+        model: K runs.
+        ids: (s, T + 1), scored under all of them.
+    """
+    length = ids.shape[1] - 1
+    limit = TOKENS if model.device.type == "cpu" else GPU_TOKENS
+    head, most = model.head(), logits_at_once(model.device)
+    parts = []
+    for part in torch.split(ids, max(1, limit // (model.runs * length))):
+        copies = part.expand(model.runs, *part.shape)
+        features = model.features(copies[..., :-1], training=False)
+        found = token_nats(features, head, copies[..., 1:].flatten(1), most)
+        parts.append(found.view(model.runs, -1, length))
+    return torch.cat(parts, dim=1)
+
+
+def score(model: PackedModel, sets: Sequence[ValidationSet]) -> list[dict[str, Score]]:
+    """Every run of a pack on every validation set, in one go.
 
     The end of a document stands for no bytes: it is not scored, as in other reports of this unit.
     """
-    nats = 0.0
-    with torch.no_grad():
-        for ids, lengths in zip(
-            torch.split(data.ids, SEQUENCES), torch.split(data.bytes, SEQUENCES), strict=True
-        ):
-            with torch.autocast(ids.device.type, torch.bfloat16, enabled=low_precision):
-                logits = model(ids[:, :-1])
-            nll = F.cross_entropy(
-                logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
-            )
-            nats += float(nll.double()[lengths.flatten() > 0].sum())
-    return nats / math.log(2) / int(data.bytes.sum())
+    found = nats(model, torch.cat([data.ids for data in sets])).cpu().double().numpy()
+    scores: list[dict[str, Score]] = [{} for _ in range(model.runs)]
+    start = 0
+    for data in sets:
+        end = start + len(data.ids)
+        lengths = data.bytes.cpu().numpy()
+        for run, table in zip(found, scores, strict=True):
+            table[data.name] = _bits_per_byte(run[start:end], lengths, data.documents)
+        start = end
+    return scores
+
+
+def _bits_per_byte(
+    nll: NDArray[np.float64], lengths: NDArray[np.int64], documents: NDArray[np.int64]
+) -> Score:
+    """The ratio, and its standard error with documents as the units that were sampled."""
+    scored = nll * (lengths > 0)
+    bits = np.bincount(documents.ravel(), scored.ravel()) / math.log(2)
+    size = np.bincount(documents.ravel(), lengths.ravel())
+    bits, size = bits[size > 0], size[size > 0]
+    ratio = bits.sum() / size.sum()
+    n = len(size)
+    spread = float(np.square(bits - ratio * size).sum())
+    error = math.sqrt(spread * n / (n - 1)) / size.sum() if n > 1 else math.nan
+    return Score(float(ratio), float(error))

@@ -16,6 +16,9 @@ DEPTH_PER_WIDTH = 1 / 32
 TINY_WIDTH = 128
 BIGRAMS = 32_768
 MIN_BATCH_TOKENS = 1024
+GROWTH_TOKENS = 2**21  # tokens after which the batch doubles for the first time
+REDUCED = 0.1  # learning rates of `lr_mode: reduced`
+DECAY = 0.6  # share of a run in which the learning rates fall
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,12 @@ class LanguageModelConfig:
         bigrams: rows of the hashed bigram table, 0 for none.
         learning_rate: factor on all learning rates of the recipe.
         evaluation_tokens: tokens of each validation set that are scored.
-        curve_points: scores before the last one, at 1/2, 1/4, ... of the token budget.
+        lr_mode: `reduced` trains at a tenth of the rates, for campaigns that only rank mixtures.
+        curve_points: scores before the last one, at the highest powers of 2 below the token budget.
+        pack: runs stacked into one model at most; None: by what pays (`proxies.lm.packing`).
+        continue_to: tokens of the highest rung that a run may be continued to. Shorter runs leave
+            a checkpoint behind for it, about 12 bytes a parameter, tables included; 0: none.
+        checkpoint_seconds: how often a run under way is saved; one that finishes sooner never is.
         precision: of the matrix products; auto takes bfloat16 where the processor has it.
         device: cpu, cuda, or auto (cuda where there is one).
     """
@@ -41,13 +49,17 @@ class LanguageModelConfig:
     batch: int | None = None
     bigrams: int | None = None
     learning_rate: float = 1.0
+    lr_mode: Literal["full", "reduced"] = "full"
     evaluation_tokens: int = 4096
     curve_points: int = 2
+    pack: int | None = None
+    continue_to: int = 0
+    checkpoint_seconds: float = 120.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["cpu", "cuda", "auto"] = "cpu"
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "context", "batch"):
+        for name in ("width", "depth", "context", "batch", "pack"):
             value = getattr(self, name)
             if value is not None and not (_whole(value) and value > 0):
                 raise InputError(f"{name} is {value!r}; give a whole number above 0, or leave it")
@@ -66,6 +78,15 @@ class LanguageModelConfig:
             )
         if not (_whole(self.curve_points) and 0 <= self.curve_points <= 20):
             raise InputError(f"curve_points is {self.curve_points!r}; give 0 to 20")
+        if not (_whole(self.continue_to) and self.continue_to >= 0):
+            raise InputError(
+                f"continue_to is {self.continue_to!r}; give the tokens of the highest rung, or 0"
+            )
+        if not (isinstance(self.checkpoint_seconds, int | float) and self.checkpoint_seconds >= 0):
+            raise InputError(
+                f"checkpoint_seconds is {self.checkpoint_seconds!r}; give seconds, 0 for every step"
+            )
+        _check_choice("lr_mode", self.lr_mode, ("full", "reduced"))
         _check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
         _check_choice("device", self.device, ("cpu", "cuda", "auto"))
 
@@ -83,55 +104,93 @@ def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
 class Recipe:
     """A fully decided training run, mixture and seed aside.
 
+    What happens up to a step depends on the step alone until the rate begins to fall: runs of one
+    model, mixture and seed with different token budgets share this *trunk*, and a longer run can
+    continue where the shorter one left it.
+
     Attributes:
         shape: of the model.
-        batch: sequences per step.
-        steps: optimiser steps.
+        stages: (steps, sequences per step), in the order in which they are trained.
         rate_embedding: peak AdamW rate of the embedding and bigram tables.
         rate_head: peak AdamW rate of the output head.
         rate_matrix: peak Muon rate of the block matrices.
+        warmup: steps in which the rates rise.
+        decay: share of the steps, at the end, in which they fall to zero.
     """
 
     shape: Shape
-    batch: int
-    steps: int
+    stages: tuple[tuple[int, int], ...]
     rate_embedding: float
     rate_head: float
     rate_matrix: float
+    warmup: int
     momentum: float = 0.85
-    warmup: float = 0.05
+    decay: float = DECAY
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps."""
+        return sum(steps for steps, _ in self.stages)
+
+    @property
+    def batch(self) -> int:
+        """Sequences of the first step."""
+        return self.stages[0][1]
+
+    @property
+    def sequences(self) -> int:
+        """Training sequences."""
+        return self.sequences_before(self.steps)
 
     @property
     def tokens(self) -> int:
         """Training tokens, the scale's budget rounded to whole batches."""
-        return self.steps * self.batch * self.shape.context
+        return self.sequences * self.shape.context
 
     @property
     def flops(self) -> float:
         """Training FLOPs, 6 N D with N of `Shape.params`."""
         return 6.0 * self.shape.params * self.tokens
 
-    def rate_factor(self, step: int) -> float:
-        """Learning-rate factor of a step: linear warm-up, then linear to zero.
+    @property
+    def branch(self) -> int:
+        """The step at which the rates begin to fall: the end of the trunk."""
+        return self.steps - math.ceil(self.decay * self.steps)
 
-        A decay over the whole run is the best use of a small budget (arXiv 2502.15938).
+    def sequences_before(self, step: int) -> int:
+        """Sequences trained on before a step (counted from 0)."""
+        before = 0
+        for steps, batch in self.stages:
+            taken = min(step, steps)
+            before += taken * batch
+            step -= taken
+        return before
+
+    def rate_factor(self, step: int) -> float:
+        """Learning-rate factor of a step.
+
+        Linear warm-up; from step 64 a slow fall with the steps behind; at the end, on top of it,
+        linear to zero.
+        The fall over most of the run is the best use of a small budget (arXiv 2502.15938); that it
+        does not begin with the run is what lets runs continue (arXiv 2405.18392).
         """
-        rise = (step + 1) / max(1.0, self.warmup * self.steps)
-        return min(1.0, rise) * (1 - step / self.steps)
+        factor = min(1.0, (step + 1) / self.warmup) * math.pow(64 / max(64, step), 0.25)
+        left = (self.steps - step) / (self.steps - self.branch)
+        return factor * min(1.0, left)
 
 
 def derive(scale: Scale, vocab: int, config: LanguageModelConfig) -> Recipe:
     """The recipe of a scale.
 
-    * depth = width / 32, heads of 32 below width 128 and of 64 from there: aspect ratios of small
-      language models (arXiv 2001.08361 finds the loss flat around them); the width is the one
+    * depth = width / 32, heads of 64 (of 32 where the width is no multiple of 64): aspect ratios of
+      small language models (arXiv 2001.08361 finds the loss flat around them); the width is the one
       whose N = 12 d^2 L + V d is nearest to `scale.params` on a log scale.
     * context 64, 128 from width 128, 256 from width 256: attention scores stay under 15 % of cost.
-    * 1024 tokens a step up to 1 M tokens, then growing with the root of the budget, as the
-      critical batch grows with tokens (arXiv 2410.21676).
+    * 1024 tokens a step up to 2 M tokens, then twice as many each time the tokens behind have grown
+      fourfold, as the critical batch grows with them (arXiv 2410.21676).
     * Muon's update has unit scale by construction (arXiv 2409.20325), so its rate does not move
-      with width; the head's does, as 1 / d (arXiv 2203.03466). All fall with the fourth root of
-      the number of steps. Values measured at width 64, 64 to 256 steps.
+      with width; the head's does, as 1 / d (arXiv 2203.03466). Values measured at width 64, 64 to
+      256 steps; `lr_mode: reduced` takes a tenth (arXiv 2512.24503).
 
     Args:
         scale: target parameters (matrix parameters, see `Shape.params`) and tokens.
@@ -142,19 +201,30 @@ def derive(scale: Scale, vocab: int, config: LanguageModelConfig) -> Recipe:
         WIDTHS, key=lambda d: abs(math.log(_shape(vocab, d, config).params / scale.params))
     )
     shape = _shape(vocab, width, config)
-    growth = max(0.0, math.log2(scale.tokens / 2**20)) / 2
-    batch = config.batch or max(1, MIN_BATCH_TOKENS * 2 ** round(growth) // shape.context)
-    batch = max(1, min(batch, scale.tokens // shape.context))
-    steps = max(1, round(scale.tokens / (batch * shape.context)))
-    factor = config.learning_rate * (64 / max(64, steps)) ** 0.25
+    factor = config.learning_rate * (REDUCED if config.lr_mode == "reduced" else 1.0)
     return Recipe(
         shape=shape,
-        batch=batch,
-        steps=steps,
-        rate_embedding=0.15 * factor,
-        rate_head=0.03 * factor * 64 / width,
-        rate_matrix=0.03 * factor,
+        stages=_stages(scale.tokens, shape.context, config.batch),
+        rate_embedding=0.09 * factor,
+        rate_head=0.018 * factor * 64 / width,
+        rate_matrix=0.018 * factor,
+        warmup=max(1, width // 16),
     )
+
+
+def _stages(tokens: int, context: int, batch: int | None) -> tuple[tuple[int, int], ...]:
+    """(steps, batch) until the budget is spent; a fixed batch if one is given."""
+    size = batch or max(1, MIN_BATCH_TOKENS // context)
+    size = max(1, min(size, tokens // context))
+    stages: list[tuple[int, int]] = []
+    end, left = GROWTH_TOKENS, tokens
+    while batch is None and left > end:
+        steps = end // (size * context)
+        stages.append((steps, size))
+        left -= steps * size * context
+        end, size = end * 3 if len(stages) == 1 else end * 4, size * 2
+    steps = max(0 if stages else 1, round(left / (size * context)))
+    return (*stages, (steps, size)) if steps else tuple(stages)
 
 
 def _shape(vocab: int, width: int, config: LanguageModelConfig) -> Shape:
@@ -164,7 +234,7 @@ def _shape(vocab: int, width: int, config: LanguageModelConfig) -> Shape:
         vocab=vocab,
         width=width,
         depth=config.depth or max(1, round(width * DEPTH_PER_WIDTH)),
-        heads=width // (32 if width < 128 or width % 64 else 64),
+        heads=width // (32 if width % 64 else 64),
         context=context,
         bigrams=bigrams,
     )

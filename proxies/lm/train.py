@@ -1,25 +1,38 @@
-"""Training one proxy: a function from (corpus, recipe, run spec) to an observation."""
+"""Training a pack: a function from (setting, run specs) to observations.
 
+Notation:
+    K runs of a pack, all at the same step; B sequences of T tokens per run and step
+"""
+
+import logging
 import math
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from mixopt.ports import Report
 from mixopt.runs import Observation, Point, RunSpec
 from proxies.corpus import Corpus
+from proxies.corpus.repetition import RepetitionMatch, pool_sizes, record
+from proxies.lm.checkpoint import Checkpoint, Checkpoints
 from proxies.lm.data import Batches
-from proxies.lm.evaluate import ValidationSet, bits_per_byte
-from proxies.lm.model import LanguageModel
+from proxies.lm.evaluate import Score, ValidationSet, logits_at_once, nats, score
+from proxies.lm.functions import cross_entropy
+from proxies.lm.model import PackedModel
+from proxies.lm.multiple_choice import Questions, question_metrics
+from proxies.lm.optimizer import Optimizers
 from proxies.lm.recipe import Recipe
 
-NEWTON_SCHULZ_STEPS = 3  # 5, the default, costs more and gains nothing at these widths
+_log = logging.getLogger(__name__)
+_GPU_CHECK_STEPS = 16  # reading a loss waits for the GPU
 
 
 @dataclass(frozen=True)
@@ -28,19 +41,51 @@ class Setting:
 
     Attributes:
         corpus: the data.
-        recipe: model shape, batch, steps, rates.
+        recipe: model shape, batches, rates.
         validation: what is scored.
         device: where it runs.
-        low_precision: bfloat16 matrix products.
+        dtype: of matrix products and activations.
         curve: steps after which the model is scored before the end.
+        cache: folder of checkpoints.
+        continue_to: tokens of the highest rung; see `LanguageModelConfig`.
+        checkpoint_seconds: how often runs under way are saved.
+        questions: what is scored beyond loss.
+        repetition: the target run whose epochs are matched, if any.
     """
 
     corpus: Corpus
     recipe: Recipe
     validation: list[ValidationSet]
     device: torch.device
-    low_precision: bool
+    dtype: torch.dtype
     curve: frozenset[int]
+    cache: Path
+    continue_to: int = 0
+    checkpoint_seconds: float = 120.0
+    questions: list[Questions] = field(default_factory=list)
+    repetition: RepetitionMatch | None = None
+
+    def pools(self, proxy_tokens: int) -> dict[str, int]:
+        """Tokens of each domain that a run of so many tokens draws from."""
+        return pool_sizes(
+            self.repetition,
+            self.corpus.unique_tokens(),
+            proxy_tokens=proxy_tokens,
+            context=self.recipe.shape.context,
+        )
+
+    def checkpoints(self, spec: RunSpec) -> Checkpoints:
+        """The checkpoints of a run.
+
+        Matched pools grow with the budget: a run and a longer one then differ from the start.
+        """
+        pools = self.pools(spec.scale.tokens) if self.repetition is not None else {}
+        return Checkpoints(self.cache, spec, self.recipe, {"precision": self.precision, **pools})
+
+    @property
+    def precision(self) -> str:
+        """The name of the precision."""
+        return str(self.dtype).removeprefix("torch.")
 
 
 @contextmanager
@@ -54,115 +99,270 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class Optimizers:
-    """Muon for the block matrices, AdamW for tables and head, one schedule for both."""
+def curve_steps(recipe: Recipe, points: int) -> frozenset[int]:
+    """Steps after which the tokens first reach one of the highest powers of 2 below the budget.
 
-    def __init__(self, model: LanguageModel, recipe: Recipe) -> None:
-        tables = [model.embedding] + ([model.bigram] if model.bigram is not None else [])
-        self._adam = torch.optim.AdamW(
-            [
-                {"params": tables, "lr": recipe.rate_embedding},
-                {"params": [model.head], "lr": recipe.rate_head},
-            ],
-            betas=(0.9, 0.98),
-            eps=1e-10,
-            weight_decay=0.0,
-            fused=True,
-        )
-        self._muon = torch.optim.Muon(
-            model.matrices(),
-            lr=recipe.rate_matrix,
-            momentum=recipe.momentum,
-            weight_decay=0.0,
-            ns_steps=NEWTON_SCHULZ_STEPS,
-        )
-        self._recipe = recipe
-        groups = self._adam.param_groups + self._muon.param_groups
-        self._groups = [(group, float(group["lr"])) for group in groups]
-
-    def step(self, number: int) -> None:
-        """Update the model with the gradients at hand, and drop them."""
-        factor = self._recipe.rate_factor(number)
-        for group, rate in self._groups:
-            group["lr"] = rate * factor
-        for optimizer in (self._adam, self._muon):
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+    They do not depend on the budget otherwise: a run that continues has the points of one that
+    never stopped.
+    """
+    highest = (recipe.tokens - 1).bit_length() - 1
+    wanted = [1 << k for k in range(highest, max(0, highest - points), -1)]
+    after = [
+        recipe.sequences_before(step) * recipe.shape.context for step in range(1, recipe.steps)
+    ]
+    steps = (int(np.searchsorted(after, tokens)) + 1 for tokens in wanted)
+    return frozenset(step for step in steps if step < recipe.steps)
 
 
-def train_run(setting: Setting, spec: RunSpec, report: Report) -> Observation:
-    """Train one proxy from its seed and score it.
+def pack_loss(model: PackedModel, ids: Tensor) -> Tensor:
+    """Mean loss of each run on its batch, (K,) nats per token.
+
+    Args:
+        model: K runs.
+        ids: (K, B, T + 1).
+    """
+    features = model.features(ids[..., :-1], training=True)
+    limit = logits_at_once(model.device)
+    return cross_entropy(features, model.head(), ids[..., 1:].flatten(1), limit)
+
+
+@dataclass
+class _Run:
+    """One run of a pack: what it reads, and what is known of it so far."""
+
+    spec: RunSpec
+    batches: Batches
+    files: Checkpoints
+    continued_from: int = 0
+    flops_before: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    curve: list[Point] = field(default_factory=list)
+    errors: dict[str, dict[str, float]] = field(default_factory=dict)
+    diverged: int | None = None
+    """The step at which the loss stopped being a number."""
+
+
+def train_pack(setting: Setting, specs: Sequence[RunSpec], report: Report) -> list[Observation]:
+    """Train runs of one scale, stacked into one model, each from its seed or its checkpoint.
 
     Returns:
-        The observation; failed, with the step, if the loss stops being a number.
+        One observation per run, in order; failed, with the step, if its loss stops being a number.
     """
-    recipe, corpus = setting.recipe, setting.corpus
-    started = time.perf_counter()
-    generator = torch.Generator().manual_seed(spec.seed)
-    model = LanguageModel(recipe.shape, generator).to(setting.device)
-    optimizers = Optimizers(model, recipe)
+    groups: dict[int, list[tuple[int, _Run, Checkpoint | None]]] = defaultdict(list)
+    for position, spec in enumerate(specs):
+        run, checkpoint = _open(setting, spec)
+        groups[checkpoint.step if checkpoint else 0].append((position, run, checkpoint))
+    answers: dict[int, Observation] = {}
+    for step, members in groups.items():
+        runs = [run for _, run, _ in members]
+        pack = _Pack(setting, runs, step, report)
+        for k, (_, _, checkpoint) in enumerate(members):
+            if checkpoint is not None:
+                pack.optimizers.load(k, checkpoint.tensors)
+        found = pack.train()
+        answers.update(zip((position for position, _, _ in members), found, strict=True))
+    return [answers[position] for position in range(len(specs))]
+
+
+def _open(setting: Setting, spec: RunSpec) -> tuple[_Run, Checkpoint | None]:
+    recipe = setting.recipe
     batches = Batches(
-        corpus,
+        setting.corpus,
         spec.mixture.to_dict(),
         context=recipe.shape.context,
-        batch=recipe.batch,
-        steps=recipe.steps,
+        total=recipe.sequences,
         seed=spec.seed,
+        pools=setting.pools(spec.scale.tokens),
     )
-    curve: list[Point] = []
-    losses: list[float] = []
-    for step, ids in enumerate(batches):
-        loss = _loss(setting, model, ids)
-        losses.append(float(loss.detach()))
-        if not math.isfinite(losses[-1]):
-            done = step * recipe.batch * recipe.shape.context
-            return Observation.failure(
-                spec,
-                f"the loss is {losses[-1]} at step {step + 1} of {recipe.steps}: the run diverged",
-                curve=tuple(curve),
-                flops=recipe.flops * step / recipe.steps,
-                seconds=time.perf_counter() - started,
-                info={"tokens_done": done},
+    run = _Run(spec, batches, setting.checkpoints(spec))
+    checkpoint = run.files.latest()
+    if checkpoint is not None:
+        notes = checkpoint.notes
+        done = recipe.sequences_before(checkpoint.step)
+        run.batches.skip(done)
+        run.losses = list(notes["losses"])
+        points = (Point(**point) for point in notes["curve"])
+        ours = {recipe.sequences_before(s) * recipe.shape.context for s in setting.curve}
+        run.curve = [point for point in points if point.tokens in ours]
+        run.errors = {k: v for k, v in notes["errors"].items() if int(k) in ours}
+        if notes["run_id"] == spec.run_id:
+            run.flops_before = notes["flops"]
+        run.continued_from = done * recipe.shape.context
+    return run, checkpoint
+
+
+class _Pack:
+    """Runs at one step, on the way to their end."""
+
+    def __init__(self, setting: Setting, runs: list[_Run], step: int, report: Report) -> None:
+        self.setting, self.runs, self.step, self.report = setting, runs, step, report
+        self.first = step
+        self.model = PackedModel(
+            setting.recipe.shape,
+            [run.spec.seed for run in runs],
+            device=setting.device,
+            dtype=setting.dtype,
+        )
+        self.optimizers = Optimizers(self.model, setting.recipe)
+        self._unread: list[Tensor] = []
+        self._started = self._saved = time.perf_counter()
+
+    def train(self) -> list[Observation]:
+        """Train to the end, or until every run has diverged."""
+        while self.step < self.setting.recipe.steps:
+            self._one_step()
+            self._read_losses()
+            if all(run.diverged is not None for run in self.runs):
+                break
+            if self.step in self.setting.curve:
+                self._note_point()
+            self._save()
+        self._read_losses(now=True)
+        alive = any(run.diverged is None for run in self.runs)
+        scores = self._score() if alive else [{} for _ in self.runs]
+        seconds = (time.perf_counter() - self._started) / len(self.runs)
+        return [
+            self._observation(run, found, seconds)
+            for run, found in zip(self.runs, scores, strict=True)
+        ]
+
+    def _one_step(self) -> None:
+        recipe = self.setting.recipe
+        count = recipe.sequences_before(self.step + 1) - recipe.sequences_before(self.step)
+        ids = torch.from_numpy(np.stack([run.batches.take(count) for run in self.runs]))
+        losses = pack_loss(self.model, ids.to(self.setting.device, non_blocking=True))
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        self.optimizers.step(self.step)
+        self._unread.append(losses.detach())
+        self.step += 1
+
+    def _read_losses(self, *, now: bool = False) -> None:
+        """Take the losses off the device; a run whose loss is no number has diverged."""
+        waits = 1 if self.setting.device.type == "cpu" else _GPU_CHECK_STEPS
+        if not self._unread or (len(self._unread) < waits and not now):
+            return
+        table = torch.stack(self._unread).cpu().numpy()
+        self._unread = []
+        for run, losses in zip(self.runs, table.T, strict=True):
+            broken = np.flatnonzero(~np.isfinite(losses))
+            if len(broken) and run.diverged is None:
+                run.diverged = self.step - len(losses) + int(broken[0])
+            run.losses.extend(losses.tolist())
+
+    def _score(self) -> list[dict[str, Score]]:
+        """All metrics of every run."""
+        found = score(self.model, self.setting.validation)
+        for questions in self.setting.questions:
+            answers = question_metrics(questions, lambda ids: nats(self.model, ids))
+            for scores, values in zip(found, answers, strict=True):
+                scores.update({name: Score(v, math.nan) for name, v in values.items()})
+        return found
+
+    def _note_point(self) -> None:
+        tokens = self._tokens(self.step)
+        for run, found in zip(self.runs, self._score(), strict=True):
+            values = {name: s.value for name, s in found.items()}
+            if run.diverged is None and all(np.isfinite(list(values.values()))):
+                run.curve.append(Point(tokens, values))
+                run.errors[str(tokens)] = _errors(found)
+                self.report(run.spec, run.curve[-1])
+
+    def _save(self) -> None:
+        """Save the runs where a higher rung branches off, and now and then."""
+        setting, now = self.setting, time.perf_counter()
+        rung = self.step == setting.recipe.branch and self._may_continue(self.runs[0])
+        due = now - self._saved >= setting.checkpoint_seconds
+        if not (rung or due) or self.step == setting.recipe.steps:
+            return
+        self._read_losses(now=True)
+        for k, run in enumerate(self.runs):
+            if run.diverged is None:
+                notes = {
+                    "run_id": run.spec.run_id,
+                    "flops": self._flops(run, self.step),
+                    "losses": run.losses[-self._tail :],
+                    "curve": [{"tokens": p.tokens, "metrics": dict(p.metrics)} for p in run.curve],
+                    "errors": run.errors,
+                }
+                self._write(run, Checkpoint(self.step, self.optimizers.state(k), notes))
+        self._saved = time.perf_counter()
+
+    def _write(self, run: _Run, checkpoint: Checkpoint) -> None:
+        try:
+            run.files.save(checkpoint)
+        except OSError as error:  # a full disk costs the checkpoint, not the run
+            _log.warning(
+                "no checkpoint of run %s at step %d: %s", run.spec.run_id, self.step, error
             )
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizers.step(step)
-        if step + 1 in setting.curve:
-            tokens = (step + 1) * recipe.batch * recipe.shape.context
-            curve.append(Point(tokens, _score(setting, model)))
-            report(spec, curve[-1])
-    metrics = _score(setting, model)
-    tokens_seen = {name: n * recipe.shape.context for name, n in batches.counts.items()}
-    unique = corpus.unique_tokens()
-    return Observation.of(
-        spec,
-        metrics,
-        curve=tuple(curve),
-        flops=recipe.flops,
-        seconds=time.perf_counter() - started,
-        tokens=tokens_seen,
-        info={
-            "params": recipe.shape.params,
-            "width": recipe.shape.width,
-            "depth": recipe.shape.depth,
-            "context": recipe.shape.context,
+
+    def _observation(self, run: _Run, scores: Mapping[str, Score], seconds: float) -> Observation:
+        recipe = self.setting.recipe
+        if run.diverged is not None:
+            run.files.finish(keep_trunk=False)
+            return Observation.failure(
+                run.spec,
+                f"the loss is no number at step {run.diverged + 1} of {recipe.steps}: the run "
+                "diverged",
+                curve=tuple(run.curve),
+                flops=self._flops(run, run.diverged),
+                seconds=seconds,
+                info={"tokens_done": self._tokens(run.diverged)},
+            )
+        run.files.finish(keep_trunk=self._may_continue(run))
+        return Observation.of(
+            run.spec,
+            {name: found.value for name, found in scores.items()},
+            curve=tuple(run.curve),
+            flops=self._flops(run, recipe.steps),
+            seconds=seconds,
+            tokens={name: n * recipe.shape.context for name, n in run.batches.counts.items()},
+            info=self._info(run, scores),
+        )
+
+    def _info(self, run: _Run, scores: Mapping[str, Score]) -> dict[str, Any]:
+        recipe, shape = self.setting.recipe, self.setting.recipe.shape
+        pools = self.setting.pools(run.spec.scale.tokens)
+        seen = {name: n * shape.context for name, n in run.batches.counts.items()}
+        return {
+            "params": shape.params,
+            "width": shape.width,
+            "depth": shape.depth,
+            "context": shape.context,
             "batch": recipe.batch,
             "steps": recipe.steps,
-            "precision": "bfloat16" if setting.low_precision else "float32",
-            "train_loss_nats": float(np.mean(losses[-max(1, len(losses) // 16) :])),
-            "epochs": {name: round(n / unique[name], 4) for name, n in tokens_seen.items()},
-        },
-    )
+            "precision": self.setting.precision,
+            "pack": len(self.runs),
+            "continued_from": run.continued_from,
+            "train_loss_nats": float(np.mean(run.losses[-self._tail :])),
+            "epochs": {name: round(n / pools[name], 4) for name, n in seen.items()},
+            "standard_error": _errors(scores),
+            "curve_standard_error": run.errors,
+            "repetition": record(
+                self.setting.repetition,
+                pools,
+                proxy_tokens=run.spec.scale.tokens,
+                weights=run.spec.mixture.to_dict(),
+            ),
+        }
+
+    @property
+    def _tail(self) -> int:
+        """Steps whose mean loss is reported."""
+        return max(1, self.setting.recipe.steps // 16)
+
+    def _tokens(self, step: int) -> int:
+        recipe = self.setting.recipe
+        return recipe.sequences_before(step) * recipe.shape.context
+
+    def _flops(self, run: _Run, step: int) -> float:
+        """Spent on this run by now: a run that continues a shorter one has not paid for that."""
+        tokens = self._tokens(step) - self._tokens(self.first)
+        return run.flops_before + 6.0 * self.setting.recipe.shape.params * tokens
+
+    def _may_continue(self, run: _Run) -> bool:
+        return run.spec.scale.tokens < self.setting.continue_to
 
 
-def _loss(setting: Setting, model: LanguageModel, ids: np.ndarray) -> Tensor:
-    batch = torch.from_numpy(ids).to(setting.device)
-    with torch.autocast(setting.device.type, torch.bfloat16, enabled=setting.low_precision):
-        logits = model(batch[:, :-1])
-    return F.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
-
-
-def _score(setting: Setting, model: LanguageModel) -> dict[str, float]:
-    return {
-        data.name: bits_per_byte(model, data, low_precision=setting.low_precision)
-        for data in setting.validation
-    }
+def _errors(scores: Mapping[str, Score]) -> dict[str, float]:
+    """Standard errors over documents, of the metrics that have one."""
+    return {name: found.error for name, found in scores.items() if math.isfinite(found.error)}

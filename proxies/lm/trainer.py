@@ -1,5 +1,6 @@
 """`LanguageModelTrainer`: proxy language models behind mixopt's Trainer port."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -9,24 +10,32 @@ import torch
 
 from mixopt.errors import InputError, TrainerError, did_you_mean
 from mixopt.ports import Report, TrainerInfo, ignore_report
-from mixopt.runs import Observation, RunSpec
+from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Domain
 from proxies.corpus import Corpus, CorpusConfig, find_corpus, load_corpus
+from proxies.corpus.repetition import RepetitionMatch
 from proxies.lm.evaluate import validation_sets
-from proxies.lm.recipe import LanguageModelConfig, Recipe, derive
-from proxies.lm.train import Setting, one_thread, train_run
+from proxies.lm.multiple_choice import question_sets
+from proxies.lm.packing import is_out_of_memory, pack_size
+from proxies.lm.recipe import MIN_BATCH_TOKENS, LanguageModelConfig, Recipe, derive
+from proxies.lm.train import Setting, curve_steps, one_thread, train_pack
 
 UNIT = "bits/byte"
 
+_log = logging.getLogger(__name__)
+
 _CORPUS_KEYS = frozenset(field.name for field in fields(CorpusConfig))
 _MODEL_KEYS = frozenset(field.name for field in fields(LanguageModelConfig))
+_OWN_KEYS = frozenset({"match_repetition"})
+_KEYS = _CORPUS_KEYS | _MODEL_KEYS | _OWN_KEYS
 
 
 class LanguageModelTrainer:
-    """Trains small transformers on mixtures of text domains, on one thread each.
+    """Trains small transformers on mixtures of text domains, a pack of them on one thread.
 
     Named `"proxies:LanguageModelTrainer"` in a spec. Its configuration is that of `CorpusConfig`
-    and `LanguageModelConfig` side by side, all of it optional:
+    and `LanguageModelConfig` side by side, all of it optional, and `match_repetition`
+    (see `proxies.corpus.repetition.RepetitionMatch`):
 
     >>> trainer = LanguageModelTrainer(vocab=512, context=32)
     >>> LanguageModelTrainer(vocabulary=512)
@@ -37,15 +46,18 @@ class LanguageModelTrainer:
         InputError: a setting is unknown or breaks its rule.
     """
 
+    can_match_repetition = True  # a sweep with a target budget sets `match_repetition`
+
     def __init__(self, **config: Any) -> None:
         for key in config:
-            if key not in _CORPUS_KEYS | _MODEL_KEYS:
-                known = did_you_mean(key, _CORPUS_KEYS | _MODEL_KEYS)
+            if key not in _KEYS:
+                known = did_you_mean(key, _KEYS)
                 raise InputError(f"unknown trainer setting {key!r}; {known}")
         self.corpus_config = CorpusConfig(**{k: v for k, v in config.items() if k in _CORPUS_KEYS})
         self.model_config = LanguageModelConfig(
             **{k: v for k, v in config.items() if k in _MODEL_KEYS}
         )
+        self.repetition = RepetitionMatch.of(config.get("match_repetition"))
         self._corpora: dict[Path, Corpus] = {}
 
     def corpus(self, cache: Path, data: str = "") -> Corpus:
@@ -63,8 +75,8 @@ class LanguageModelTrainer:
     def prepare(self, cache: Path) -> TrainerInfo:
         """Build or find the corpus; see `mixopt.ports.Trainer`.
 
-        A domain's prior is its estimated size before the cap, so that the natural mixture is that
-        of the sources and not of the caps.
+        A domain's prior and tokens are its estimated size before the cap, so that the natural
+        mixture and the caps on epochs are those of the sources.
 
         Raises:
             InputError: a domain's text is missing, empty or shorter than a sequence.
@@ -72,8 +84,11 @@ class LanguageModelTrainer:
         corpus = self.corpus(cache)
         corpus.require_context(self.model_config.context or 64)
         train = corpus.manifest["train"]
+        if self.repetition is not None:
+            self.repetition.check(corpus.domains)
+        available = corpus.available_tokens()
         domains = tuple(
-            Domain(name, tokens=entry["tokens"], prior=entry["available_bytes"])
+            Domain(name, tokens=available[name], prior=entry["available_bytes"])
             for name, entry in train.items()
         )
         notes = {
@@ -81,20 +96,24 @@ class LanguageModelTrainer:
             "sources": corpus.manifest["sources"],
             "vocab": corpus.vocab,
             "training_bytes": {name: entry["bytes"] for name, entry in train.items()},
+            "training_tokens": corpus.unique_tokens(),
         }
         return TrainerInfo(
             domains=domains,
-            metrics=corpus.validation_sets,
+            metrics=corpus.validation_sets + corpus.question_metrics,
             unit=UNIT,
             data=corpus.sha256,
-            warnings=corpus.warnings,
+            warnings=corpus.warnings + corpus.small_domains(MIN_BATCH_TOKENS),
             notes=notes,
         )
 
     def train(
         self, specs: Sequence[RunSpec], cache: Path, report: Report = ignore_report
     ) -> list[Observation]:
-        """Train runs of one scale one after another; see `mixopt.ports.Trainer`.
+        """Train runs of one scale, several at a time; see `mixopt.ports.Trainer`.
+
+        As many are stacked into one model as pays on this machine (`preferred_pack`), and as its
+        memory holds: where it does not, the pack is halved. A run's numbers do not depend on it.
 
         Raises:
             InputError: the specs are of several scales, or a domain is shorter than a sequence.
@@ -113,15 +132,54 @@ class LanguageModelTrainer:
                     "machine, or share the cache folder"
                 )
         with one_thread():
-            setting = self._setting(corpus, derive(specs[0].scale, corpus.vocab, self.model_config))
-            return [_train_safely(setting, spec, report) for spec in specs]
+            recipe = derive(specs[0].scale, corpus.vocab, self.model_config)
+            setting = self._setting(corpus, recipe, cache)
+            found = {spec.run_id: _refused(setting, spec) for spec in specs}
+            good = [spec for spec in specs if found[spec.run_id] is None]
+            size = self._pack_size(recipe)
+            pieces = max(1, -(-len(good) // size))
+            for piece in range(pieces):
+                for seen in _train_halving(setting, good[piece::pieces], report):
+                    found[seen.run_id] = seen
+        return [seen for seen in map(found.get, (spec.run_id for spec in specs)) if seen]
 
-    def _setting(self, corpus: Corpus, recipe: Recipe) -> Setting:
+    def preferred_pack(self, scale: Scale, cache: Path) -> int:
+        """How many runs of a scale to send at once: more than that are trained in turns.
+
+        Args:
+            scale: of the runs.
+            cache: folder of corpora; `prepare` has been there.
+        """
+        corpus = self.corpus(cache)
+        recipe = derive(scale, corpus.vocab, self.model_config)
+        return self._pack_size(recipe)
+
+    def forget(self, specs: Sequence[RunSpec], cache: Path) -> None:
+        """Delete the checkpoints of runs that will not be continued.
+
+        Runs below `continue_to` leave one each; call it with them when a sweep has ended.
+
+        Args:
+            specs: finished runs, of any scales.
+            cache: folder of corpora and checkpoints.
+        """
+        settings: dict[tuple[Scale, str], Setting] = {}
+        for spec in specs:
+            key = (spec.scale, spec.data)
+            if key not in settings:
+                corpus = self.corpus(cache, spec.data)
+                recipe = derive(spec.scale, corpus.vocab, self.model_config)
+                settings[key] = self._setting(corpus, recipe, cache)
+            settings[key].checkpoints(spec).finish(keep_trunk=False)
+
+    def _pack_size(self, recipe: Recipe) -> int:
+        return self.model_config.pack or pack_size(recipe, _device(self.model_config.device))
+
+    def _setting(self, corpus: Corpus, recipe: Recipe, cache: Path) -> Setting:
         config = self.model_config
         context = recipe.shape.context
         corpus.require_context(context)
         device = _device(config.device)
-        steps = (recipe.steps // 2**k for k in range(1, config.curve_points + 1))
         low_precision = config.precision == "bfloat16" or (
             config.precision == "auto" and _has_fast_bfloat16(device)
         )
@@ -130,22 +188,47 @@ class LanguageModelTrainer:
             recipe=recipe,
             validation=validation_sets(corpus, context, config.evaluation_tokens, device),
             device=device,
-            low_precision=low_precision,
-            curve=frozenset(step for step in steps if step > 0),
+            dtype=torch.bfloat16 if low_precision else torch.float32,
+            curve=curve_steps(recipe, config.curve_points),
+            cache=cache,
+            continue_to=config.continue_to,
+            checkpoint_seconds=config.checkpoint_seconds,
+            questions=question_sets(corpus, context, device),
+            repetition=self.repetition,
         )
 
 
-def _train_safely(setting: Setting, spec: RunSpec, report: Report) -> Observation:
-    """One run; what goes wrong in it stays in it."""
-    missing = [n for n, w in spec.mixture.to_dict().items() if w > 0]
-    missing = [name for name in missing if name not in setting.corpus.domains]
-    if missing:
-        known = did_you_mean(missing[0], setting.corpus.domains)
-        return Observation.failure(spec, f"there is no domain {missing[0]!r}; {known}")
+def _refused(setting: Setting, spec: RunSpec) -> Observation | None:
+    """A failed observation for a run that cannot be trained here."""
+    used = [name for name, weight in spec.mixture.to_dict().items() if weight > 0]
+    missing = [name for name in used if name not in setting.corpus.domains]
+    if not missing:
+        return None
+    known = did_you_mean(missing[0], setting.corpus.domains)
+    return Observation.failure(spec, f"there is no domain {missing[0]!r}; {known}")
+
+
+def _train_halving(setting: Setting, specs: Sequence[RunSpec], report: Report) -> list[Observation]:
+    """Train a pack; one that fails as a whole, for want of memory say, is tried in halves.
+
+    What goes wrong in a run stays in it: the last half is the run alone.
+    """
+    if not specs:
+        return []
     try:
-        return train_run(setting, spec, report)
-    except (RuntimeError, ValueError, ArithmeticError, MemoryError) as error:
-        return Observation.failure(spec, f"{type(error).__name__}: {error}")
+        return train_pack(setting, specs, report)
+    except (RuntimeError, ValueError, ArithmeticError, MemoryError, OSError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        log = _log.warning if is_out_of_memory(error) else _log.info
+        log("a pack of %d runs does not train (%s)", len(specs), reason)
+    # out of the handler, whose traceback keeps the failed pack in memory
+    if len(specs) == 1:
+        return [Observation.failure(specs[0], reason)]
+    if setting.device.type == "cuda":
+        torch.cuda.empty_cache()
+    middle = len(specs) // 2
+    halves = (specs[:middle], specs[middle:])
+    return [seen for half in halves for seen in _train_halving(setting, half, report)]
 
 
 def _device(name: str) -> torch.device:

@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 
 from mixopt.errors import InputError
 from mixopt.runs import Scale
-from proxies.lm.model import LanguageModel, Shape
+from proxies.lm.model import PackedModel, Shape
 from proxies.lm.recipe import LanguageModelConfig, derive
 
 PLAIN = LanguageModelConfig()
+FULL_AND_REDUCED = ("full", "reduced")
 
 
 @settings(deadline=None)
@@ -18,7 +19,7 @@ def test_one_dial_decides_a_trainable_recipe(params: int, tokens: int):
     # the ladder of widths is coarse at its lower end, never off by more than 2.5x
     assert 0.4 < recipe.shape.params / params < 2.5
     budget = max(tokens, recipe.shape.context)
-    step = recipe.batch * recipe.shape.context
+    step = recipe.stages[-1][1] * recipe.shape.context
     assert abs(recipe.tokens - budget) <= step
     assert recipe.shape.width % recipe.shape.heads == 0
 
@@ -31,17 +32,37 @@ def test_the_tiniest_size_is_the_measured_one():
     assert recipe.flops == 6 * 163_840 * 65_536
 
 
+def test_the_dial_reaches_a_billion():
+    recipe = derive(Scale(10**9, 20 * 10**9), 1024, PLAIN)
+    assert recipe.shape.params == pytest.approx(1e9, rel=0.1)
+    batches = [batch * recipe.shape.context for _, batch in recipe.stages]
+    # batches grow as the root of the tokens behind, a factor of two at a time
+    assert batches == [1024 * 2**k for k in range(len(batches))]
+    assert 2**16 <= batches[-1] <= 2**18
+    assert recipe.rate_matrix == derive(Scale(10**6, 10**6), 1024, PLAIN).rate_matrix
+    assert recipe.rate_head < derive(Scale(10**6, 10**6), 1024, PLAIN).rate_head / 8
+
+
+def test_reduced_rates_are_a_tenth():
+    scale = Scale(163_840, 65_536)
+    full, reduced = (derive(scale, 1024, LanguageModelConfig(lr_mode=m)) for m in FULL_AND_REDUCED)
+    for name in ("rate_embedding", "rate_head", "rate_matrix"):
+        assert getattr(reduced, name) == pytest.approx(getattr(full, name) / 10)
+
+
 def test_counted_parameters_are_those_multiplied_with_each_token():
-    model = LanguageModel(Shape(300, 64, 2, 2, 16, 128), torch.Generator().manual_seed(0))
-    matrices = sum(p.numel() for p in model.matrices())
-    assert matrices + model.head.numel() == model.shape.params
+    model = PackedModel(Shape(300, 64, 2, 2, 16, 128), [0], torch.device("cpu"), torch.float32)
+    kinds = ("qkv", "mix", "up", "down")
+    matrices = sum(p.numel() for kind in kinds for p in model.matrices(kind))
+    assert matrices + model.head().numel() == model.shape.params
 
 
-def test_rates_rise_and_end_at_zero():
+def test_rates_rise_stay_up_and_end_at_zero():
     recipe = derive(Scale(163_840, 65_536), 1024, PLAIN)
     factors = [recipe.rate_factor(step) for step in range(recipe.steps)]
-    assert factors[0] < max(factors) <= 1
-    assert 0 < factors[-1] < 0.02
+    assert factors[0] < max(factors) == 1.0
+    assert factors[recipe.branch] == 1.0
+    assert 0 < factors[-1] < 0.03
 
 
 @pytest.mark.parametrize(
@@ -52,6 +73,10 @@ def test_rates_rise_and_end_at_zero():
         ({"depth": 1.5}, "depth is 1.5"),
         ({"learning_rate": -1}, "learning_rate"),
         ({"curve_points": 99}, "curve_points"),
+        ({"lr_mode": "tiny"}, "lr_mode is 'tiny'"),
+        ({"pack": 0}, "pack is 0"),
+        ({"continue_to": -1}, "continue_to"),
+        ({"checkpoint_seconds": -1}, "checkpoint_seconds"),
         ({"precision": "fp8"}, "precision is 'fp8'"),
         ({"device": "tpu"}, "device is 'tpu'"),
         ({"bigrams": -1}, "bigrams"),

@@ -1,0 +1,136 @@
+"""What a build gives: shards with their entries, a tokenizer, and where the text is from."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from mixopt.errors import InputError
+from proxies.corpus.builtin import BUILTIN
+from proxies.corpus.config import FORMAT, PREFIX, CorpusConfig
+from proxies.corpus.corpus import MANIFEST, TOKEN_BYTES, TOKENIZER, token_hash
+from proxies.corpus.encoder import Encoder
+from proxies.corpus.tokenizer import check_size
+
+logger = logging.getLogger(__name__)
+
+Record = dict[str, Any]
+
+
+@dataclass
+class Shards:
+    """A corpus being built.
+
+    Attributes:
+        encoder: of the corpus's tokenizer.
+        train: the manifest's entry per training domain.
+        validation: the same per validation set.
+        questions: the same per set of questions.
+        sources: per set, records of where its text is from.
+        warnings: for the user.
+    """
+
+    encoder: Encoder
+    train: dict[str, Record] = field(default_factory=dict)
+    validation: dict[str, Record] = field(default_factory=dict)
+    questions: dict[str, Record] = field(default_factory=dict)
+    sources: dict[str, list[Record]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def path(self, folder: Path, kind: str) -> Path:
+        """Where the next shard of a kind goes."""
+        count = len(self.train if kind == "train" else self.validation)
+        return folder / f"{kind}-{count:03d}.npy"
+
+    def write(self, path: Path, texts: Iterable[str]) -> Record:
+        """Write documents as one shard.
+
+        Returns:
+            Its entry in the manifest.
+
+        Raises:
+            InputError: the tokenizer loses text.
+        """
+        parts, size, documents = [], 0, 0
+        for text in texts:
+            parts.append(self.encoder.document(text))
+            size += len(text.encode())
+            documents += 1
+        tokens = np.frombuffer(b"".join(parts), dtype=self.encoder.dtype)
+        check_size(int(self.encoder.lengths[tokens].sum()), size)
+        np.save(path, tokens, allow_pickle=False)
+        return {
+            "file": path.name,
+            "documents": documents,
+            "bytes": size,
+            "tokens": len(tokens),
+            "sha256": token_hash(tokens),
+        }
+
+    def finish(self, config: CorpusConfig, folder: Path) -> None:
+        """Write the tokenizer and, last, the manifest.
+
+        Raises:
+            InputError: no domain has text.
+        """
+        if not self.train:
+            raise InputError(
+                f"none of the domains {', '.join(config.training_paths())} has any text here; "
+                "name files of your own under `domains`, or install the sources"
+            )
+        ordered = [name for name in self.train if name in self.validation]
+        ordered += [name for name in self.validation if name not in self.train]
+        tokenizer: Tokenizer = self.encoder.tokenizer
+        (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
+        np.save(folder / TOKEN_BYTES, self.encoder.lengths, allow_pickle=False)
+        manifest = {
+            "format": FORMAT,
+            "sources": self.sources,
+            "train": self.train,
+            "validation": {name: self.validation[name] for name in ordered},
+            "vocab": len(self.encoder.lengths),
+            "tokenizer": {
+                "trained": config.tokenizer is None,
+                "sha256": hashlib.sha256((folder / TOKENIZER).read_bytes()).hexdigest(),
+            },
+            "warnings": self.warnings,
+            "file_sizes": {file.name: file.stat().st_size for file in sorted(folder.iterdir())},
+        }
+        if self.questions:
+            manifest["questions"] = self.questions
+        text = json.dumps(manifest, indent=1, ensure_ascii=False)
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+@dataclass
+class Notes:
+    """What is known of the text before there is a tokenizer.
+
+    Attributes:
+        sources: per set, records of where its text is from.
+        warnings: for the user.
+    """
+
+    sources: dict[str, list[Record]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, message: str) -> None:
+        """Tell the log now and the user later."""
+        logger.warning(message)
+        self.warnings.append(message)
+
+
+def warn_missing(notes: Notes, name: str, paths: Sequence[str]) -> None:
+    """Warn of every built-in source that is named and not installed."""
+    for path in paths:
+        if path.startswith(PREFIX):
+            for source in BUILTIN[path.removeprefix(PREFIX)].sources:
+                if not source.files():
+                    package = source.distribution or source.module
+                    notes.warn(f"{name}: source {package} is not installed and was left out")

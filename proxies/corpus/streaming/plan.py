@@ -1,0 +1,209 @@
+"""The plan of a streamed corpus: which parts of which files, and how the work is cut.
+
+Notation:
+    set: a training domain or a validation set; its rank is its place in the order in which
+        duplicates are settled (validation sets first, then domains as they are given)
+    part: a stretch of one file that one process reads; segment: about 16 MB of a part's text
+    digest: the first 64 bits of a document's SHA-256; documents of a set are ordered by it
+    bucket: the documents of a set whose digests begin with the same bits; so do buckets of keys
+
+Everything here follows from the configuration and the files alone, not from the machine, and is
+written to `plan.json` in the working folder, from which the workers read it.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from proxies.corpus.config import PREFIX, CorpusConfig
+from proxies.corpus.documents import FEW_DOCUMENTS, LONG_DOCUMENT
+from proxies.corpus.reading import PIECE, Span, spans_of
+from proxies.corpus.userfiles import TextFile, find_files
+
+PLAN = "plan.json"
+TOKENIZER_FILE = "tokenizer.json"
+PART_BYTES = 64 * 2**20
+PART_FILES = 4096
+SEGMENT_BYTES = 16 * 2**20
+BUCKET_BYTES = 8 * 2**20
+KEYS_PER_BUCKET_BYTES = 64 * 2**20
+"""Text per bucket of duplicate keys: a few MB of keys, as paragraphs run to some hundred bytes."""
+MAX_BUCKETS = 4096
+PACKED_RATIO = 4
+"""Text behind a byte of a packed, parquet or arrow file; only bucket sizes depend on it."""
+
+Kind = Literal["validation", "train"]
+
+
+@dataclass(frozen=True)
+class TextSet:
+    """A training domain or a validation set.
+
+    Attributes:
+        name: of the domain or set.
+        kind: what it is.
+        fraction: share of its documents held out; 1 for a validation set.
+        buckets: a power of two.
+    """
+
+    name: str
+    kind: Kind
+    fraction: float
+    buckets: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one process reads in one go.
+
+    Attributes:
+        rank: of the set.
+        files: one file, or several small ones; none for a built-in source.
+        builtin: name of the built-in source, or empty.
+        span: part of the one file.
+    """
+
+    rank: int
+    files: tuple[TextFile, ...]
+    builtin: str = ""
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """See the head of this module.
+
+    Attributes:
+        folder: the working folder.
+        sets: in the order of ranks.
+        parts: of all sets.
+        key_buckets: a power of two.
+        text_field: where the text is in a record.
+        max_train: cap of a domain's training text, bytes.
+        max_validation: the same of a validation set.
+    """
+
+    folder: Path
+    sets: tuple[TextSet, ...]
+    parts: tuple[Part, ...]
+    key_buckets: int
+    text_field: str
+    max_train: int
+    max_validation: int
+
+    @classmethod
+    def make(cls, config: CorpusConfig, folder: Path) -> "Plan":
+        """The plan of a configuration.
+
+        Raises:
+            InputError: a path is missing or holds no text.
+        """
+        training, validation = config.training_paths(), config.validation_paths()
+        sets: list[TextSet] = []
+        parts: list[Part] = []
+        total = 0
+        # under small caps only the first buckets are read: let them be small as well
+        unit = min(BUCKET_BYTES, max(config.max_bytes // 4, BUCKET_BYTES // 32))
+        kinds: tuple[Kind, Kind] = ("validation", "train")
+        for kind, table in zip(kinds, (validation, training), strict=True):
+            for name, paths in table.items():
+                found = _parts(len(sets), name, paths)
+                files = {file.path: file for part in found for file in part.files}
+                size = sum(map(text_size, files.values()))
+                total += size
+                fraction = config.validation_fraction
+                if kind == "validation" or name in validation:
+                    fraction = float(kind == "validation")
+                sets.append(TextSet(name, kind, fraction, _power_of_two(size, unit)))
+                parts += found
+        return cls(
+            folder,
+            tuple(sets),
+            tuple(parts),
+            _power_of_two(total, KEYS_PER_BUCKET_BYTES),
+            config.text_field,
+            config.max_bytes,
+            config.max_validation_bytes,
+        )
+
+    def save(self) -> None:
+        """Write `plan.json`."""
+        values = {
+            "sets": [asdict(s) for s in self.sets],
+            "parts": [asdict(p) for p in self.parts],
+            "key_buckets": self.key_buckets,
+            "text_field": self.text_field,
+            "max_train": self.max_train,
+            "max_validation": self.max_validation,
+        }
+        write_atomically(self.folder / PLAN, json.dumps(values, indent=1).encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> "Plan":
+        """Read what `save` wrote."""
+        values = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        sets = tuple(TextSet(**s) for s in values.pop("sets"))
+        parts = tuple(_part(p) for p in values.pop("parts"))
+        return cls(folder, sets, parts, **values)
+
+    @cached_property
+    def needed_bytes(self) -> int:
+        """Text of a segment that can matter: caps of both sides, twice for what duplicates take.
+
+        Documents count with what they add before others had their turn (`LONG_DOCUMENT`).
+        """
+        fractions = [s.fraction for s in self.sets if 0 < s.fraction < 1] or [0.5]
+        share = max(
+            self.max_train / (1 - max(fractions)), self.max_validation / max(min(fractions), 1e-3)
+        )
+        return int(2 * share) + FEW_DOCUMENTS * LONG_DOCUMENT
+
+
+def text_size(file: TextFile) -> int:
+    """About how much text a file holds (bytes)."""
+    packed = file.kind in ("parquet", "arrow") or file.path.lower().endswith((".gz", ".zst"))
+    return file.size * (PACKED_RATIO if packed else 1)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def _parts(rank: int, name: str, paths: tuple[str, ...]) -> list[Part]:
+    """The parts of a set; small files share one."""
+    parts: list[Part] = []
+    small: list[TextFile] = []
+    for path in paths:
+        if path.startswith(PREFIX):
+            parts.append(Part(rank, (), path.removeprefix(PREFIX)))
+            continue
+        for file in find_files(name, (path,)):
+            if file.size > (PIECE if file.kind == "txt" else PART_BYTES):
+                parts += (Part(rank, (file,), "", span) for span in spans_of(file, PART_BYTES))
+                continue
+            if sum(f.size for f in small) + file.size > PART_BYTES or len(small) >= PART_FILES:
+                parts.append(Part(rank, tuple(small)))
+                small = []
+            small.append(file)
+    if small:
+        parts.append(Part(rank, tuple(small)))
+    return parts
+
+
+def _part(values: Mapping[str, Any]) -> Part:
+    fields = dict(values)
+    files, span = fields.pop("files"), fields.pop("span")
+    return Part(
+        files=tuple(TextFile(**f) for f in files), span=tuple(span) if span else None, **fields
+    )
+
+
+def _power_of_two(size: int, unit: int) -> int:
+    return min(MAX_BUCKETS, 1 << max(0, (size // unit - 1)).bit_length()) if size > unit else 1

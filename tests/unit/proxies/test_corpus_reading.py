@@ -1,0 +1,160 @@
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mixopt.errors import InputError
+from proxies.corpus import CorpusConfig, load_corpus, reading
+from proxies.corpus.reading import Counts, read_texts, spans_of
+from proxies.corpus.userfiles import find_files
+
+TEXTS = [f"document {i}: " + "some words of it " * (i % 7) + "é" for i in range(300)]
+
+
+def lines(texts: list[str]) -> bytes:
+    return "".join(json.dumps({"text": t}) + "\n" for t in texts).encode()
+
+
+def arrow(path: Path, texts: list[str], new=pa.ipc.new_stream) -> None:
+    table = pa.table({"text": texts})
+    with new(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=64)
+
+
+def write(folder: Path, form: str) -> Path:
+    """TEXTS in one of the forms; the path to name."""
+    folder.mkdir()
+    data = lines(TEXTS)
+    match form:
+        case "jsonl":
+            (folder / "a.jsonl").write_bytes(data)
+        case "gz":  # two members, as concatenated files have
+            half = lines(TEXTS[:100])
+            packed = gzip.compress(half) + gzip.compress(data[len(half) :])
+            (folder / "a.jsonl.gz").write_bytes(packed)
+        case "zst":
+            half = lines(TEXTS[:100])
+            frames = (pa.compress(d, "zstd", asbytes=True) for d in (half, data[len(half) :]))
+            (folder / "a.json.zst").write_bytes(b"".join(frames))
+        case "mixed":  # what is packed is seen by the bytes, not by the name
+            (folder / "a.jsonl.gz").write_bytes(lines(TEXTS[:100]))
+            (folder / "b.jsonl").write_bytes(gzip.compress(lines(TEXTS[100:200])))
+            (folder / "c.ndjson").write_bytes(lines(TEXTS[200:]))
+        case "parquet":
+            pq.write_table(pa.table({"text": TEXTS}), folder / "a.parquet", row_group_size=50)
+        case "datasets":  # what `Dataset.save_to_disk` writes
+            arrow(folder / "data-00000-of-00002.arrow", TEXTS[:120])
+            arrow(folder / "data-00001-of-00002.arrow", TEXTS[120:])
+            (folder / "state.json").write_text("{}")
+            (folder / "dataset_info.json").write_text("{}")
+        case "datasetdict":
+            (folder / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+            for split, texts in (("train", TEXTS), ("test", ["a test"])):
+                (folder / split).mkdir()
+                arrow(folder / split / "data-00000-of-00001.arrow", texts)
+        case "arrow file":
+            arrow(folder / "a.arrow", TEXTS, pa.ipc.new_file)
+    return folder
+
+
+def read(path: str, counts: Counts | None = None) -> list[str]:
+    found = counts if counts is not None else Counts()
+    return [
+        t for file in find_files("web", (path,)) for t in read_texts("web", file, "text", found)
+    ]
+
+
+FORMS = ["jsonl", "gz", "zst", "mixed", "parquet", "datasets", "datasetdict", "arrow file"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_documents_from_disk_and_through_fsspec(form, tmp_path):
+    folder = write(tmp_path / "data", form)
+    assert read(str(folder)) == TEXTS
+    if form != "datasetdict":  # of a URL, the folder of the split is named
+        assert read(folder.as_uri()) == TEXTS
+
+
+@pytest.mark.parametrize("form", ["jsonl", "gz", "parquet"])
+@pytest.mark.parametrize("size", [37, 1000, 10**9])
+def test_the_parts_of_a_file_hold_every_document_once(form, size, tmp_path):
+    (file,) = find_files("web", (str(write(tmp_path / "data", form)),))
+    parts = spans_of(file, size)
+    found = [t for span in parts for t in read_texts("web", file, "text", Counts(), span)]
+    assert found == TEXTS
+
+
+def test_large_txt_files_are_cut_at_line_ends_and_lose_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "PIECE", 500)
+    path = tmp_path / "book.txt"
+    path.write_text("".join(f"line {i} of a book\n" for i in range(1000)))
+    (file,) = find_files("web", (str(path),))
+    spans = spans_of(file, 3000)
+    found = [t for span in spans for t in read_texts("web", file, "text", Counts(), span)]
+    assert "".join(found) == path.read_text()
+    assert len(found) > 20
+    assert all(text.endswith("\n") for text in found)
+
+
+def test_broken_lines_and_empty_documents_are_counted_and_the_rest_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_LINE", 4000)
+    path = tmp_path / "a.jsonl"
+    rows = [b'{"text": "good"}', b"{broken", b"", b'["no object"]', b'{"text": null}']
+    rows += [b'{"text": "   "}', b'{"text": "' + b"x" * 9000 + b'"}', b"[" * 3000]
+    rows += [b'{"text": "\xff is no UTF-8"}', b'{"text": "last, without a newline"}']
+    path.write_bytes(b"\n".join(rows))
+    counts = Counts()
+    assert read(str(path), counts) == [
+        "good",
+        "   ",
+        "\ufffd is no UTF-8",
+        "last, without a newline",
+    ]
+    assert (counts.documents, counts.empty, counts.broken) == (4, 1, 5)
+    warning = counts.check("web", "text")
+    assert "'web'" in warning
+    assert "5 of 9 lines" in warning
+    assert "line 2 of" in warning
+
+
+def test_a_file_cut_off_in_the_middle_is_refused_by_name(tmp_path):
+    for name, data in (
+        ("a.jsonl.gz", gzip.compress(lines(TEXTS))),
+        ("b.jsonl.zst", pa.compress(lines(TEXTS), "zstd", asbytes=True)),
+    ):
+        (tmp_path / name).write_bytes(data[: len(data) // 2])
+        with pytest.raises(InputError, match=rf"{name} is damaged or cut off"):
+            read(str(tmp_path / name))
+    for form, name in (("parquet", "a.parquet"), ("arrow file", "a.arrow")):
+        path = write(tmp_path / form, form) / name
+        path.write_bytes(path.read_bytes()[:-200])
+        with pytest.raises(InputError, match=rf"{name} is damaged or cut off"):
+            read(str(path))
+
+
+def test_a_saved_dict_without_train_and_a_missing_url_say_what_to_name(tmp_path):
+    folder = write(tmp_path / "data", "datasetdict")
+    (folder / "train").rename(folder / "validation")
+    with pytest.raises(InputError, match="without a split 'train'"):
+        read(str(folder))
+    with pytest.raises(InputError, match="does not exist or is empty"):
+        read(f"{tmp_path.as_uri()}/absent")
+    with pytest.raises(InputError, match=r"cannot be opened.*fsspec"):
+        read("nosuchprotocol://bucket/web")
+
+
+def test_counts_stand_in_the_manifest_and_its_warnings(tmp_path, text):
+    folder = write(tmp_path / "data", "mixed")
+    (folder / "d.jsonl").write_text('{"text": ""}\n{oops\n')
+    config = CorpusConfig(domains=dict(text, web=str(folder)), vocab=300)
+    corpus = load_corpus(config, tmp_path / "cache")
+    (record,) = corpus.manifest["sources"]["train/web"]
+    assert (record["files"], record["empty"], record["broken"]) == (4, 1, 1)
+    assert any("'web'" in w and "d.jsonl is not JSON" in w for w in corpus.warnings)
+    moved = shutil.copytree(folder, tmp_path / "elsewhere" / "data")
+    again = CorpusConfig(domains=dict(text, web=str(moved)), vocab=300)
+    assert load_corpus(again, tmp_path / "cache").sha256 == corpus.sha256
