@@ -13,7 +13,8 @@ from typing import Any
 
 from mixopt import lazy
 from mixopt.errors import InputError, SpecError, StoreError
-from mixopt.ports import Executor, Store, Trainer, TrainerInfo
+from mixopt.ports import Executor, PackingTrainer, Store, Trainer, TrainerInfo
+from mixopt.runs import Scale
 from mixopt.space import Domain
 from mixopt.spec import Spec, parse_spec, read_spec
 from mixopt.strategies import Problem, Strategy, strategy
@@ -34,6 +35,7 @@ class Sweep:
         info: what the trainer said of its data.
         problem: space, objective, scales.
         store: the record.
+        trainer: as prepared on this machine; None where the sweep is only read.
     """
 
     spec: Spec
@@ -41,6 +43,7 @@ class Sweep:
     info: TrainerInfo
     problem: Problem
     store: Store
+    trainer: Trainer | None = None
 
 
 def folder_of(spec: Spec, out: Path | None = None) -> Path:
@@ -77,7 +80,7 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
     _at("objective", lambda: problem.objective.check(info.metrics))
     with _open_store(spec, folder) as store:
         _claim(store, spec, info, config)
-        yield Sweep(spec, folder, info, problem, store), recipe
+        yield Sweep(spec, folder, info, problem, store, trainer), recipe
 
 
 @contextmanager
@@ -135,14 +138,28 @@ def run(
             flops=sum(o.flops for o in observations),
         )
     with make_executor(sweep.spec) as executor:
-        return run_sweep(
+        status = run_sweep(
             recipe,
             sweep.problem,
             executor,
             sweep.store,
-            pack_size=sweep.spec.execution.pack_size,
+            pack_size=lambda scale: _pack_size(sweep, scale),
             on_change=on_change,
         )
+    if isinstance(sweep.trainer, PackingTrainer):
+        specs = [o.spec for o in sweep.store.observations()]
+        sweep.trainer.forget(specs, cache_of(sweep.spec))
+    return status
+
+
+def _pack_size(sweep: Sweep, scale: Scale) -> int:
+    """The spec's pack size, else what the trainer prefers, else 1."""
+    given = sweep.spec.execution.pack_size
+    if given is not None:
+        return given
+    if isinstance(sweep.trainer, PackingTrainer):
+        return sweep.trainer.preferred_pack(scale, cache_of(sweep.spec))
+    return 1
 
 
 def is_finished(sweep: Sweep, recipe: Strategy) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from mixopt.runs import Observation, Point, RunSpec
+from mixopt.runs import Observation, Point, RunSpec, Scale
 from mixopt.space import Domain
 
 Report = Callable[[RunSpec, Point], None]
@@ -60,6 +60,19 @@ class Trainer(Protocol):
         A run that diverges gives a failed observation and does not touch the others. Training the
         same spec again gives the same metrics.
         """
+        ...
+
+
+@runtime_checkable
+class PackingTrainer(Trainer, Protocol):
+    """A trainer that trains several runs of one scale faster together than one at a time."""
+
+    def preferred_pack(self, scale: Scale, cache: Path) -> int:
+        """How many runs of a scale to send at once; `prepare` has been there."""
+        ...
+
+    def forget(self, specs: Sequence[RunSpec], cache: Path) -> None:
+        """Delete what is kept of runs so that they could be continued; the sweep has ended."""
         ...
 
 

@@ -174,7 +174,12 @@ class ExecutionSpec(_Strict):
     )
     cpus_per_pack: float = Field(1.0, ge=0)
     gpus_per_pack: float = Field(0.0, ge=0)
-    pack_size: int = Field(1, ge=1, description="At most so many runs trained together.")
+    pack_size: int | None = Field(
+        None,
+        ge=1,
+        description="At most so many runs trained together; by default as many as the "
+        "trainer prefers.",
+    )
     retries: int = Field(2, ge=0, description="Restarts of a pack whose worker died.")
     slots: int | None = Field(
         None,

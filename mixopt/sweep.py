@@ -5,6 +5,7 @@ is in; what is open when a sweep starts is submitted again. Nothing else remembe
 sweep that was killed goes on from its store.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from mixopt.errors import MixoptError
 from mixopt.objective import Objective
 from mixopt.ports import Executor, Progress, Store
 from mixopt.promotion import CONFIRM, objective_of
-from mixopt.runs import Observation, RunSpec
+from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.strategies import Problem, Strategy
 
 HOPELESS = 5  # so many failures without one success stop a sweep before it wastes its budget
@@ -37,8 +38,8 @@ class SweepStatus:
         running: runs under way.
         trained: runs that this call has brought in.
         flops: spent on the runs in the store.
-        flops_planned: of all planned runs, by the rule 6 N D.
         seconds: since this call began.
+        eta_seconds: left, at the pace since the first run came in; None before there is a pace.
         best: the lowest objective of a search run so far, None before the first.
         best_mixture: its shares, for people.
         phase: the purpose of the newest runs, e.g. `"design"`.
@@ -51,21 +52,12 @@ class SweepStatus:
     running: int = 0
     trained: int = 0
     flops: float = 0.0
-    flops_planned: float = 0.0
     seconds: float = 0.0
+    eta_seconds: float | None = None
     best: float | None = None
     best_mixture: str = ""
     phase: str = ""
     latest: str = ""
-
-    @property
-    def eta_seconds(self) -> float | None:
-        """Seconds left at the pace of this call, by FLOPs; None before the first run is in."""
-        if not self.trained or not self.flops_planned:
-            return None
-        share = self.trained / max(self.planned, 1)
-        left = max(self.planned - self.done, 0) / max(self.planned, 1)
-        return self.seconds * left / share
 
 
 def run_sweep(
@@ -74,7 +66,7 @@ def run_sweep(
     executor: Executor,
     store: Store,
     *,
-    pack_size: int = 1,
+    pack_size: Callable[[Scale], int] = lambda _: 1,
     on_change: Callable[[SweepStatus], None] | None = None,
 ) -> SweepStatus:
     """Run until the strategy has nothing to ask and nothing is pending.
@@ -86,7 +78,7 @@ def run_sweep(
         problem: what it works on.
         executor: where runs are trained.
         store: the record; a sweep found there is continued, and nothing is trained twice.
-        pack_size: at most so many runs of one scale in one pack.
+        pack_size: a scale to the most runs of it in one pack.
         on_change: called with the status after every event.
 
     Raises:
@@ -111,7 +103,7 @@ class _Loop:
         problem: Problem,
         executor: Executor,
         store: Store,
-        pack_size: int,
+        pack_size: Callable[[Scale], int],
     ) -> None:
         self._strategy, self._problem = strategy, problem
         self._executor, self._store = executor, store
@@ -122,9 +114,9 @@ class _Loop:
         self._running: dict[str, RunSpec] = {}
         self._packs: list[set[str]] = []
         planned = strategy.planned(problem)
-        self.status = SweepStatus(
-            planned=len(planned), flops_planned=sum(scale.flops for scale in planned)
-        )
+        self._work = sum(scale.flops for scale in planned)  # 6 N D of everything that is to come
+        self._pace: tuple[float, float] | None = None  # when the first runs came in, and their work
+        self.status = SweepStatus(planned=len(planned))
         self._refresh()
 
     def fill(self) -> bool:
@@ -156,12 +148,16 @@ class _Loop:
         return [*self._running.values(), *self._queue]
 
     def _submit(self) -> None:
-        """Take the next runs of one scale off the queue, spread over the free slots."""
+        """Take a pack of the next scale off the queue.
+
+        Packs are no larger than it takes to keep all slots equally busy: 40 runs in packs of at
+        most 8 on 2 slots go out in 6 packs, not in 5 of which the last leaves a slot idle.
+        """
         scale = self._queue[0].scale
         same = [spec for spec in self._queue if spec.scale == scale]
-        free = self._executor.slots - len(self._packs)
-        size = max(1, min(self._pack_size, -(-len(same) // free)))
-        pack = same[:size]
+        slots = self._executor.slots
+        rounds = math.ceil(len(same) / (slots * self._pack_size(scale)))
+        pack = same[: math.ceil(len(same) / (slots * rounds))]
         taken = {spec.run_id for spec in pack}
         self._queue = deque(s for s in self._queue if s.run_id not in taken)
         self._executor.submit(pack)
@@ -184,6 +180,20 @@ class _Loop:
                 f"says: {failures[-1].error}"
             )
 
+    def _eta(self) -> float | None:
+        """Seconds left by the work left; the time to start workers is no part of the pace."""
+        done = _nominal(self._observations)
+        if self.status.trained < self._executor.slots:
+            return None
+        if self._pace is None:
+            self._pace = time.monotonic(), done
+            return None
+        began, before = self._pace
+        if done <= before:
+            return None
+        left = max(self._work - done, 0.0)
+        return (time.monotonic() - began) * left / (done - before)
+
     def _note(self, progress: Progress) -> None:
         spec, tokens = progress.spec, progress.point.tokens
         text = f"{spec.purpose} {spec.run_id[:6]} at {tokens / spec.scale.tokens:.0%}"
@@ -200,10 +210,15 @@ class _Loop:
             running=len(self._running),
             flops=sum(o.flops for o in self._observations),
             seconds=time.monotonic() - self._started,
+            eta_seconds=self._eta(),
             best=None if best is None else best[0],
             best_mixture="" if best is None else _shares(best[1]),
             phase=pending[-1].purpose.partition("/")[0] if pending else self.status.phase,
         )
+
+
+def _nominal(observations: Sequence[Observation]) -> float:
+    return sum(o.spec.scale.flops for o in observations)
 
 
 def _best(
