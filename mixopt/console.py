@@ -69,7 +69,8 @@ class SweepProgress:
             return
         now = time.monotonic()
         finished = status.running == 0 and status.done > 0
-        due = now - self._last >= _PLAIN_SECONDS and status.done != self._seen[1]
+        first = status.done > 0 and self._seen[1] == 0
+        due = first or (now - self._last >= _PLAIN_SECONDS and status.done != self._seen[1])
         if due or finished or status.phase != self._seen[0]:
             self._last, self._seen = now, (status.phase, status.done)
             say(f"[{status.phase or 'starting'}] {describe(status, self._unit)}")

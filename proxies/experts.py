@@ -89,7 +89,7 @@ class _Mixed:
         self.domains = learner.domains
         kept = pool.kept("log-probabilities", self._read_all)
         self.probabilities = ExpertProbabilities(
-            learner.domains, {name: P.numpy() for name, P in kept.items()}, learner.bytes
+            learner.domains, {name: kept[name].numpy() for name in learner.bytes}, learner.bytes
         )
 
     def spent(self) -> float:

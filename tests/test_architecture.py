@@ -85,7 +85,11 @@ def test_no_pickle_is_read() -> None:
 
 
 def test_broad_excepts_stand_only_where_a_strangers_code_is_called() -> None:
-    allowed = {Path("mixopt/local.py"), Path("mixopt/adapters/ray.py")}
+    allowed = {
+        Path("mixopt/local.py"),  # a trainer is foreign code
+        Path("mixopt/adapters/ray.py"),
+        Path("proxies/corpus/tokenizer.py"),  # the tokenizers library raises bare Exception
+    }
     found = {
         path.relative_to(ROOT)
         for path in SOURCES

@@ -25,6 +25,7 @@ LAWS: dict[str, str] = {
     "autoscale": "mixopt.laws.autoscale:autoscale",
     "shukor-additive": "mixopt.laws.shukor:additive",
     "shukor-joint": "mixopt.laws.shukor:joint",
+    "capacity-competition": "mixopt.laws.capacity:CapacityCompetition",
     "fidelity": "mixopt.laws.fidelity:Fidelity",
     "ladder": "mixopt.laws.ladder:Ladder",
     "gp-residual": "mixopt.laws.residual:Residual",
@@ -37,7 +38,9 @@ LAWS: dict[str, str] = {
 """Name of a law to where it lives; a user's own law is named `"module:attribute"`."""
 
 
-SCALE_LAWS = frozenset({"auto", "ladder", "fidelity", "shukor-additive", "shukor-joint"})
+SCALE_LAWS = frozenset(
+    {"auto", "ladder", "fidelity", "shukor-additive", "shukor-joint", "capacity-competition"}
+)
 """Laws with a term for the scale; the others are fitted to one scale, or through `fidelity`."""
 
 

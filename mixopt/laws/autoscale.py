@@ -44,10 +44,27 @@ def next_amounts(first: ArrayLike, second: ArrayLike) -> Array:
     Raises:
         InputError: an amount that is not positive, or lengths that differ.
     """
+    n1, n2 = _amounts(first, second)
+    return np.asarray(n2**2 / n1)
+
+
+def amounts_between(first: ArrayLike, second: ArrayLike) -> Array:
+    """(m,) best amounts half-way (geometrically) between two scales, sqrt(n1 n2).
+
+    The rule of `next_amounts` read backwards: where that scale is known, it tests the rule.
+
+    Raises:
+        InputError: as `next_amounts`.
+    """
+    n1, n2 = _amounts(first, second)
+    return np.asarray(np.sqrt(n1 * n2))
+
+
+def _amounts(first: ArrayLike, second: ArrayLike) -> tuple[Array, Array]:
     n1, n2 = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if n1.shape != n2.shape or not ((n1 > 0).all() and (n2 > 0).all()):
         raise InputError(f"amounts {n1} and {n2}; give two equally long lists of numbers above 0")
-    return np.asarray(n2**2 / n1)
+    return n1, n2
 
 
 def _additive(theta: Array, at: Inputs) -> tuple[Array, Array]:

@@ -125,6 +125,10 @@ class Posterior:
         lower = linalg.cholesky(K, lower=True, check_finite=False)
         return cls(Z, log_theta, lower, linalg.cho_solve((lower, True), y, check_finite=False))
 
+    def mean(self, Z: Array) -> Array:
+        """(a,) mean of the expected metric, exactly."""
+        return np.asarray(covariance(Z, self.Z, self.log_theta) @ self.alpha)
+
     def moments(self, Z: Array) -> tuple[Array, Array]:
         """(a,) mean and (a,) variance of the expected metric, exactly."""
         cross = covariance(Z, self.Z, self.log_theta)

@@ -31,7 +31,7 @@ from mixopt.laws.base import (
     several_scales,
 )
 from mixopt.laws.held_out import refit_folds, sd_factors, stacking
-from mixopt.laws.mean import combine
+from mixopt.laws.mean import combine, combine_means
 from mixopt.simplex import Array
 
 _FORMULAS = ("shukor-joint", "shukor-additive")
@@ -124,20 +124,30 @@ class FittedLadder:
 
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
         """Metrics at mixtures W (n, m) and scales (n, 2) or (2,); the largest seen without one."""
-        rows = len(np.atleast_2d(W))
-        asked = check_scale(scale, rows)
-        if asked is None:
-            asked = np.tile(self.seen[1], (rows, 1))
+        asked, beyond = self._asked(W, scale)
         found = [p.predict(W, asked) for p in self.parts]
         sides = [
             _scaled(combine(found, w), f) for w, f in zip(self.weights, self.factors, strict=True)
         ]
-        beyond = (np.log(asked / self.seen[1]).max(axis=1) > 1e-6)[:, None]
         return Prediction(
             np.where(beyond, sides[1].mean, sides[0].mean),
             np.where(beyond, sides[1].sd, sides[0].sd),
             sides[1].noise if beyond.all() else sides[0].noise,
         )
+
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of `predict`, without the work for the sd."""
+        asked, beyond = self._asked(W, scale)
+        inside, outside = (combine_means(self.parts, w, W, asked) for w in self.weights)
+        return np.where(beyond, outside, inside)
+
+    def _asked(self, W: Array, scale: Array | None) -> tuple[Array, NDArray[np.bool_]]:
+        """(n, 2) scales asked for, and (n, 1) which are beyond those that were seen."""
+        rows = len(np.atleast_2d(W))
+        asked = check_scale(scale, rows)
+        if asked is None:
+            asked = np.tile(self.seen[1], (rows, 1))
+        return asked, (np.log(asked / self.seen[1]).max(axis=1) > 1e-6)[:, None]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -129,6 +129,13 @@ class FittedLogLinear:
         )
         return self.standard.prediction(mean.T, np.sqrt(variance).T, self.noise)
 
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of `predict`, without the work for the sd."""
+        del scale
+        Z = self.features(as_mixtures(W, self.domains))
+        mean = curved.curve(Z, self.theta, self.limit).T
+        return self.standard.center + mean * self.standard.spread
+
     @property
     def domains(self) -> int:
         """Number of domains m."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from mixopt.errors import InputError
 from mixopt.laws import fitted_law, law
-from mixopt.laws.base import JSON, FittedLaw, Law, Prediction, numbers
+from mixopt.laws.base import JSON, FittedLaw, Law, Prediction, mean_of, numbers
 from mixopt.simplex import Array
 
 
@@ -66,6 +66,10 @@ class FittedMean:
         """Weighted mean; the sd holds what each law does not know and how far they disagree."""
         return combine([p.predict(W, scale) for p in self.parts], self.weights)
 
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of `predict`, without the work for the sd."""
+        return combine_means(self.parts, self.weights, W, scale)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
@@ -80,12 +84,25 @@ def read(values: JSON) -> FittedMean:
     return FittedMean(tuple(fitted_law(p) for p in values["parts"]), numbers(values["weights"]))
 
 
+def combine_means(
+    parts: Sequence[FittedLaw], weights: Array, W: Array, scale: Array | None
+) -> Array:
+    """(n, k) weighted mean; a law that has no weight for any metric is not asked."""
+    return np.asarray(
+        sum(
+            share * mean_of(part, W, scale)
+            for part, share in zip(parts, weights, strict=True)
+            if share.any()
+        )
+    )
+
+
 def combine(predictions: Sequence[Prediction], weights: Array) -> Prediction:
     """The moments of a mixture of predictions, weighted (l, k) per law and metric."""
-    share = weights[:, None, :]
-    means = np.stack([p.mean for p in predictions])
-    mean = (share * means).sum(axis=0)
-    within = np.stack([p.sd**2 for p in predictions])
-    variance = (share * (within + (means - mean) ** 2)).sum(axis=0)
+    mean, variance = np.zeros((2, *predictions[0].mean.shape))
+    for p, share in zip(predictions, weights, strict=True):
+        mean += share * p.mean
+    for p, share in zip(predictions, weights, strict=True):
+        variance += share * (p.sd**2 + (p.mean - mean) ** 2)
     noise = (weights * np.stack([p.noise**2 for p in predictions])).sum(axis=0)
     return Prediction(mean, np.sqrt(variance), np.sqrt(noise))

@@ -9,7 +9,7 @@ Notation:
     y: (n,) one standardised metric; theta: (q,) parameters; J: (n, q) derivatives of f by theta
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,7 +86,7 @@ class Parametric:
         """
         del rng
         runs = check_runs(W, Y, scale)
-        logs, reference = _log_scales(runs)
+        logs, reference = log_scales(runs)
         varies = (bool(np.ptp(logs[:, 0]) > 1e-9), bool(np.ptp(logs[:, 1]) > 1e-9))
         standard = Standard.learn(runs.Y)
         T = standard.forward(runs.Y)
@@ -140,7 +140,7 @@ class Parametric:
         f, J = self.formula.evaluate(theta, inputs)
         loss = _loss(f - y) + weight * float((theta - center) @ (theta - center))
         for _ in range(self.steps):
-            r, by_f = _huber(f - y)
+            r, by_f = huber(f - y)
             scaled = by_f[:, None] * J
             gradient = scaled.T @ r + weight * (theta - center)
             A = scaled.T @ scaled
@@ -178,7 +178,7 @@ def _held_out(fitted: "FittedParametric", runs: Runs, logs: Array) -> Prediction
     )
 
 
-def _huber(r: Array) -> tuple[Array, Array]:
+def huber(r: Array) -> tuple[Array, Array]:
     """A residual whose square grows linearly beyond the limit, and its derivative."""
     limit = _HUBER * _PRIOR_NOISE
     size = np.abs(r)
@@ -188,11 +188,11 @@ def _huber(r: Array) -> tuple[Array, Array]:
 
 
 def _loss(r: Array) -> float:
-    root, _ = _huber(r)
+    root, _ = huber(r)
     return float(root @ root)
 
 
-def _log_scales(runs: Runs) -> tuple[Array, Array]:
+def log_scales(runs: Runs) -> tuple[Array, Array]:
     """(n, 2) logs relative to the reference, and the reference (2,): geometric means."""
     if runs.scale is None:
         return np.zeros((len(runs.W), 2)), np.ones(2)
@@ -227,17 +227,28 @@ class FittedParametric:
 
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
         """Metrics at mixtures W (n, m) and scales (n, 2) or (2,); the reference without one."""
+        mean, variance = np.empty((2, len(np.atleast_2d(W)), len(self.theta)))
+        for j, (f, J) in enumerate(self._evaluate(W, scale)):
+            mean[:, j] = self.signs[j] * f
+            variance[:, j] = np.maximum(((J @ self.covariance[j]) * J).sum(axis=1), 0.0)
+        return self.standard.prediction(mean, np.sqrt(variance), self.noise)
+
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of `predict`, without the work for the sd."""
+        columns = [
+            sign * f for sign, (f, _) in zip(self.signs, self._evaluate(W, scale), strict=True)
+        ]
+        return self.standard.center + np.column_stack(columns) * self.standard.spread
+
+    def _evaluate(self, W: Array, scale: Array | None) -> Iterator[tuple[Array, Array]]:
+        """Values (n,) and derivatives (n, q) of one metric after another."""
         w = as_mixtures(W, self.domains)
         asked = check_scale(scale, len(w))
         logs = np.zeros((len(w), 2)) if asked is None else np.log(asked / self.reference)
         logs = np.where(self.varies, logs, 0.0)  # what never varied cannot be told
-        mean, variance = np.empty((2, len(w), len(self.theta)))
         for j, theta in enumerate(self.theta):
             inputs = Inputs(w, logs[:, 0], logs[:, 1], self.varies, int(self.own[j]))
-            f, J = self.formula.evaluate(theta, inputs)
-            mean[:, j] = self.signs[j] * f
-            variance[:, j] = np.maximum(((J @ self.covariance[j]) * J).sum(axis=1), 0.0)
-        return self.standard.prediction(mean, np.sqrt(variance), self.noise)
+            yield self.formula.evaluate(theta, inputs)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -21,7 +21,16 @@ from numpy.typing import ArrayLike
 
 from mixopt.errors import InputError
 from mixopt.laws import fitted_law, law
-from mixopt.laws.base import JSON, FittedLaw, Law, Prediction, as_mixtures, check_runs, check_scale
+from mixopt.laws.base import (
+    JSON,
+    FittedLaw,
+    Law,
+    Prediction,
+    as_mixtures,
+    check_runs,
+    check_scale,
+    mean_of,
+)
 from mixopt.simplex import Array
 
 REPEATS = 15.387756
@@ -114,6 +123,12 @@ class FittedRepeated:
         w = as_mixtures(W, self.tokens.size)
         worth, at = _worth(w, check_scale(scale, len(w)), self.tokens, self.repeats, self.budget)
         return self.base.predict(worth, at)
+
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of `predict`, without the work for the sd."""
+        w = as_mixtures(W, self.tokens.size)
+        worth, at = _worth(w, check_scale(scale, len(w)), self.tokens, self.repeats, self.budget)
+        return mean_of(self.base, worth, at)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

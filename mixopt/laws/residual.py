@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mixopt.laws import fitted_law, law
-from mixopt.laws.base import JSON, FittedLaw, Law, Prediction, check_runs, one_scale
+from mixopt.laws.base import JSON, FittedLaw, Law, Prediction, check_runs, mean_of, one_scale
 from mixopt.simplex import Array
 
 
@@ -56,6 +56,10 @@ class FittedResidual:
         """The sum of both; the sd and the noise are those of the process."""
         ours, left = self.base.predict(W, scale), self.process.predict(W, scale)
         return Prediction(ours.mean + left.mean, left.sd, left.noise)
+
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of `predict`, without the work for the sd."""
+        return mean_of(self.base, W, scale) + mean_of(self.process, W, scale)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

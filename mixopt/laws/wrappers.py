@@ -11,7 +11,16 @@ import numpy as np
 
 from mixopt.errors import InputError
 from mixopt.laws import fitted_law, law
-from mixopt.laws.base import JSON, FittedLaw, Law, Prediction, Runs, check_runs, numbers
+from mixopt.laws.base import (
+    JSON,
+    FittedLaw,
+    Law,
+    Prediction,
+    Runs,
+    check_runs,
+    mean_of,
+    numbers,
+)
 from mixopt.laws.held_out import refit_folds
 from mixopt.simplex import Array
 
@@ -68,6 +77,10 @@ class FittedBootstrap:
         means = np.stack([d.predict(W, scale).mean for d in self.draws])
         return Prediction(told.mean, np.sqrt(((means - told.mean) ** 2).mean(axis=0)), told.noise)
 
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of the law."""
+        return mean_of(self.center, W, scale)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
@@ -121,6 +134,10 @@ class FittedConformal:
         """The law's prediction, its intervals scaled."""
         told = self.base.predict(W, scale)
         return Prediction(told.mean, told.sd * self.factors, told.noise * self.factors)
+
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of the law."""
+        return mean_of(self.base, W, scale)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

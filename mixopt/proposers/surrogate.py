@@ -10,7 +10,7 @@ import numpy as np
 
 from mixopt import simplex
 from mixopt.errors import InputError
-from mixopt.laws.base import FittedLaw, Prediction
+from mixopt.laws.base import FittedLaw, Prediction, mean_of
 from mixopt.objective import Objective
 from mixopt.proposers.reference import baselines
 from mixopt.simplex import Array
@@ -83,6 +83,15 @@ class Surrogate:
             np.vstack([p.mean for p in parts]), np.vstack([p.sd for p in parts]), parts[0].noise
         )
 
+    def expected(self, W: Array) -> Prediction:
+        """`predict` without uncertainty (zeros): what a search asks for, several times faster."""
+        parts = []
+        for i in range(0, max(len(W), 1), _CHUNK):
+            rows = simplex.as_simplex(W[i : i + _CHUNK], renormalize=True)
+            parts.append(mean_of(self.fitted, rows, self._scales(len(rows))))
+        mean = np.vstack(parts)
+        return Prediction(mean, np.zeros_like(mean), np.zeros(mean.shape[1]))
+
     def moments(self, W: Array) -> tuple[Array, Array]:
         """(n,) mean and (n,) sd of the objective."""
         seen = self.predict(W)
@@ -98,7 +107,7 @@ class Surrogate:
 
     def value(self, W: Array) -> Array:
         """(n,) what is minimised: mean, pull to the prior, penalty where a guard is broken."""
-        seen = self.predict(W)
+        seen = self.expected(W)
         return np.asarray(self.bare(seen, W) + self.penalty(seen))
 
     def bare(self, seen: Prediction, W: Array) -> Array:
@@ -145,8 +154,10 @@ class Surrogate:
         return np.asarray(sign * Y[:, self.metrics.index(metric)])
 
     def _predict(self, W: Array) -> Prediction:
-        scale = None if self.scale is None else np.tile(np.asarray(self.scale, float), (len(W), 1))
-        return self.fitted.predict(simplex.as_simplex(W, renormalize=True), scale)
+        return self.fitted.predict(simplex.as_simplex(W, renormalize=True), self._scales(len(W)))
+
+    def _scales(self, rows: int) -> Array | None:
+        return None if self.scale is None else np.tile(np.asarray(self.scale, float), (rows, 1))
 
 
 def _spread_out(space: MixtureSpace) -> Array:

@@ -41,7 +41,7 @@ class _Norm(Function):
 
 
 def norm(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """X / rms(x) over the last dimension, in another precision."""
+    """Divide by the root mean square over the last dimension; in another precision."""
     y: Tensor = _Norm.apply(x, dtype)  # type: ignore[no-untyped-call]
     return y
 

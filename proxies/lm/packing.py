@@ -5,11 +5,12 @@ Notation:
 
 On a CPU stacking saves the overhead of small operations and loses the processor's cache. Tokens per
 thread second against a plain trainer (`analysis.throughput`; bfloat16, AMD EPYC of the Zen 4 kind,
-machine loaded, medians of 11 rounds, quartiles within 5 %):
+loaded machine; a row is one run of it, medians of 11 rounds, quartiles within 10 %):
 
     d     n      K = 1   2      4      8      16
-    64    1024   1.67    1.91   2.39   2.57   2.24
+    64    1024   1.67    -      2.39   2.57   2.24
     128   1024   1.94    2.07   2.29   2.29   2.19
+    224   1024   1.68    1.71   1.68   1.65   -
 
 so that the rule is: as many as keep K n d at `CPU_ACTIVATIONS`.
 """
@@ -35,7 +36,10 @@ def memory_per_run(recipe: Recipe) -> int:
 
 
 def pack_size(recipe: Recipe, device: torch.device) -> int:
-    """Runs to stack into one model on this device."""
+    """Runs to stack into one model on this device.
+
+    On a GPU by memory alone, which no measurement has confirmed yet.
+    """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return max(1, min(LIMIT, int(free * _SHARE_OF_MEMORY) // memory_per_run(recipe)))
