@@ -1,60 +1,11 @@
-"""The commands as a user runs them: real processes, Ray and MLflow; stopped, killed, misused."""
+"""The commands as a user runs them: real processes, Ray and MLflow; and misused."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-
-MIXOPT = [sys.executable, "-m", "mixopt"]
-SPEC: dict[str, Any] = {
-    "version": 1,
-    "name": "tiny",
-    "trainer": {"use": "mixopt.testing.trainers:FakeTrainer", "config": {"noise": 0.002}},
-    "scales": [{"params": 1000, "tokens": "10k"}],
-    "objective": {"minimize": ["loss/web", "loss/code", "loss/math"]},
-    "strategy": {
-        "use": "auto",
-        "design": 6,
-        "proposals": 2,
-        "batch": 2,
-        "confirm_seeds": 2,
-        "law": "log-linear",
-    },
-}
-
-
-def write(folder: Path, **changes: Any) -> Path:
-    path = folder / "spec.yaml"
-    path.write_text(yaml.safe_dump({**SPEC, **changes}))
-    return path
-
-
-def mixopt(*arguments: object, cwd: Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*MIXOPT, *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert (done.returncode == 0) is ok, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
-
-
-def result(cwd: Path, *arguments: object) -> Mapping[str, Any]:
-    mixopt("run", "spec.yaml", "--json", "out.json", *arguments, cwd=cwd)
-    values: Mapping[str, Any] = json.loads((cwd / "out.json").read_text())
-    return values
+from sandbox import SPEC, mixopt, result, write
 
 
 @pytest.fixture(scope="module")
@@ -109,43 +60,6 @@ class TestFinishedSweep:
         write(finished)
         assert "differs in: trainer" in refused.stderr
         assert "another name" in refused.stderr
-
-
-def start(cwd: Path) -> "subprocess.Popen[str]":
-    """A sweep in a process of its own, once the first runs are in."""
-    process = subprocess.Popen(
-        [*MIXOPT, "run", "spec.yaml"],
-        cwd=cwd,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    deadline = time.monotonic() + 60
-    for line in process.stderr:
-        if line.startswith("[design]") and not line.startswith("[design] 0/"):
-            return process
-        assert time.monotonic() < deadline
-    raise AssertionError("the sweep ended before it was stopped")
-
-
-@pytest.mark.ray
-@pytest.mark.mlflow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
-def test_a_sweep_that_was_stopped_goes_on(tmp_path: Path, how: signal.Signals) -> None:
-    slow = {**SPEC["trainer"], "config": {"noise": 0.002, "sleep": 1.0}}
-    write(tmp_path, trainer=slow, strategy={**SPEC["strategy"], "singles": False})
-    process = start(tmp_path)
-    os.kill(process.pid, how)
-    _, errors = process.communicate(timeout=60)
-    if how is signal.SIGINT:
-        assert process.returncode == 130
-        assert "the same command goes on" in " ".join(errors.split())
-        assert "Traceback" not in errors
-    values = result(tmp_path)
-    assert 0 < values["trained"] < values["runs"]
-    assert values["validated"]["recommended"]["seeds"] == 2
 
 
 @pytest.mark.parametrize(

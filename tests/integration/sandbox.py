@@ -1,0 +1,53 @@
+"""The commands in processes of their own, for tests of what a user sees."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MIXOPT = [sys.executable, "-m", "mixopt"]
+SPEC: dict[str, Any] = {
+    "version": 1,
+    "name": "tiny",
+    "trainer": {"use": "mixopt.testing.trainers:FakeTrainer", "config": {"noise": 0.002}},
+    "scales": [{"params": 1000, "tokens": "10k"}],
+    "objective": {"minimize": ["loss/web", "loss/code", "loss/math"]},
+    "strategy": {
+        "use": "auto",
+        "design": 6,
+        "proposals": 2,
+        "batch": 2,
+        "confirm_seeds": 2,
+        "law": "log-linear",
+    },
+}
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    path = folder / "spec.yaml"
+    path.write_text(yaml.safe_dump({**SPEC, **changes}))
+    return path
+
+
+def mixopt(*arguments: object, cwd: Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*MIXOPT, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.returncode == 0) is ok, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def result(cwd: Path, *arguments: object) -> Mapping[str, Any]:
+    mixopt("run", "spec.yaml", "--json", "out.json", *arguments, cwd=cwd)
+    values: Mapping[str, Any] = json.loads((cwd / "out.json").read_text())
+    return values

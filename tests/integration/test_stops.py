@@ -1,0 +1,47 @@
+"""A sweep that is stopped or killed goes on where it was."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from sandbox import MIXOPT, SPEC, result, write
+
+
+def start(cwd: Path) -> "subprocess.Popen[str]":
+    """A sweep in a process of its own, once the first runs are in."""
+    process = subprocess.Popen(
+        [*MIXOPT, "run", "spec.yaml"],
+        cwd=cwd,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    deadline = time.monotonic() + 60
+    for line in process.stderr:
+        if line.startswith("[design]") and not line.startswith("[design] 0/"):
+            return process
+        assert time.monotonic() < deadline
+    raise AssertionError("the sweep ended before it was stopped")
+
+
+@pytest.mark.ray
+@pytest.mark.mlflow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
+def test_a_sweep_that_was_stopped_goes_on(tmp_path: Path, how: signal.Signals) -> None:
+    slow = {**SPEC["trainer"], "config": {"noise": 0.002, "sleep": 1.0}}
+    write(tmp_path, trainer=slow, strategy={**SPEC["strategy"], "singles": False})
+    process = start(tmp_path)
+    os.kill(process.pid, how)
+    _, errors = process.communicate(timeout=60)
+    if how is signal.SIGINT:
+        assert process.returncode == 130
+        assert "the same command goes on" in " ".join(errors.split())
+        assert "Traceback" not in errors
+    values = result(tmp_path)
+    assert 0 < values["trained"] < values["runs"]
+    assert values["validated"]["recommended"]["seeds"] == 2
