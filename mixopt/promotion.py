@@ -135,7 +135,7 @@ class Confirmation:
         if self.passed:
             return (
                 f"The recommended mixture beats {_all(self.baselines)} by more than "
-                f"twice the seed sd ({self.seed_sd:.4f})."
+                f"twice the seed sd (2 x {self.seed_sd:.4f})."
             )
         lost = [c.baseline for c in self.baselines if c.difference <= 0]
         unclear = [c.baseline for c in self.baselines if not c.beyond_noise and c.difference > 0]
