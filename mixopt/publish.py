@@ -1,5 +1,7 @@
 """What becomes of a sweep: its outcome, its report, its exports, and what to do next."""
 
+import shutil
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -129,13 +131,22 @@ def _names(runs: RunTable) -> tuple[str, ...]:
 
 
 def next_steps(folder: Path) -> dict[str, str]:
-    """What to do with a finished sweep: what for, and the command."""
+    """What to do with a finished sweep: what for, and a command that can be copied."""
+    mixopt = _command()
     return {
         "Report": str(folder / REPORT),
-        "Every run, in MLflow": f"mixopt ui {folder}",
-        "Write the report again": f"mixopt report {folder}",
-        "Take the mixture along": f"mixopt export {folder} --format hf-datasets",
+        "Every run, in MLflow": f"{mixopt} ui {folder}",
+        "Write the report again": f"{mixopt} report {folder}",
+        "Take the mixture along": f"{mixopt} export {folder} --format hf-datasets",
     }
+
+
+def _command() -> str:
+    """How this `mixopt` is called from here: by name, or by its path in an environment."""
+    if shutil.which("mixopt"):
+        return "mixopt"
+    script = Path(sys.executable).parent / "mixopt"
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
 
 
 def table_space(runs: RunTable, spec: Spec | None = None) -> MixtureSpace:

@@ -1,6 +1,7 @@
 """The documentation says what the code does: keys, commands, links and examples."""
 
 import ast
+import dataclasses
 import doctest
 import json
 import re
@@ -12,6 +13,7 @@ from typer.main import get_command
 
 from mixopt import MixtureSpace, Objective, Scale, export, laws, proposers, strategies
 from mixopt.cli import app
+from mixopt.lazy import load
 from mixopt.local import LocalExecutor, MemoryStore
 from mixopt.spec import json_schema
 from mixopt.strategies import Problem, strategy
@@ -105,3 +107,12 @@ def test_the_trainer_of_the_guide_works(tmp_path: Path) -> None:
 def test_every_name_that_a_user_may_write_is_in_the_guide(table: dict[str, Any], page: str) -> None:
     text = (GUIDE / page).read_text(encoding="utf-8")
     assert [name for name in table if f"`{name}`" not in text] == []
+
+
+def test_every_key_of_the_language_model_is_in_the_guide() -> None:
+    config = load("proxies.lm.recipe:LanguageModelConfig")
+    text = (GUIDE / "trainers.md").read_text(encoding="utf-8")
+    assert [f.name for f in dataclasses.fields(config) if f"`{f.name}`" not in text] == []
+    corpus = load("proxies.corpus.config:CorpusConfig")
+    text = (GUIDE / "data.md").read_text(encoding="utf-8")
+    assert [f.name for f in dataclasses.fields(corpus) if f"{f.name}" not in text] == []
