@@ -50,15 +50,28 @@ class Checkup:
         return [*told, *self.influence.lines(), *self.trust.lines()]
 
 
-def check(study: Study, recommendation: Recommendation, *, curve: bool = True) -> Checkup:
+def _needed(study: Study) -> tuple[str, ...]:
+    guards = (g.metric for g in study.objective.guards)
+    return tuple(dict.fromkeys([*study.objective.weights, *guards]))
+
+
+def check(
+    study: Study,
+    recommendation: Recommendation,
+    *,
+    curve: bool = True,
+    every_metric: bool = True,
+) -> Checkup:
     """Run every diagnostic for which there are enough runs.
 
     Args:
         study: its runs and its law.
         recommendation: the answer that is judged.
         curve: whether to fit the law to parts of the runs as well (the slowest part).
+        every_metric: whether to cross-validate metrics that the objective does not weigh.
     """
     table, objective, law = study.table, study.objective, study.law
+    validated = table if every_metric else table.only(_needed(study))
     surrogate, w = study.surrogate, recommendation.mixture.array
     rng = np.random.default_rng([study.seed, len(table)])
     validation: CrossValidation | None = None
@@ -67,7 +80,7 @@ def check(study: Study, recommendation: Recommendation, *, curve: bool = True) -
     transfer: Transfer | None = None
     noise: Noise | None = None
     try:
-        validation = diagnostics.cross_validate(law, table, objective, rng=rng)
+        validation = diagnostics.cross_validate(law, validated, objective, rng=rng)
         extrapolation = diagnostics.extrapolation(w, table.W)
         noise = diagnostics.noise(table, surrogate.fitted)
         if curve and len(table) >= _LEARNING_CURVE_RUNS:

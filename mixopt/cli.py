@@ -61,7 +61,7 @@ def run(
         try:
             with console.SweepProgress(sweep.info.unit) as progress:
                 status = launch.run(sweep, recipe, progress)
-            outcome = publish.finish(sweep)
+            outcome = publish.finish(sweep, trained=status.trained)
         except KeyboardInterrupt:
             console.say(
                 f"Stopped. {len(sweep.store.observations())} runs are in the store; the same "

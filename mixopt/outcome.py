@@ -96,6 +96,7 @@ def sweep_outcome(
     recommended: Mixture | None = None,
     unit: str = "",
     warnings: Sequence[str] = (),
+    every_metric: bool = True,
 ) -> Outcome:
     """Fit the law to the search runs, recommend, and compare what was confirmed.
 
@@ -106,6 +107,7 @@ def sweep_outcome(
         recommended: the strategy's answer; by default what was confirmed, else the law's optimum.
         unit: of the metrics.
         warnings: of the trainer.
+        every_metric: whether to cross-validate metrics that the objective does not weigh.
 
     Raises:
         InputError: no search run succeeded, or too few for any law.
@@ -123,7 +125,7 @@ def sweep_outcome(
     return Outcome(
         study,
         recommendation,
-        check(study, recommendation, curve=False),
+        check(study, recommendation, curve=False, every_metric=every_metric),
         confirmation,
         runs=len(observations),
         flops=float(sum(o.flops for o in observations)),

@@ -20,8 +20,8 @@ from mixopt.table import RunTable
 REPORT = "report.html"
 
 
-def conclude(sweep: Sweep) -> Outcome:
-    """What the sweep has found so far.
+def conclude(sweep: Sweep, *, every_metric: bool = True) -> Outcome:
+    """What the sweep has found so far; `every_metric` as in `mixopt.checkup.check`.
 
     Raises:
         InputError: no search run succeeded.
@@ -38,11 +38,18 @@ def conclude(sweep: Sweep) -> Outcome:
         recommended=answer,
         unit=sweep.info.unit,
         warnings=sweep.info.warnings,
+        every_metric=every_metric,
     )
 
 
-def finish(sweep: Sweep) -> Outcome:
-    """Conclude, keep recommendation and report with the sweep."""
+def finish(sweep: Sweep, *, trained: int) -> Outcome:
+    """Conclude, keep recommendation and report with the sweep.
+
+    Where nothing was trained since the report, the report stays, and what only it shows is not
+    computed again.
+    """
+    if not trained and (sweep.folder / REPORT).is_file():
+        return conclude(sweep, every_metric=False)
     outcome = conclude(sweep)
     path = write_report(sweep, outcome)
     sweep.store.annotate({"outcome": outcome.to_dict()})

@@ -70,6 +70,16 @@ class RunTable:
             raise InputError(f"unknown metric {name!r}; {did_you_mean(name, self.metrics)}")
         return self.Y[:, self.metrics.index(name)]
 
+    def only(self, metrics: Sequence[str]) -> "RunTable":
+        """The same runs with some of the metrics.
+
+        Raises:
+            InputError: the table has no such metric.
+        """
+        Y = np.column_stack([self.metric(name) for name in metrics])
+        dropped = [METRIC + k for k in self.metrics if k not in metrics]
+        return RunTable(self.domains, tuple(metrics), self.W, Y, self.frame.drop(columns=dropped))
+
     def take(self, rows: Sequence[int] | NDArray[np.integer[Any] | np.bool_]) -> "RunTable":
         """The runs at integer positions, or where a boolean mask holds."""
         picked = np.asarray(rows)

@@ -72,6 +72,16 @@ def test_queries_pick_runs_and_say_what_is_wrong() -> None:
         table.query("splitt == 'train'")
 
 
+def test_some_metrics_of_the_same_runs() -> None:
+    table = RunTable.from_frame(frame().assign(**{"m/other": [1.0, 2.0, 3.0]}))
+    other = table.only(["other"])
+    assert other.metrics == ("other",)
+    assert other.Y[:, 0].tolist() == [1.0, 2.0, 3.0]
+    assert "m/loss" not in other.frame
+    with pytest.raises(InputError, match="unknown metric 'none'"):
+        table.only(["none"])
+
+
 def test_an_unknown_metric_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match="did you mean 'loss'"):
         RunTable.from_frame(frame()).metric("los")
