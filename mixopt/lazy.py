@@ -1,6 +1,6 @@
 """The one place that imports by name or on demand.
 
-`import mixopt` must stay light (numpy, scipy, pandas), so laws that need botorch or lightgbm,
+`import mixopt` must stay light (numpy, scipy, pandas), so laws that need lightgbm,
 adapters that need Ray or MLflow, and trainers named in a spec are loaded here, when they are named.
 """
 
@@ -14,8 +14,6 @@ from mixopt.errors import InputError, MissingDependencyError, did_you_mean
 
 # Which extra of the project brings an optional library.
 EXTRAS = {
-    "botorch": "laws",
-    "gpytorch": "laws",
     "lightgbm": "laws",
     "sklearn": "laws",
     "torch": "proxies",
@@ -27,7 +25,7 @@ EXTRAS = {
     "mlflow": "mlflow",
     "plotly": "plots",
     "matplotlib": "plots",
-    "optuna": "quickstart",
+    "optuna": "optuna",
 }
 
 

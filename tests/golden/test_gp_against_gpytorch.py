@@ -5,8 +5,8 @@ import pytest
 
 from mixopt.laws import kernel
 
-gpytorch = pytest.importorskip("gpytorch", reason="GPyTorch comes with the extra 'laws'")
-torch = pytest.importorskip("torch", reason="torch comes with the extra 'laws'")
+gpytorch = pytest.importorskip("gpytorch", reason="GPyTorch comes with the extra 'quickstart'")
+torch = pytest.importorskip("torch", reason="torch comes with the extra 'proxies'")
 
 
 def test_posterior_equals_gpytorch_at_the_same_hyperparameters() -> None:
