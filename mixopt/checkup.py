@@ -50,11 +50,6 @@ class Checkup:
         return [*told, *self.influence.lines(), *self.trust.lines()]
 
 
-def _needed(study: Study) -> tuple[str, ...]:
-    guards = (g.metric for g in study.objective.guards)
-    return tuple(dict.fromkeys([*study.objective.weights, *guards]))
-
-
 def check(
     study: Study,
     recommendation: Recommendation,
@@ -71,7 +66,7 @@ def check(
         every_metric: whether to cross-validate metrics that the objective does not weigh.
     """
     table, objective, law = study.table, study.objective, study.law
-    validated = table if every_metric else table.only(_needed(study))
+    validated = table if every_metric else table.only(objective.needed)
     surrogate, w = study.surrogate, recommendation.mixture.array
     rng = np.random.default_rng([study.seed, len(table)])
     validation: CrossValidation | None = None

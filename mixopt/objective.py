@@ -133,13 +133,18 @@ class Objective:
         """Metrics that carry weight."""
         return tuple(k for k, v in self.weights.items() if v > 0)
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Every metric that it names, in weights or guards."""
+        return tuple(dict.fromkeys([*self.weights, *(g.metric for g in self.guards)]))
+
     def check(self, known: Sequence[str]) -> None:
         """Refuse metrics that the runs do not have.
 
         Raises:
             InputError: an unknown metric; the known ones are listed.
         """
-        for name in (*self.weights, *(g.metric for g in self.guards)):
+        for name in self.needed:
             if name not in known:
                 raise InputError(f"unknown metric {name!r}; {did_you_mean(name, known)}")
 

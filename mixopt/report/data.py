@@ -103,20 +103,15 @@ class ReportData:
         plain = all(s == 1 for s in self.objective.scales.values())
         return self.unit if plain and not self.objective.maximize else ""
 
-    @property
-    def needed(self) -> tuple[str, ...]:
-        """Every metric that the objective names, in weights or guards."""
-        guards = (g.metric for g in self.objective.guards)
-        return tuple(dict.fromkeys([*self.objective.weights, *guards]))
-
     def covers(self, metrics: Sequence[str]) -> bool:
         """Whether these metrics are enough for the objective."""
-        return set(self.needed) <= set(metrics)
+        return set(self.objective.needed) <= set(metrics)
 
     def value(self, metrics: Mapping[str, float]) -> float:
         """The objective of one run's metrics (lower is better); NaN where it misses one."""
-        row = np.array([[metrics.get(k, np.nan) for k in self.needed]], dtype=float)
-        return float(self.objective.value(row, self.needed)[0])
+        needed = self.objective.needed
+        row = np.array([[metrics.get(k, np.nan) for k in needed]], dtype=float)
+        return float(self.objective.value(row, needed)[0])
 
 
 def with_unit(name: str, unit: str) -> str:
