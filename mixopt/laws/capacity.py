@@ -17,6 +17,7 @@ Notation:
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,14 @@ from mixopt.laws.base import (
     check_scale,
     numbers,
 )
-from mixopt.laws.parametric import huber, log_scales
+from mixopt.laws.descent import PRIOR_SD, descend
+from mixopt.laws.parametric import log_scales
 from mixopt.laws.standard import Standard
 from mixopt.simplex import Array
 
 _FLOOR = 1e-4
 _CENTER = (-1.0, -0.7, -1.5, -1.2, -1.0, -4.0)  # of log c, log b, log A, log a, E, log H
 _SHIFTS = (0.0, -0.6, 0.6)
-_PRIOR_SD, _PRIOR_NOISE = 2.0, 0.1  # as in `parametric`
 _NEWTON = 50
 _LARGE = 4_000_000  # numbers in J at once
 
@@ -83,7 +84,8 @@ class CapacityCompetition:
             standard, unit, reference, own, signs, _center(m, k), np.zeros((0, 0)), np.zeros(k), m
         )
         problem = _Problem(bare, runs, np.exp(logs))
-        found = [problem.descend(bare.theta + s, self.steps) for s in _SHIFTS[: self.starts]]
+        settle = partial(descend, problem.residuals, bare.theta, steps=self.steps, tolerance=1e-6)
+        found = [settle(bare.theta + shift) for shift in _SHIFTS[: self.starts]]
         theta = min(found, key=lambda pair: pair[0])[1]
         covariance, noise = problem.uncertainty(theta)
         return FittedCapacity(standard, unit, reference, own, signs, theta, covariance, noise, m)
@@ -250,33 +252,6 @@ class _Problem:
         truth = self.law.signs * self.law.standard.forward(self.runs.Y)
         return (f - truth) * seen, J * seen[:, :, None]
 
-    def descend(self, start: Array, steps: int) -> tuple[float, Array]:
-        """Levenberg-Marquardt from a start: penalised loss and theta."""
-        center = self.law.theta
-        weight = (_PRIOR_NOISE / _PRIOR_SD) ** 2
-        theta, damping = start, 1e-2
-        raw, J = self.residuals(theta)
-        loss = _loss(raw) + weight * float((theta - center) @ (theta - center))
-        for _ in range(steps):
-            r, by_f = huber(raw)
-            scaled = (by_f[:, :, None] * J).reshape(-1, theta.size)
-            gradient = scaled.T @ r.reshape(-1) + weight * (theta - center)
-            A = scaled.T @ scaled
-            A[np.diag_indices_from(A)] += weight + damping * (np.diag(A) + weight)
-            trial = theta - np.linalg.solve(A, gradient)
-            raw_new, J_new = self.residuals(trial)
-            new = _loss(raw_new) + weight * float((trial - center) @ (trial - center))
-            if not new < loss:
-                damping *= 6.0
-                if damping > 1e8:
-                    break
-                continue
-            done = loss - new < 1e-6 * loss
-            theta, raw, J, loss, damping = trial, raw_new, J_new, new, damping / 4.0
-            if done:
-                break
-        return loss, theta
-
     def uncertainty(self, theta: Array) -> tuple[Array, Array]:
         """Laplace covariance (q, q) and residual sds (k,)."""
         r, J = self.residuals(theta)
@@ -284,13 +259,8 @@ class _Problem:
         used = theta.size / len(count)
         noise = np.sqrt((r**2).sum(axis=0) / np.maximum(count - used, 0.3 * count) + 1e-8)
         scaled = (J / noise[:, None]).reshape(-1, theta.size)
-        covariance = np.linalg.inv(scaled.T @ scaled + np.eye(theta.size) / _PRIOR_SD**2)
+        covariance = np.linalg.inv(scaled.T @ scaled + np.eye(theta.size) / PRIOR_SD**2)
         return np.asarray(covariance), np.where(self.law.standard.flat, 0.0, noise)
-
-
-def _loss(residual: Array) -> float:
-    root, _ = huber(residual)
-    return float((root**2).sum())
 
 
 def _center(m: int, k: int) -> Array:

@@ -11,20 +11,18 @@ Notation:
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from mixopt.laws.base import JSON, Prediction, Runs, as_mixtures, check_runs, check_scale, numbers
 from mixopt.laws.curved import leave_out
+from mixopt.laws.descent import PRIOR_SD, descend
 from mixopt.laws.standard import Standard
 from mixopt.simplex import Array
 
-PRIOR_SD = 2.0
-"""Of parameters (logarithms, mostly) around the formula's center."""
-_PRIOR_NOISE = 0.1  # residual sd, in units of the metric's, at which prior and data are weighed
 _SHIFTS = (0.0, -0.6, 0.6, -1.2)
-_HUBER = 3.0  # residuals beyond this many _PRIOR_NOISE count linearly
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +117,13 @@ class Parametric:
         for sign in (1.0, -1.0):
             for number in range(self.starts if sign > 0 else 1):
                 shift = _SHIFTS[number % len(_SHIFTS)]
-                loss, theta = self._descend(inputs, sign * y, center, center + shift)
+                loss, theta = descend(
+                    partial(self._residuals, inputs, sign * y),
+                    center,
+                    center + shift,
+                    steps=self.steps,
+                    tolerance=1e-5,
+                )
                 # Losses are what these formulas are about: the other direction must earn it.
                 if loss * (1.0 if sign > 0 else 1.1) < best[0]:
                     best = (loss, sign, theta)
@@ -131,33 +135,9 @@ class Parametric:
         covariance = np.linalg.inv(J.T @ J / noise2 + prior)
         return sign, theta, np.asarray(covariance, dtype=float), float(np.sqrt(noise2))
 
-    def _descend(
-        self, inputs: Inputs, y: Array, center: Array, start: Array
-    ) -> tuple[float, Array]:
-        """Levenberg-Marquardt from a start: penalised loss and theta."""
-        weight = (_PRIOR_NOISE / PRIOR_SD) ** 2
-        theta, damping = start, 1e-2
+    def _residuals(self, inputs: Inputs, y: Array, theta: Array) -> tuple[Array, Array]:
         f, J = self.formula.evaluate(theta, inputs)
-        loss = _loss(f - y) + weight * float((theta - center) @ (theta - center))
-        for _ in range(self.steps):
-            r, by_f = huber(f - y)
-            scaled = by_f[:, None] * J
-            gradient = scaled.T @ r + weight * (theta - center)
-            A = scaled.T @ scaled
-            A[np.diag_indices_from(A)] += weight + damping * (np.diag(A) + weight)
-            trial = theta - np.linalg.solve(A, gradient)
-            f_new, J_new = self.formula.evaluate(trial, inputs)
-            new = _loss(f_new - y) + weight * float((trial - center) @ (trial - center))
-            if not new < loss:
-                damping *= 6.0
-                if damping > 1e8:
-                    break
-                continue
-            done = loss - new < 1e-5 * loss
-            theta, f, J, loss, damping = trial, f_new, J_new, new, damping / 4.0
-            if done:
-                break
-        return loss, theta
+        return f - y, J
 
 
 def _held_out(fitted: "FittedParametric", runs: Runs, logs: Array) -> Prediction:
@@ -176,20 +156,6 @@ def _held_out(fitted: "FittedParametric", runs: Runs, logs: Array) -> Prediction
     return Prediction(
         fitted.standard.prediction(mean, mean, fitted.noise).mean, told.sd, told.noise
     )
-
-
-def huber(r: Array) -> tuple[Array, Array]:
-    """A residual whose square grows linearly beyond the limit, and its derivative."""
-    limit = _HUBER * _PRIOR_NOISE
-    size = np.abs(r)
-    beyond = size > limit
-    root = np.sqrt(np.maximum(2 * limit * size - limit**2, 1e-300))
-    return np.where(beyond, np.sign(r) * root, r), np.where(beyond, limit / root, 1.0)
-
-
-def _loss(r: Array) -> float:
-    root, _ = huber(r)
-    return float(root @ root)
 
 
 def log_scales(runs: Runs) -> tuple[Array, Array]:
