@@ -7,22 +7,28 @@ and the result. `run` makes or continues it, `open_sweep` reads it.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from mixopt import lazy
 from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.ports import Executor, PackingTrainer, Store, Trainer, TrainerInfo
+from mixopt.promotion import CONFIRM
 from mixopt.runs import Scale
 from mixopt.space import Domain
 from mixopt.spec import Spec, parse_spec, read_spec
 from mixopt.strategies import Problem, Strategy, strategy
+from mixopt.strategies.warm import earlier_runs
 from mixopt.sweep import SweepStatus, run_sweep
+from mixopt.table import RunTable, read_table
 
 RUNS = Path("runs")
 # What a run's identity rests on: a store that holds another sweep is refused by these.
 _IDENTITY = ("name", "seed", "trainer", "scales")
+_WARM = "warm start"  # the annotation that holds the runs of earlier studies
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
     _at("objective", lambda: problem.objective.check(info.metrics))
     with _open_store(spec, folder) as store:
         _claim(store, spec, info, config)
+        problem = replace(problem, earlier=_earlier(spec, problem, store, recipe))
         yield Sweep(spec, folder, info, problem, store, trainer), recipe
 
 
@@ -96,7 +103,8 @@ def open_sweep(folder: Path) -> Iterator[Sweep]:
         if "info" not in kept:
             raise StoreError(f"{folder}: the sweep never started; 'mixopt run' starts it")
         info = _read_info(kept["info"])
-        yield Sweep(spec, folder, info, _problem(spec, info, kept["config"]), store)
+        problem = replace(_problem(spec, info, kept["config"]), earlier=_frozen(kept))
+        yield Sweep(spec, folder, info, problem, store)
 
 
 @contextmanager
@@ -215,6 +223,40 @@ def _problem(spec: Spec, info: TrainerInfo, config: Mapping[str, Any]) -> Proble
         data=info.data,
         seed=spec.seed,
     )
+
+
+def _earlier(spec: Spec, problem: Problem, store: Store, recipe: Strategy) -> tuple[RunTable, ...]:
+    """The runs of earlier studies, read once: a resume sees them as they were at the start."""
+    if not spec.warm_start:
+        return ()
+    if not getattr(recipe, "uses_earlier", False):
+        raise SpecError(
+            f"strategy {spec.strategy.use!r} learns nothing from earlier studies; use 'auto' or "
+            "'ladder', or leave 'warm_start' out",
+            "warm_start",
+        )
+    kept = store.annotations()
+    if _WARM not in kept:
+        paths = [Path(path) for path in spec.warm_start]
+        tables = _at("warm_start", lambda: [t for path in paths for t in _study(path, problem)])
+        store.annotate({_WARM: [table.frame.to_dict(orient="list") for table in tables]})
+        kept = store.annotations()
+    return _frozen(kept)
+
+
+def _study(path: Path, problem: Problem) -> tuple[RunTable, ...]:
+    """The runs of a sweep's folder or of a table, in the domains of the problem."""
+    if not path.is_dir():
+        return earlier_runs(read_table(path), problem.space, problem.objective)
+    with open_sweep(path) as old:
+        search = [o for o in old.store.observations() if not o.spec.purpose.startswith(CONFIRM)]
+        runs = RunTable.from_observations(search, old.problem.space.names)
+        domains = old.problem.space.domains
+        return earlier_runs(runs, problem.space, problem.objective, domains=domains)
+
+
+def _frozen(kept: Mapping[str, Any]) -> tuple[RunTable, ...]:
+    return tuple(RunTable.from_frame(pd.DataFrame(values)) for values in kept.get(_WARM, ()))
 
 
 @contextmanager

@@ -214,6 +214,10 @@ class Spec(_Strict):
     space: SpaceSpec = Field(default_factory=SpaceSpec)
     objective: ObjectiveSpec
     strategy: StrategySpec = Field(default_factory=StrategySpec)
+    warm_start: list[str] = Field(
+        default_factory=list,
+        description="Folders of earlier sweeps, or run tables, to learn from; least alike first.",
+    )
     execution: ExecutionSpec = Field(default_factory=ExecutionSpec)
     store: StoreSpec = Field(default_factory=StoreSpec)
 

@@ -10,6 +10,7 @@ from mixopt.errors import InputError
 from mixopt.objective import Objective
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture, MixtureSpace
+from mixopt.table import RunTable
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Problem:
         pool: scale to the only mixtures that can be trained there, for replays of real runs; any
             allowed mixture where a scale is left out.
         costs: scale to the cost of one run, in one unit for all; 6 N D where left out.
+        earlier: runs of earlier studies over the domains of the space, the least like this one
+            first; one table per study and scale. See `mixopt.strategies.warm`.
     """
 
     space: MixtureSpace
@@ -36,6 +39,7 @@ class Problem:
     seed: int = 0
     pool: Mapping[Scale, tuple[Mixture, ...]] = field(default_factory=dict, hash=False, repr=False)
     costs: Mapping[Scale, float] = field(default_factory=dict, hash=False)
+    earlier: tuple[RunTable, ...] = field(default=(), hash=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.scales:
@@ -54,6 +58,14 @@ class Problem:
         for scale, cost in self.costs.items():
             if not (np.isfinite(cost) and cost > 0):
                 raise InputError(f"a run at {scale} costs {cost}; give a number above 0")
+
+        for table in self.earlier:
+            if table.domains != self.space.names:
+                raise InputError(
+                    f"earlier runs mix {', '.join(table.domains)}, the space has "
+                    f"{', '.join(self.space.names)}; express them in its domains first "
+                    "(mixopt.strategies.warm.earlier_runs)"
+                )
 
     @property
     def target(self) -> Scale:

@@ -12,7 +12,7 @@ References: composite 1906.01537; noisy EI 1706.07094 in logs 2310.20708; co-kri
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from mixopt.simplex import Array
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
 from mixopt.strategies.parts import Ledger, Memo, fitted_to
+from mixopt.table import RunTable
 
 _SUBSET, _ITERATIONS = 192, 30  # of a fit: hyperparameters need no more, decisions are many
 _LEAST = 2  # runs to fit anything to
@@ -80,6 +81,8 @@ class LadderSearch:
     caution: float = 0.5
     criterion: Literal["gain", "entropy"] = "gain"
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
+
+    uses_earlier: ClassVar[bool] = True
 
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
@@ -237,6 +240,9 @@ class LadderSearch:
 def fit_scales(ledger: Ledger, law: GaussianProcess, *, composite: bool = True) -> Surrogate:
     """One ladder of processes per metric (or of the objective), fitted to the runs of every scale.
 
+    Earlier studies are rungs below the smallest scale. So how far they are believed is learned per
+    metric like any transfer between scales: one that disagrees gets a slope near 0 and is left out.
+
     Raises:
         InputError: the smallest scale has too few runs, or an unknown metric.
     """
@@ -250,18 +256,26 @@ def fit_scales(ledger: Ledger, law: GaussianProcess, *, composite: bool = True) 
     seen = sorted({name for o in ledger.runs if o.ok for name in o.metrics})
     objective.check(seen)
     names = _wanted(objective, seen)
+    tables = [ledger.table(s) if ledger.at(s) else None for s in problem.scales]
+    if objective.standardize:
+        first = next(table for table in tables if table is not None)
+        objective = objective.standardized(_metrics(first, names), names)
     runs = []
-    for scale in problem.scales:
+    for table in (*problem.earlier, *tables):
         W, Y = np.empty((0, space.dim)), np.empty((0, len(names)))
-        if ledger.at(scale):
-            table = ledger.table(scale)
-            W, missing = weights_in(space, table), np.full(len(table), np.nan)
-            Y = np.column_stack([table.metric(k) if k in table.metrics else missing for k in names])
+        if table is not None:
+            W, Y = weights_in(space, table), _metrics(table, names)
         runs.append((W, Y if composite else objective.value(Y, names)[:, None]))
     fitted: Ladder = fit_ladder(runs, law, rng=ledger.rng())
     if composite:
         return Surrogate.of(fitted, objective, names, space)
     return Surrogate.of(fitted, Objective.of("objective"), ("objective",), space)
+
+
+def _metrics(table: RunTable, names: Sequence[str]) -> Array:
+    """(n, k) metrics of a table; NaN where it lacks one."""
+    missing = np.full(len(table), np.nan)
+    return np.column_stack([table.metric(k) if k in table.metrics else missing for k in names])
 
 
 def _wanted(objective: Objective, metrics: Sequence[str]) -> tuple[str, ...]:

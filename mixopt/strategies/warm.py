@@ -1,0 +1,75 @@
+"""Runs of earlier studies as evidence for a new one, believed as far as they agree with it.
+
+An earlier study is a rung below the smallest scale of the new one (recursive co-kriging, see
+`mixopt.proposers.fidelity`): per metric a slope is learned between the two, and what the earlier
+study gets wrong is a process of its own. Where they agree, the earlier runs count almost fully;
+where they disagree, the slope goes to 0 and they count for nothing.
+
+Notation:
+    W: (n, m) mixtures over the domains of the new space
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mixopt.domains import Domain
+from mixopt.errors import InputError
+from mixopt.objective import Objective
+from mixopt.space import MixtureSpace
+from mixopt.table import METRIC, WEIGHT, RunTable
+
+LEAST = 4
+"""Runs of a study and scale below which nothing is learned from them."""
+
+
+def earlier_runs(
+    runs: RunTable,
+    space: MixtureSpace,
+    objective: Objective,
+    *,
+    domains: Sequence[Domain] | None = None,
+) -> tuple[RunTable, ...]:
+    """Runs of an earlier study in the domains of `space`, one table per scale, smallest first.
+
+    Runs that the space cannot express (they use a domain that is gone, or was split without a
+    known ratio) and runs without every metric of the objective are left out. A scale with fewer
+    than `LEAST` runs left is left out as a whole.
+
+    Args:
+        runs: of the earlier study, at any scales.
+        space: of the new one.
+        objective: of the new one; its metrics have to be among those of the earlier study.
+        domains: of the earlier study, in the order of the table, with parents and tokens where
+            domains were split or merged since; plain names by default.
+
+    Raises:
+        InputError: a metric is missing, or no scale has enough runs that can be used.
+    """
+    missing = [name for name in objective.needed if name not in runs.metrics]
+    if missing:
+        raise InputError(
+            f"the earlier study has no metric {missing[0]!r}, which the objective needs; it has "
+            f"{', '.join(runs.metrics)}"
+        )
+    needed = np.column_stack([runs.metric(k) for k in objective.needed])
+    runs = runs.take(np.flatnonzero(np.isfinite(needed).all(axis=1)))
+    embedded = space.embed(runs.W, domains if domains is not None else runs.domains)
+    kept = runs.take(embedded.kept)
+    shares = pd.DataFrame(embedded.W, columns=[WEIGHT + name for name in space.names])
+    values = {METRIC + name: kept.metric(name) for name in objective.needed}
+    frame = shares.assign(**values)
+    found = []
+    sizes = np.nan_to_num(kept.scales)
+    for scale in np.unique(sizes, axis=0):
+        rows = np.flatnonzero((sizes == scale).all(axis=1))
+        if len(rows) >= LEAST:
+            found.append(RunTable.from_frame(frame.iloc[rows]))
+    if not found:
+        why = next(iter(embedded.refused.values()), "it has too few")
+        raise InputError(
+            f"none of {len(runs)} complete runs of the earlier study can be used ({LEAST} per "
+            f"scale are needed): {why}"
+        )
+    return tuple(found)
