@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mixopt import laws
 from mixopt.checkup import Checkup, check
 from mixopt.errors import InputError
 from mixopt.objective import Objective
@@ -112,8 +113,15 @@ def sweep_outcome(
     Raises:
         InputError: no search run succeeded, or too few for any law.
     """
-    study = Study(problem.space, problem.objective, law=law, seed=problem.seed)
-    study.tell([o for o in observations if not o.spec.purpose.startswith(CONFIRM)])
+    search = [o for o in observations if not o.spec.purpose.startswith(CONFIRM)]
+    several = len({o.spec.scale for o in search if o.ok}) > 1
+    study = Study(
+        problem.space,
+        problem.objective,
+        law=laws.for_scales(law) if several else law,
+        seed=problem.seed,
+    )
+    study.tell(search)
     chosen = confirmed_mixture(observations)
     recommendation = study.recommend(recommended or chosen)
     confirmation: Confirmation | None = None

@@ -5,10 +5,16 @@
 2. `proposals` more in rounds of `batch`: laws are fitted per metric (2602.12237); the batch is the
    predicted optimum, then mixtures chosen by one Gaussian process per metric (composite Bayesian
    optimisation, 1906.01537), pending runs conditioned on;
-3. the posterior-mean optimum is trained with fresh seeds at the largest scale, beside the
+3. where there are larger scales, `corrections` runs at the largest: each is the best next run given
+   one co-kriging ladder per metric (see `ladder`), the second is the natural mixture, and scales in
+   between are run where they promise more per cost. They say per metric whether the small runs can
+   be believed, and correct them where they can;
+4. the posterior-mean optimum is trained with fresh seeds at the largest scale, beside the
    baselines and the best run of the design.
 
-All search runs share one seed (common random numbers); confirmation never reuses it.
+All search runs share one seed (common random numbers) but for replicates, on request; confirmation
+uses seeds of its own. Runs of earlier studies (`Problem.earlier`) enter every choice after the
+design.
 
 Where the runs to choose from are given (a pool), or the cost of every scale is, each decision is
 also at which scale to run (see `ladder`), and nothing is confirmed: a pool holds no fresh seeds.
@@ -16,11 +22,14 @@ also at which scale to run (see `ladder`), and nothing is confirmed: a pool hold
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
 from mixopt import laws, proposers
 from mixopt.errors import InputError
+from mixopt.laws.base import Law
+from mixopt.laws.gp import GaussianProcess
 from mixopt.promotion import BEST_RANDOM, CONFIRM, RECOMMENDED, objective_of
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import gains, propose
@@ -29,11 +38,11 @@ from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.simplex import Array
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
-from mixopt.strategies.ladder import LadderSearch
+from mixopt.strategies.ladder import LadderSearch, fit_scales
 from mixopt.strategies.parts import Ledger, Memo
-from mixopt.table import RunTable
 
 _DESIGN, _PROPOSAL = "design", "proposal"
+_REPLICATES = 1000  # seeds of replicates start so far above those of the search and confirmation
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,11 @@ class Auto:
         singles: whether every single-domain mixture is among the baselines.
         stop: proposals end early once the best expected gain is below this many noise sds of one
             run; 0 makes all of them.
+        replicate: a round's last run repeats the best mixture so far, with another seed, while the
+            best expected gain is below this many noise sds of one run; 0 (the default) never does:
+            a new mixture nearby taught as much in our trials, and the fits pool their noise.
+        corrections: runs of the search at the largest scale, where there are several scales; 0
+            searches the smallest alone.
     """
 
     design: int = 32
@@ -58,18 +72,25 @@ class Auto:
     confirm_seeds: int = 3
     singles: bool = True
     stop: float = 0.0
+    replicate: float = 0.0
+    corrections: int = 4
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
+    uses_earlier: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
-        least = {"design": 3, "proposals": 0, "batch": 1, "confirm_seeds": 0}
+        least = {"design": 3, "proposals": 0, "batch": 1, "confirm_seeds": 0, "corrections": 0}
         for name, low in least.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
                 raise InputError(f"{name} is {value!r}; give a whole number of at least {low}")
         if self.law not in laws.LAWS:
             laws.law(self.law)  # raises with the list of known names
-        if not 0.0 <= self.stop < np.inf:
-            raise InputError(f"stop is {self.stop!r}; give a number of noise sds, 0 or more")
+        for name in ("stop", "replicate"):
+            if not 0.0 <= getattr(self, name) < np.inf:
+                raise InputError(
+                    f"{name} is {getattr(self, name)!r}; give a number of noise sds, 0 or more"
+                )
 
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
@@ -81,26 +102,28 @@ class Auto:
         missing = [spec for spec in self._design(problem) if spec.run_id not in known]
         if missing:
             return missing
-        # By identity, not by arrival: the order in which workers finish must not matter.
-        arrived = [o for o in observations if not o.spec.purpose.startswith(CONFIRM)]
-        search = sorted(arrived, key=lambda o: o.run_id)
-        searching = [spec for spec in pending if not spec.purpose.startswith(CONFIRM)]
-        left = self.design + self.proposals - len(search) - len(searching)
-        if searching:
+        ledger = Ledger.of(problem, observations, pending)
+        if ledger.pending:
             return []  # a round is fitted to all runs before it, so that a resume repeats it
-        if left > 0:
-            proposed = self._propose(problem, search, min(left, self.batch))
+        left = self.design + self.proposals - ledger.count(problem.scales[0])
+        climbing = ledger.asked > ledger.count(problem.scales[0])
+        if left > 0 and not climbing:
+            proposed = self._propose(ledger, min(left, self.batch))
             if proposed:
                 return proposed
-        confirmation = self._confirmation(problem, observations, pending, search)
+        correcting = self._correct(ledger)
+        if correcting:
+            return correcting
+        confirmation = self._confirmation(problem, observations, pending, ledger)
         return [spec for spec in confirmation if spec.run_id not in known]
 
     def planned(self, problem: Problem) -> list[Scale]:
-        """Design, proposals, and every candidate with every seed."""
+        """Design, proposals, corrections, and every candidate with every seed."""
         if _given(problem):
             return self._ladder.planned(problem)
         candidates = 2 + len(self._baselines(problem)) if self.confirm_seeds else 0
         search = [problem.scales[0]] * (self.design + self.proposals)
+        search += [scale for scale in problem.scales[1:] for _ in range(self.corrections)]
         return search + [problem.scales[-1]] * (candidates * self.confirm_seeds)
 
     def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
@@ -110,7 +133,7 @@ class Auto:
         confirmed = CONFIRM + RECOMMENDED
         sent = (o.spec.mixture for o in observations if o.spec.purpose == confirmed)
         ledger = Ledger.of(problem, observations)
-        return next(sent, None) or self._recommend(problem, ledger.runs)
+        return next(sent, None) or self._recommend(ledger)
 
     @property
     def _ladder(self) -> LadderSearch:
@@ -128,47 +151,85 @@ class Auto:
             "regmix",
             space,
             self.design - len(known),
-            rng=_rng(problem, 0),
+            rng=np.random.default_rng([problem.seed, 0]),
             existing=known,
         )
         mixtures = [space.mixture(w) for w in np.vstack([known, random])]
         return [problem.run(mixture, _DESIGN) for mixture in mixtures]
 
-    def _propose(self, problem: Problem, search: Sequence[Observation], n: int) -> list[RunSpec]:
-        runs = RunTable.from_observations(search, problem.space.names)
-        rng, W = _rng(problem, len(search)), weights_in(problem.space, runs)
-        surrogate = learn(runs, problem.objective, problem.space, laws.law(self.law), rng=rng)
-        failed = np.array([o.spec.mixture.array for o in search if not o.ok])
-        avoid = failed if len(failed) else None  # do not ask again for what has failed
+    def _propose(self, ledger: Ledger, n: int) -> list[RunSpec]:
+        problem, first = ledger.problem, ledger.problem.scales[0]
+        W, rng, avoid = ledger.weights(first), ledger.rng(), ledger.avoid(first)
         composite = self.law in {"auto", "gp"}
-        first = proposers.propose_batch(
+        surrogate = self._surrogate(ledger, laws.law(self.law))
+        found = proposers.propose_batch(
             surrogate, problem.space, 1 if composite else n, W=W, pending=avoid, rng=rng
         )
-        if self.stop and _settled(surrogate, first, W, self.stop):
+        gain = float(gains(surrogate, found, W).max())
+        noise = surrogate.noise(found)
+        if self.stop and gain < self.stop * noise:
             return []
-        if composite and n > 1:
-            process = learn(runs, problem.objective, problem.space, laws.law("gp"), rng=rng)
-            pending = first if avoid is None else np.vstack([avoid, first])
-            more = propose(process, problem.space, n - 1, runs=W, pending=pending, rng=rng)
-            first = np.vstack([first, more])
-        W = first
-        return [problem.run(problem.space.mixture(w), _PROPOSAL) for w in W]
+        again = (
+            self._replicate(ledger, surrogate) if n > 1 and gain < self.replicate * noise else []
+        )
+        new = n - len(again)
+        if composite and new > 1:
+            process = self._surrogate(ledger, laws.law("gp"))
+            pending = found if avoid is None else np.vstack([avoid, found])
+            more = propose(process, problem.space, new - 1, runs=W, pending=pending, rng=rng)
+            found = np.vstack([found, more])
+        specs = [problem.run(problem.space.mixture(w), _PROPOSAL) for w in found[:new]]
+        return [*specs, *again]
+
+    def _replicate(self, ledger: Ledger, surrogate: Surrogate) -> list[RunSpec]:
+        """The best mixture so far by posterior mean, once more, with a seed of its own."""
+        runs = ledger.at(ledger.problem.scales[0])
+        values = surrogate.value(ledger.weights(ledger.problem.scales[0]))
+        mixture = runs[int(values.argmin())].spec.mixture
+        before = sum(o.spec.mixture == mixture for o in ledger.runs)
+        seed = ledger.problem.seed + _REPLICATES + before
+        return [ledger.problem.run(mixture, "replicate", seed=seed)]
+
+    def _correct(self, ledger: Ledger) -> list[RunSpec]:
+        """The next runs above the smallest scale; none when all were made, or there is none."""
+        problem, target = ledger.problem, ledger.problem.target
+        left = self.corrections - ledger.count(target)
+        if len(problem.scales) == 1 or left <= 0:
+            return []
+        # What the search at the smallest scale was to cost is spent; one target run more may go
+        # to the scales in between.
+        searched = (self.design + self.proposals) * problem.cost(problem.scales[0])
+        ladder = LadderSearch(
+            design=0,
+            runs=ledger.asked + left,
+            proxies=self.corrections,
+            allowance=searched / problem.cost(target) + 1.0,
+            memo=self.memo,
+        )
+        return ladder.next(problem, ledger.runs, ledger.pending)
+
+    def _surrogate(self, ledger: Ledger, law: Law) -> Surrogate:
+        """The law at the smallest scale; the ladder once there are other scales or studies."""
+        problem, runs = ledger.problem, ledger.every()
+        if problem.earlier or len(ledger.at(problem.scales[0])) < len(runs):
+            return fit_scales(ledger, GaussianProcess())
+        return learn(runs, problem.objective, problem.space, law, rng=ledger.rng())
 
     def _confirmation(
         self,
         problem: Problem,
         observations: Sequence[Observation],
         pending: Sequence[RunSpec],
-        search: Sequence[Observation],
+        ledger: Ledger,
     ) -> list[RunSpec]:
         """Candidates times seeds. A recommendation that was sent to confirmation once stands."""
         if not self.confirm_seeds:
             return []
         specs = [*(o.spec for o in observations), *pending]
         sent = next((s.mixture for s in specs if s.purpose == CONFIRM + RECOMMENDED), None)
-        recommended = sent or self._recommend(problem, search)
+        recommended = sent or self._recommend(ledger)
         named = {RECOMMENDED: recommended, **self._baselines(problem)}
-        random = [o for o in search if o.ok and o.spec.purpose == _DESIGN]
+        random = [o for o in ledger.runs if o.ok and o.spec.purpose == _DESIGN]
         if random:
             best = min(random, key=lambda o: objective_of(o.metrics, problem.objective))
             named[BEST_RANDOM] = best.spec.mixture
@@ -179,12 +240,10 @@ class Auto:
             for name, mixture in _distinct(named).items()
         ]
 
-    def _recommend(self, problem: Problem, search: Sequence[Observation]) -> Mixture:
-        runs = RunTable.from_observations(search, problem.space.names)
-        rng = _rng(problem, len(search))
-        surrogate = learn(runs, problem.objective, problem.space, laws.law(self.law), rng=rng)
-        W = weights_in(problem.space, runs)
-        return proposers.recommend(surrogate, problem.space, W=W, rng=rng).mixture
+    def _recommend(self, ledger: Ledger) -> Mixture:
+        surrogate = self._surrogate(ledger, laws.law(self.law))
+        space, W = ledger.problem.space, weights_in(ledger.problem.space, ledger.every())
+        return proposers.recommend(surrogate, space, W=W, rng=ledger.rng()).mixture
 
     def _baselines(self, problem: Problem) -> dict[str, Mixture]:
         known = proposers.baselines(problem.space)
@@ -195,17 +254,6 @@ class Auto:
 def _given(problem: Problem) -> bool:
     """Whether the runs to choose from, or what every scale costs, are given."""
     return bool(problem.pool or problem.costs)
-
-
-def _settled(surrogate: Surrogate, proposed: Array, runs: Array, share: float) -> bool:
-    """Whether the best expected gain is below a share of the noise of one run."""
-    best = float(gains(surrogate, proposed, runs).max())
-    return best < share * surrogate.noise(proposed)
-
-
-def _rng(problem: Problem, step: int) -> np.random.Generator:
-    """The same random numbers for the same problem and the same number of runs."""
-    return np.random.default_rng([problem.seed, step])
 
 
 def _distinct(named: dict[str, Mixture]) -> dict[str, Mixture]:

@@ -80,6 +80,14 @@ class Ledger:
         """
         return RunTable.from_observations(self.at(scale), self.problem.space.names)
 
+    def every(self) -> RunTable:
+        """Successful runs of all scales.
+
+        Raises:
+            InputError: there is none.
+        """
+        return RunTable.from_observations(self.runs, self.problem.space.names)
+
     def weights(self, scale: Scale) -> Array:
         """(n, m) mixtures of the successful runs of a scale."""
         return weights_in(self.problem.space, self.table(scale))

@@ -124,7 +124,10 @@ def test_failed_runs_count_against_the_budget(tmp_path: Path) -> None:
     store = MemoryStore()
     executor = LocalExecutor(tmp_path, trainers={NAME: HalfBroken(noise=0.002)})
     run_sweep(replace(RECIPE, confirm_seeds=0), problem(), executor, store)
-    assert len(store.observations()) == RECIPE.design + RECIPE.proposals
+    small, large = problem().scales
+    scales = [o.spec.scale for o in store.observations()]
+    assert scales.count(small) == RECIPE.design + RECIPE.proposals
+    assert scales.count(large) == RECIPE.corrections
 
 
 def test_a_sweep_in_which_everything_fails_stops_early_with_the_reason(tmp_path: Path) -> None:

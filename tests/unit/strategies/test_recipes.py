@@ -75,3 +75,49 @@ def test_one_shot_swarms_are_drawn_once() -> None:
     rest = recipe.next(question, some, [])
     assert {s.run_id for s in rest} == {s.run_id for s in whole[4:]}
     assert np.unique([s.mixture.array for s in whole], axis=0).shape[0] == 9
+
+
+def search(world: World, recipe: Auto) -> tuple[Problem, list[Observation]]:
+    question = Problem(world.space, world.objective, world.scales)
+    done: list[Observation] = []
+    while specs := recipe.next(question, done, []):
+        done += [world.run(s) for s in specs]
+    return question, done
+
+
+def test_auto_corrects_proxies_that_mislead_with_runs_at_the_largest_scale() -> None:
+    regrets: dict[int, list[float]] = {0: [], 8: []}
+    for seed in (0, 1, 2):
+        world = make_world(5, 2, seed=seed, kind="misleading")
+        for corrections, found in regrets.items():
+            recipe = Auto(design=12, proposals=4, confirm_seeds=0, corrections=corrections)
+            question, done = search(world, recipe)
+            assert sum(o.spec.scale == LARGE for o in done) == corrections
+            assert len(done) <= len(recipe.planned(question))
+            answer = recipe.recommend(question, done).array
+            found.append(float(world.value(answer[None])[0] - world.best) / world.spread)
+    assert np.mean(regrets[8]) < 0.25 * np.mean(regrets[0])
+
+
+def test_auto_corrects_after_all_small_runs_and_confirms_after_all_corrections() -> None:
+    world = make_world(4, 2, kind="two-scales", noise=0.05)
+    recipe = Auto(design=8, proposals=4, confirm_seeds=1, corrections=3, singles=False)
+    _, done = search(world, recipe)
+    order = [o.spec.purpose.partition("/")[0] for o in done]
+    assert order.index("contrast") > max(i for i, o in enumerate(done) if o.spec.scale == SMALL)
+    assert set(order[-3:]) == {"confirm"}
+    assert "confirm" not in order[: order.index("contrast")]
+
+
+def test_replicates_repeat_the_best_mixture_with_seeds_of_their_own() -> None:
+    world = make_world(3, 2, noise=1.0)
+    world = replace(world, scales=(LARGE,))
+    recipe = Auto(design=10, proposals=8, batch=2, law="gp", confirm_seeds=2, replicate=1e9)
+    _, done = search(world, recipe)
+    again = [o.spec for o in done if o.spec.purpose == "replicate"]
+    assert len(again) == 4
+    first = {o.spec.mixture for o in done if o.spec.purpose in {"design", "proposal"}}
+    assert all(s.mixture in first for s in again)
+    others = {o.spec.seed for o in done if o.spec.purpose != "replicate"}
+    assert not {s.seed for s in again} & others
+    assert len({s.run_id for s in again}) == 4
