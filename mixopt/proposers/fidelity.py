@@ -112,6 +112,14 @@ class Ladder:
         noise = np.array([np.exp(p.log_theta[-1] / 2) for p in self.top])
         return self.base.standard.prediction(mean, np.sqrt(np.maximum(variance, 0.0)), noise)
 
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of `predict`, without the work for the sd."""
+        if not self.rungs:
+            return self.base.mean(W, scale)
+        Z = self.base.features(W)
+        mean = np.column_stack([_mean(p, Z) for p in self.top])
+        return self.base.standard.center + mean * self.base.standard.spread
+
     def joint(self, A: Array, B: Array, below: int = 0) -> Array:
         """(k, a, b) posterior covariance of A at the largest scale and B `below` scales under it.
 

@@ -29,7 +29,6 @@ import numpy as np
 from mixopt import laws, proposers
 from mixopt.errors import InputError
 from mixopt.laws.base import Law
-from mixopt.laws.gp import GaussianProcess
 from mixopt.promotion import BEST_RANDOM, CONFIRM, RECOMMENDED, objective_of
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import gains, propose
@@ -42,6 +41,7 @@ from mixopt.strategies.ladder import LadderSearch, fit_scales
 from mixopt.strategies.parts import Ledger, Memo
 
 _DESIGN, _PROPOSAL = "design", "proposal"
+_MANY = 200  # runs from which the ensemble knows no more than one process, in ten times the time
 _REPLICATES = 1000  # seeds of replicates start so far above those of the search and confirmation
 
 
@@ -160,23 +160,26 @@ class Auto:
     def _propose(self, ledger: Ledger, n: int) -> list[RunSpec]:
         problem, first = ledger.problem, ledger.problem.scales[0]
         W, rng, avoid = ledger.weights(first), ledger.rng(), ledger.avoid(first)
-        composite = self.law in {"auto", "gp"}
-        surrogate = self._surrogate(ledger, laws.law(self.law))
-        found = proposers.propose_batch(
-            surrogate, problem.space, 1 if composite else n, W=W, pending=avoid, rng=rng
-        )
-        gain = float(gains(surrogate, found, W).max())
-        noise = surrogate.noise(found)
+        space, composite = problem.space, self.law in {"auto", "gp"}
+        if composite and len(W) >= _MANY:
+            surrogate = fit_scales(ledger)
+            found = propose(surrogate, space, n, runs=W, pending=avoid, rng=rng)
+        else:
+            surrogate = self._surrogate(ledger, laws.law(self.law))
+            first_n = 1 if composite else n
+            found = proposers.propose_batch(surrogate, space, first_n, W=W, pending=avoid, rng=rng)
+        gain, noise = float(gains(surrogate, found, W).max()), surrogate.noise(found)
         if self.stop and gain < self.stop * noise:
             return []
-        again = (
-            self._replicate(ledger, surrogate) if n > 1 and gain < self.replicate * noise else []
-        )
+        again = list[RunSpec]()
+        if n > 1 and gain < self.replicate * noise:
+            again = self._replicate(ledger, surrogate)
         new = n - len(again)
-        if composite and new > 1:
-            process = self._surrogate(ledger, laws.law("gp"))
+        if len(found) < new:
             pending = found if avoid is None else np.vstack([avoid, found])
-            more = propose(process, problem.space, new - 1, runs=W, pending=pending, rng=rng)
+            more = propose(
+                fit_scales(ledger), space, new - len(found), runs=W, pending=pending, rng=rng
+            )
             found = np.vstack([found, more])
         specs = [problem.run(problem.space.mixture(w), _PROPOSAL) for w in found[:new]]
         return [*specs, *again]
@@ -212,7 +215,7 @@ class Auto:
         """The law at the smallest scale; the ladder once there are other scales or studies."""
         problem, runs = ledger.problem, ledger.every()
         if problem.earlier or len(ledger.at(problem.scales[0])) < len(runs):
-            return fit_scales(ledger, GaussianProcess())
+            return fit_scales(ledger)
         return learn(runs, problem.objective, problem.space, law, rng=ledger.rng())
 
     def _confirmation(

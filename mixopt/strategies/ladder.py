@@ -38,6 +38,7 @@ from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
 from mixopt.strategies.parts import Ledger, Memo, fitted_to
 from mixopt.table import RunTable
+from mixopt.threads import one_blas_thread
 
 _SUBSET, _ITERATIONS = 192, 30  # of a fit: hyperparameters need no more, decisions are many
 _LEAST = 2  # runs to fit anything to
@@ -84,6 +85,7 @@ class LadderSearch:
 
     uses_earlier: ClassVar[bool] = True
 
+    @one_blas_thread
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
     ) -> list[RunSpec]:
@@ -113,6 +115,7 @@ class LadderSearch:
         first = min(self.design, self.runs)
         return [problem.scales[0]] * first + [problem.target] * (self.runs - first)
 
+    @one_blas_thread
     def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
         """The posterior-mean optimum at the target."""
         ledger = Ledger.of(problem, observations)
@@ -131,8 +134,7 @@ class LadderSearch:
         return made
 
     def _fit(self, ledger: Ledger) -> Surrogate:
-        law = GaussianProcess(features=self.features, subset=_SUBSET, iterations=_ITERATIONS)
-        return fit_scales(ledger, law, composite=self.composite)
+        return fit_scales(ledger, quick_process(self.features), composite=self.composite)
 
     def _at_target(self, ledger: Ledger, surrogate: Surrogate) -> list[RunSpec]:
         problem, target = ledger.problem, ledger.problem.target
@@ -237,16 +239,29 @@ class LadderSearch:
         return np.array([w for w in answers if tuple(w.tolist()) not in known])
 
 
-def fit_scales(ledger: Ledger, law: GaussianProcess, *, composite: bool = True) -> Surrogate:
+def quick_process(features: str = "sqrt") -> GaussianProcess:
+    """A Gaussian process for decisions, which are many: hyperparameters from few runs and steps."""
+    return GaussianProcess(features=features, subset=_SUBSET, iterations=_ITERATIONS)
+
+
+@one_blas_thread
+def fit_scales(
+    ledger: Ledger, law: GaussianProcess | None = None, *, composite: bool = True
+) -> Surrogate:
     """One ladder of processes per metric (or of the objective), fitted to the runs of every scale.
 
     Earlier studies are rungs below the smallest scale. So how far they are believed is learned per
     metric like any transfer between scales: one that disagrees gets a slope near 0 and is left out.
 
+    Args:
+        ledger: the runs.
+        law: of the smallest scale; `quick_process` by default.
+        composite: one process per metric; else one for the objective.
+
     Raises:
         InputError: the smallest scale has too few runs, or an unknown metric.
     """
-    problem = ledger.problem
+    problem, law = ledger.problem, law or quick_process()
     space, objective = problem.space, problem.objective
     if not ledger.at(problem.scales[0]):
         raise InputError(
