@@ -360,18 +360,28 @@ def _paths(
     if linear:
         cov = np.einsum("k,kab->ab", weights**2, covs)
         return np.asarray(mean @ weights + base @ _cholesky(cov).T)
-    samples = np.stack(
-        [
-            mean[:, k] + rng.standard_normal(base.shape) @ _cholesky(covs[k]).T
-            for k in range(len(covs))
-        ],
-        axis=-1,
-    )
+    samples = metric_paths(mean, covs, len(base), rng)
     flat = samples.reshape(-1, samples.shape[-1])
     value = surrogate.objective.value(flat, surrogate.metrics)
     zero = np.zeros(flat.shape[1])
     broken = surrogate.penalty(Prediction(flat, np.zeros_like(flat), zero))
     return np.asarray((value + broken).reshape(base.shape))
+
+
+def metric_paths(mean: Array, covs: Array, samples: int, rng: np.random.Generator) -> Array:
+    """(S, a, k) joint samples of all metrics at a points, metrics independent of each other.
+
+    Args:
+        mean: (a, k) means.
+        covs: (k, a, a) covariances between the points.
+        samples: S.
+        rng: source of randomness.
+    """
+    paths = [
+        mean[:, k] + rng.standard_normal((samples, len(mean))) @ _cholesky(covs[k]).T
+        for k in range(len(covs))
+    ]
+    return np.stack(paths, axis=-1)
 
 
 def _cholesky(cov: Array) -> Array:

@@ -3,7 +3,8 @@
 Notation:
     F: (n, d) objectives, lower is better; r: (d,) reference point, worse than all of interest
 References:
-    augmented Chebyshev scalarisation: Steuer & Choo 1983; hypervolume by slicing: While et al. 2006
+    augmented Chebyshev scalarisation: Steuer & Choo 1983; hypervolume by slicing: While et al.
+    2006; two stages, the second from sparse parts of the front: C-MORL, 2410.02236
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from mixopt.simplex import Array
 from mixopt.space import MixtureSpace
 
 _MOST_OBJECTIVES = 8
+_SLACK = 0.05  # of an objective's range that the second stage may give up
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +48,15 @@ def pareto_front(
     weights: int = 16,
     starts: Array | None = None,
     reference: Array | None = None,
+    extend: int = 0,
 ) -> Front:
     """The front of several objectives within the constraints.
 
     A cloud of candidates gives the ranges and a first front; then, for weights drawn evenly over
     the objectives, the weighted mean and the augmented Chebyshev distance to the ideal point (which
-    reaches the concave parts) are minimised from the best candidates.
+    reaches the concave parts) are minimised from the best candidates. With `extend`, a second
+    stage starts from the points in the sparsest parts of that front, and minimises one objective
+    at a time while the others may get worse by a twentieth of their range at most.
 
     Args:
         objectives: (n, d) values of mixtures (n, m), lower is better.
@@ -60,6 +65,7 @@ def pareto_front(
         weights: draws of weights, besides one per objective alone and equal weights.
         starts: (k, m) mixtures to begin from as well.
         reference: (d,) for the hypervolume; the worst of the first front where left out.
+        extend: points that the second stage starts from.
 
     Raises:
         InputError: fewer than two objectives or more than eight.
@@ -84,6 +90,12 @@ def pareto_front(
             found.append(descend(score, space, _best(pool, first, score), steps=40))
     W = np.vstack(found)
     F = objectives(W)
+    for i in sparsest(F, extend):
+        for j in range(d):
+            score = _held(objectives, j, F[i] + _SLACK * unit, unit)
+            found.append(descend(score, space, W[[i]], steps=40))
+    W = np.vstack(found)
+    F = objectives(W)
     best = np.flatnonzero(non_dominated(F))
     best = best[np.argsort(F[best, 0], kind="stable")]
     limit = worst + 0.1 * unit if reference is None else np.asarray(reference, dtype=float)
@@ -102,6 +114,23 @@ def non_dominated(F: Array) -> NDArray[np.bool_]:
             beaten[i] = False
             keep &= ~beaten
     return keep
+
+
+def sparsest(F: Array, n: int) -> list[int]:
+    """Positions of at most n rows of the front of F (r, d) with the most room around them.
+
+    By crowding distance: the sum over objectives of the gap between a point's neighbours, as a
+    share of the range; the ends of the front come first.
+    """
+    front = np.flatnonzero(non_dominated(F))
+    room = np.zeros(len(front))
+    for values in F[front].T:
+        order = np.argsort(values, kind="stable")
+        width = max(float(np.ptp(values)), 1e-300)
+        gaps = np.full(len(front), np.inf)
+        gaps[1:-1] = (values[order[2:]] - values[order[:-2]]) / width
+        room[order] += gaps
+    return [int(i) for i in front[np.argsort(-room, kind="stable")][:n]]
 
 
 def hypervolume(F: Array, reference: Array) -> float:
@@ -131,6 +160,20 @@ def _best(pool: Array, first: NDArray[np.bool_], score: Callable[[Array], Array]
     """(1, m) the point of the first front that is best for a score."""
     front = pool[first]
     return np.asarray(front[[int(score(front).argmin())]])
+
+
+def _held(
+    objectives: Callable[[Array], Array], j: int, limits: Array, unit: Array
+) -> Callable[[Array], Array]:
+    """Objective j, with a steep price on every other one beyond its limit."""
+
+    def score(W: Array) -> Array:
+        F = objectives(W)
+        over = np.maximum(F - limits, 0.0) / unit
+        over[:, j] = 0.0
+        return np.asarray(F[:, j] / unit[j] + 100.0 * over.sum(axis=1))
+
+    return score
 
 
 def _mean(objectives: Callable[[Array], Array], weights: Array) -> Callable[[Array], Array]:

@@ -1,0 +1,150 @@
+"""Several objectives at once: find the trade-offs, then answer with the compromise that was asked.
+
+A design at the smallest scale, then rounds that grow the Pareto front most in expectation, from
+one Gaussian process per metric. The answer is the posterior-mean optimum of the problem's
+objective, the compromise; `front` gives every trade-off that the runs support.
+
+References: noisy expected hypervolume improvement 2105.08195; front in two stages 2410.02236.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from mixopt.errors import InputError
+from mixopt.objective import Metrics, Objective, weights_of
+from mixopt.proposers import Front, Surrogate, pareto_front
+from mixopt.proposers.hypervolume import MOST, choose_front, matrix_of, propose_front
+from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.simplex import Array
+from mixopt.space import Mixture
+from mixopt.strategies.base import Problem
+from mixopt.strategies.ladder import fit_scales
+from mixopt.strategies.parts import Ledger, Memo, fitted_to
+
+
+@dataclass(frozen=True)
+class Pareto:
+    """Settings.
+
+    Attributes:
+        objectives: name to what it weighs (a metric, several, or metric to weight); by default
+            every metric of the problem's objective is an objective of its own. 2 to 8.
+        design: random runs before anything is fitted, natural and uniform among them.
+        runs: all in all.
+        batch: runs per round.
+        extend: points of the front from which the second stage of `front` starts.
+    """
+
+    objectives: Mapping[str, Metrics] = field(default_factory=dict, hash=False)
+    design: int = 16
+    runs: int = 48
+    batch: int = 4
+    extend: int = 8
+    memo: Memo = field(default_factory=Memo, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.objectives and not 2 <= len(self.objectives) <= MOST:
+            raise InputError(
+                f"{len(self.objectives)} objectives ({', '.join(self.objectives)}) were given; a "
+                f"Pareto search takes 2 to {MOST}: group metrics into fewer weighted means"
+            )
+        for name, least in (("design", 3), ("runs", 3), ("batch", 1), ("extend", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InputError(f"{name} is {value!r}; give a whole number of at least {least}")
+
+    def next(
+        self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
+    ) -> list[RunSpec]:
+        """The design, then rounds; each waits for the one before, so that a resume repeats it."""
+        goals = self.goals(problem)
+        ledger = Ledger.of(problem, observations, pending)
+        missing = min(self.design, self.runs) - ledger.asked
+        if missing > 0:
+            return self._design(ledger, missing)
+        n = min(self.batch, self.runs - ledger.asked)
+        if ledger.pending or n < 1:
+            return []
+        scale, rng = problem.scales[0], ledger.rng()
+        surrogate, runs = self.surrogate(ledger), ledger.weights(problem.scales[0])
+        avoid = ledger.avoid(scale)
+        if ledger.pooled(scale):
+            X = np.array([m.weights for m in ledger.left(scale)])
+            if not len(X):
+                return []
+            W = X[choose_front(surrogate, goals, X, n, runs=runs, rng=rng, pending=avoid)]
+        else:
+            W = propose_front(surrogate, goals, problem.space, n, runs=runs, rng=rng, pending=avoid)
+        return [problem.run(problem.space.mixture(w), "proposal") for w in W]
+
+    def planned(self, problem: Problem) -> list[Scale]:
+        """All runs, at the smallest scale."""
+        return [problem.scales[0]] * self.runs
+
+    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+        """The compromise: the posterior-mean optimum of the problem's own objective."""
+        ledger = Ledger.of(problem, observations)
+        fitted = self.surrogate(ledger)
+        seen = Surrogate.of(fitted.fitted, problem.objective, fitted.metrics, problem.space)
+        return ledger.answer(seen.value)
+
+    def front(self, problem: Problem, observations: Sequence[Observation]) -> Front:
+        """The trade-offs by posterior mean: mixtures of which none is better in every objective.
+
+        Raises:
+            InputError: no run has succeeded yet.
+        """
+        ledger = Ledger.of(problem, observations)
+        surrogate = self.surrogate(ledger)
+        C = matrix_of(self.goals(problem), surrogate.metrics)
+
+        def objectives(W: Array) -> Array:
+            return np.asarray(surrogate.expected(W).mean @ C.T)
+
+        return pareto_front(
+            objectives,
+            problem.space,
+            rng=ledger.rng(),
+            starts=ledger.weights(problem.scales[0]),
+            extend=self.extend,
+        )
+
+    def goals(self, problem: Problem) -> list[Objective]:
+        """What is traded off, in order.
+
+        Raises:
+            InputError: the problem's objective has one metric, or more than eight, and none are
+                named.
+        """
+        known = self.objectives or {name: name for name in problem.objective.metrics}
+        if not 2 <= len(known) <= MOST:
+            raise InputError(
+                f"the objective weighs {len(known)} metrics; a Pareto search takes 2 to {MOST} "
+                "objectives: name them with the setting 'objectives'"
+            )
+        higher = problem.objective.maximize
+        parts = [weights_of(metrics) for metrics in known.values()]
+        return [Objective(part, maximize=higher & set(part)) for part in parts]
+
+    def surrogate(self, ledger: Ledger) -> Surrogate:
+        """One process per metric that any objective, or the compromise, needs."""
+        made: Surrogate = self.memo.get(fitted_to(ledger), lambda: self._fit(ledger))
+        return made
+
+    def _fit(self, ledger: Ledger) -> Surrogate:
+        problem = ledger.problem
+        needed = [k for goal in self.goals(problem) for k in goal.metrics]
+        every = dict.fromkeys([*needed, *problem.objective.needed], 1.0)
+        wide = Objective(every, maximize=problem.objective.maximize)
+        return fit_scales(replace(ledger, problem=replace(problem, objective=wide)))
+
+    def _design(self, ledger: Ledger, n: int) -> list[RunSpec]:
+        problem = ledger.problem
+        if ledger.asked or ledger.pooled(problem.scales[0]):
+            return ledger.design(n, "design")
+        space = problem.space
+        known = [problem.run(m, "design") for m in dict.fromkeys((space.natural, space.uniform))]
+        after = replace(ledger, pending=(*ledger.pending, *known))
+        return [*known, *after.design(n - len(known), "design")]
