@@ -11,6 +11,7 @@ STRATEGIES: dict[str, str] = {
     "pareto": "mixopt.strategies.pareto:Pareto",
     "random": "mixopt.strategies.random:Random",
     "baselines": "mixopt.strategies.random:Baselines",
+    "rungs": "mixopt.strategies.rungs:Rungs",
     "regmix": "mixopt.strategies.oneshot:regmix",
     "olmix": "mixopt.strategies.oneshot:olmix",
     "dml": "mixopt.strategies.oneshot:dml",

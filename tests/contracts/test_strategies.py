@@ -21,6 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "olmix": {"runs": 8},
     "dml": {"runs": 8},
     "mixture-experiment": {"runs": 12},
+    "rungs": {"design": 6, "proposals": 4},
     "climb": {"rounds": (8, 4), "candidates": 200},
     "admire": {"runs": 6},
     "mfms": {"runs": 10, "design": 6},
