@@ -76,6 +76,7 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
     recipe: Strategy = _at(
         "strategy", lambda: strategy(spec.strategy.use, **spec.strategy.settings)
     )
+    _check_knobs(spec, recipe)
     folder = folder_of(spec, out)
     trainer: Trainer = _at(
         "trainer", lambda: lazy.build(lazy.load(spec.trainer.use), spec.trainer.config, "trainer")
@@ -222,7 +223,19 @@ def _problem(spec: Spec, info: TrainerInfo, config: Mapping[str, Any]) -> Proble
         config=config,
         data=info.data,
         seed=spec.seed,
+        knobs=spec.make_knobs(),
     )
+
+
+def _check_knobs(spec: Spec, recipe: Strategy) -> None:
+    """Refuse knobs that nobody would turn, before any data is prepared."""
+    spec.make_knobs()
+    if spec.knobs and not getattr(recipe, "uses_knobs", False):
+        raise SpecError(
+            f"strategy {spec.strategy.use!r} searches mixtures alone; use 'joint', or set "
+            f"{', '.join(spec.knobs)} in trainer.config",
+            "knobs",
+        )
 
 
 def _earlier(spec: Spec, problem: Problem, store: Store, recipe: Strategy) -> tuple[RunTable, ...]:
@@ -291,6 +304,8 @@ def _claim(store: Store, spec: Spec, info: TrainerInfo, config: Mapping[str, Any
             changed.append("the prepared data")
         if "trainer" not in changed and kept.get("config") != now["config"]:
             changed.append("the target's budget or tokens")
+        if kept["spec"].get("knobs", {}) != now["spec"]["knobs"]:
+            changed.append("knobs")
         if changed and (store.observations() or store.pending()):
             raise StoreError(
                 f"the store holds a sweep {spec.name!r} that differs in: {', '.join(changed)}; its "

@@ -3,15 +3,13 @@
 Unknown keys, wrong types and bounds that cannot be met are refused here, before anything starts.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -19,33 +17,14 @@ from pydantic import (
     model_validator,
 )
 
+from mixopt.counts import Count, Share, Tokens
 from mixopt.errors import InputError, SpecError, did_you_mean
+from mixopt.knobs import Choice, Continuous, Knob, is_set
 from mixopt.objective import Guard, Objective, weights_of
 from mixopt.runs import Scale
 from mixopt.space import Domain, Group, MixtureSpace, Tie
 
 VERSION = 1
-_UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
-_COUNT = re.compile(r"^\s*([0-9][0-9_]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*([kMGBT]?)\s*$")
-
-
-def _count(value: Any) -> Any:
-    """Read counts as people write them: 65536, 1e9 (a text in YAML), '64k', '1.5M'."""
-    if isinstance(value, bool):
-        raise ValueError("give a number such as 65536, 1e9 or 64k")
-    if isinstance(value, str):
-        match = _COUNT.match(value)
-        if not match:
-            raise ValueError(f"{value!r} is no count; give a number such as 65536, 1e9 or 64k")
-        value = float(match.group(1).replace("_", "")) * _UNITS[match.group(2)]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-Count = Annotated[int, BeforeValidator(_count), Field(gt=0)]
-Tokens = Annotated[float, BeforeValidator(_count), Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Strict(BaseModel):
@@ -125,6 +104,31 @@ class SpaceSpec(_Strict):
         if isinstance(value, Mapping):
             return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
         return value
+
+
+class KnobSpec(_Strict):
+    """A hyperparameter that is searched with the mixture: a range of numbers, or options."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = Field(False, description="Spread over magnitudes.")
+    options: list[float | int | str | bool] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one(self) -> "KnobSpec":
+        if bool(self.options) == (self.low is not None and self.high is not None):
+            raise ValueError("give either 'low' and 'high', or 'options'")
+        return self
+
+    def make(self, name: str) -> Knob:
+        """The knob.
+
+        Raises:
+            InputError: an empty range, or options that are no choice.
+        """
+        if self.low is not None and self.high is not None:
+            return Continuous(name, self.low, self.high, self.log)
+        return Choice(name, tuple(self.options))
 
 
 class GuardSpec(_Strict):
@@ -214,6 +218,10 @@ class Spec(_Strict):
     space: SpaceSpec = Field(default_factory=SpaceSpec)
     objective: ObjectiveSpec
     strategy: StrategySpec = Field(default_factory=StrategySpec)
+    knobs: dict[str, KnobSpec] = Field(
+        default_factory=dict,
+        description="Keys of trainer.config to what they may be; searched by the strategy 'joint'.",
+    )
     warm_start: list[str] = Field(
         default_factory=list,
         description="Folders of earlier sweeps, or run tables, to learn from; least alike first.",
@@ -247,6 +255,23 @@ class Spec(_Strict):
             )
         except InputError as error:
             raise SpecError(str(error), "objective") from error
+
+    def make_knobs(self) -> tuple[Knob, ...]:
+        """What is searched beside the mixture.
+
+        Raises:
+            SpecError: a knob that is fixed in trainer.config, or breaks its rule.
+        """
+        fixed = [k for k in self.knobs if is_set(self.trainer.config, k)]
+        if fixed:
+            raise SpecError(
+                f"{fixed[0]!r} is also set in trainer.config; leave it out there, or here",
+                f"knobs.{fixed[0]}",
+            )
+        try:
+            return tuple(knob.make(name) for name, knob in self.knobs.items())
+        except InputError as error:
+            raise SpecError(str(error), "knobs") from error
 
     def make_scales(self) -> tuple[Scale, ...]:
         """The proxy ladder."""

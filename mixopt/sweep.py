@@ -153,8 +153,10 @@ class _Loop:
         Packs are no larger than it takes to keep all slots equally busy: 40 runs in packs of at
         most 8 on 2 slots go out in 6 packs, not in 5 of which the last leaves a slot idle.
         """
-        scale = self._queue[0].scale
-        same = [spec for spec in self._queue if spec.scale == scale]
+        first = self._queue[0]
+        scale = first.scale
+        # A pack shares one configuration: runs with other values of a knob go out apart.
+        same = [s for s in self._queue if s.scale == scale and s.config == first.config]
         slots = self._executor.slots
         rounds = math.ceil(len(same) / (slots * self._pack_size(scale)))
         pack = same[: math.ceil(len(same) / (slots * rounds))]

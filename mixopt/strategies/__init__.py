@@ -8,6 +8,7 @@ from mixopt.strategies.base import Problem, Recommender, Strategy
 STRATEGIES: dict[str, str] = {
     "auto": "mixopt.strategies.auto:Auto",
     "ladder": "mixopt.strategies.ladder:LadderSearch",
+    "joint": "mixopt.strategies.joint:Joint",
     "pareto": "mixopt.strategies.pareto:Pareto",
     "random": "mixopt.strategies.random:Random",
     "baselines": "mixopt.strategies.random:Baselines",

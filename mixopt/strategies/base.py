@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mixopt.errors import InputError
+from mixopt.knobs import Knob, Value, set_knobs
 from mixopt.objective import Objective
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture, MixtureSpace
@@ -28,6 +29,7 @@ class Problem:
         costs: scale to the cost of one run, in one unit for all; 6 N D where left out.
         earlier: runs of earlier studies over the domains of the space, the least like this one
             first; one table per study and scale. See `mixopt.strategies.warm`.
+        knobs: hyperparameters that the strategy `joint` searches with the mixture.
     """
 
     space: MixtureSpace
@@ -40,6 +42,7 @@ class Problem:
     pool: Mapping[Scale, tuple[Mixture, ...]] = field(default_factory=dict, hash=False, repr=False)
     costs: Mapping[Scale, float] = field(default_factory=dict, hash=False)
     earlier: tuple[RunTable, ...] = field(default=(), hash=False, repr=False)
+    knobs: tuple[Knob, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.scales:
@@ -83,14 +86,19 @@ class Problem:
         *,
         scale: Scale | None = None,
         seed: int | None = None,
+        values: Mapping[str, Value] | None = None,
     ) -> RunSpec:
-        """A run spec of this problem; the smallest scale and the problem's seed by default."""
+        """A run spec of this problem; the smallest scale and the problem's seed by default.
+
+        `values` of knobs, by name, are set in the run's configuration, and so are part of what
+        the run is.
+        """
         return RunSpec(
             mixture,
             scale or self.scales[0],
             seed=self.seed if seed is None else seed,
             trainer=self.trainer,
-            config=self.config,
+            config=set_knobs(self.config, values) if values else self.config,
             data=self.data,
             purpose=purpose,
         )

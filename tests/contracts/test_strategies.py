@@ -15,6 +15,7 @@ SPACE = MixtureSpace(WORLD.space.names, bounds={"d0": (0.0, 0.5), "d1": (0.05, 1
 SMALL: dict[str, dict[str, Any]] = {
     "auto": {"design": 6, "proposals": 4, "batch": 2, "confirm_seeds": 0, "law": "gp"},
     "ladder": {"design": 6, "runs": 10},
+    "joint": {"design": 6, "runs": 10},
     "pareto": {"design": 6, "runs": 10},
     "random": {"runs": 8},
     "regmix": {"runs": 12, "simulated": 500, "top": 10},
@@ -74,7 +75,7 @@ def test_every_strategy_asks_for_new_allowed_runs_and_answers(name: str, pool: b
         assert answer in question.pool[WORLD.target]
 
 
-@pytest.mark.parametrize("name", ["ladder", "climb", "optuna:tpe", "auto", "pareto"])
+@pytest.mark.parametrize("name", ["ladder", "climb", "optuna:tpe", "auto", "pareto", "joint"])
 def test_the_same_store_gives_the_same_runs_in_any_order(name: str) -> None:
     if name.startswith("optuna"):
         pytest.importorskip("optuna")
