@@ -65,6 +65,8 @@ class LadderSearch:
         contrast: make the second run at the target the natural mixture: only a difference between
             mixtures shows whether the proxies are right.
         caution: the answer minimises mean + caution sd of the objective.
+        partial: also learn from points on the way of longer runs of the same size, where they lie
+            at a scale's tokens; for trainers with a constant learning rate (see `Ledger.partial`).
         criterion: by which the scale is chosen, per cost: `"gain"` (knowledge gradient) or
             `"entropy"` (information about the lowest value).
     """
@@ -80,6 +82,7 @@ class LadderSearch:
     features: str = "sqrt"
     contrast: bool = True
     caution: float = 0.5
+    partial: bool = False
     criterion: Literal["gain", "entropy"] = "gain"
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
@@ -134,7 +137,8 @@ class LadderSearch:
         return made
 
     def _fit(self, ledger: Ledger) -> Surrogate:
-        return fit_scales(ledger, quick_process(self.features), composite=self.composite)
+        law = quick_process(self.features)
+        return fit_scales(ledger, law, composite=self.composite, partial=self.partial)
 
     def _at_target(self, ledger: Ledger, surrogate: Surrogate) -> list[RunSpec]:
         problem, target = ledger.problem, ledger.problem.target
@@ -246,7 +250,11 @@ def quick_process(features: str = "sqrt") -> GaussianProcess:
 
 @one_blas_thread
 def fit_scales(
-    ledger: Ledger, law: GaussianProcess | None = None, *, composite: bool = True
+    ledger: Ledger,
+    law: GaussianProcess | None = None,
+    *,
+    composite: bool = True,
+    partial: bool = False,
 ) -> Surrogate:
     """One ladder of processes per metric (or of the objective), fitted to the runs of every scale.
 
@@ -257,13 +265,15 @@ def fit_scales(
         ledger: the runs.
         law: of the smallest scale; `quick_process` by default.
         composite: one process per metric; else one for the objective.
+        partial: also learn from points on the way, see `Ledger.partial`.
 
     Raises:
         InputError: the smallest scale has too few runs, or an unknown metric.
     """
     problem, law = ledger.problem, law or quick_process()
     space, objective = problem.space, problem.objective
-    if not ledger.at(problem.scales[0]):
+    known = [ledger.at(s) + (ledger.partial(s) if partial else []) for s in problem.scales]
+    if not known[0]:
         raise InputError(
             f"none of {len(ledger.runs)} runs succeeded at {problem.scales[0]}, the smallest "
             "scale; there is nothing to fit"
@@ -271,7 +281,7 @@ def fit_scales(
     seen = sorted({name for o in ledger.runs if o.ok for name in o.metrics})
     objective.check(seen)
     names = _wanted(objective, seen)
-    tables = [ledger.table(s) if ledger.at(s) else None for s in problem.scales]
+    tables = [RunTable.from_observations(o, space.names) if o else None for o in known]
     if objective.standardize:
         first = next(table for table in tables if table is not None)
         objective = objective.standardized(_metrics(first, names), names)

@@ -8,7 +8,7 @@ Notation:
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -66,6 +66,24 @@ class Ledger:
     def at(self, scale: Scale) -> list[Observation]:
         """Successful runs of a scale."""
         return [o for o in self.runs if o.ok and o.spec.scale == scale]
+
+    def partial(self, scale: Scale) -> list[Observation]:
+        """Longer runs of the same size as they stood at a scale's tokens, failed ones included.
+
+        Only those whose curve has a point at exactly these tokens, and that have no run of their
+        own there: nothing counts twice. A point on the way was measured at another learning rate
+        than the end of a run, so that the two may only be mixed where the rate is constant.
+        """
+        own = {(o.spec.mixture, o.spec.seed) for o in self.at(scale)}
+        found = []
+        for seen in self.runs:
+            spec = seen.spec
+            longer = spec.scale.params == scale.params and spec.scale.tokens > scale.tokens
+            point = next((p for p in seen.curve if p.tokens == scale.tokens), None)
+            if longer and point is not None and (spec.mixture, spec.seed) not in own:
+                own.add((spec.mixture, spec.seed))
+                found.append(Observation(replace(spec, scale=scale), metrics=point.metrics))
+        return found
 
     def count(self, scale: Scale) -> int:
         """Runs of a scale, finished, failed or under way."""
