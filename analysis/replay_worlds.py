@@ -4,6 +4,7 @@ Notation:
     W: (n, m) mixtures; Y: (n, k) metrics; F: (n,) objective, lower is better
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -269,11 +270,16 @@ def _network(W: Array, Y: Array) -> Callable[[Array], Array]:
     """Metrics at mixtures, by the mean of four small networks on sqrt w."""
     networks = require("sklearn.neural_network")
     mean, sd = Y.mean(axis=0), np.maximum(Y.std(axis=0), 1e-12)
-    models: list[Any] = [
-        networks.MLPRegressor((64, 64), activation="tanh", alpha=1e-3, solver="lbfgs",
-                              max_iter=600, random_state=i).fit(np.sqrt(W), (Y - mean) / sd)
-        for i in range(4)
-    ]  # fmt: skip
+    settings = {"hidden_layer_sizes": (64, 64), "activation": "tanh", "alpha": 1e-3}
+    with warnings.catch_warnings():
+        # That it could be fitted better still makes an oracle no worse: it is the world.
+        warnings.simplefilter("ignore", require("sklearn.exceptions").ConvergenceWarning)
+        models: list[Any] = [
+            networks.MLPRegressor(solver="lbfgs", max_iter=600, random_state=i, **settings).fit(
+                np.sqrt(W), (Y - mean) / sd
+            )
+            for i in range(4)
+        ]
 
     def predict(X: Array) -> Array:
         found = np.mean([m.predict(np.sqrt(X)).reshape(len(X), -1) for m in models], axis=0)

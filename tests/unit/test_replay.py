@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.replay import main, play, replay, summary, to_answer, to_best
-from analysis.replay_worlds import Known, Pool
+from analysis.replay_worlds import Known, Oracle, Pool
 from mixopt import Scale
 from mixopt.objective import Objective
 from mixopt.strategies import strategy
@@ -160,3 +160,20 @@ def test_a_table_without_scales_or_with_missing_metrics_plays() -> None:
     records = list(play(pool, strategy("ladder", design=4, runs=8), 8.0, 0))
     assert records[-1]["runs"] == 8
     assert "runs to best" in summary([{"strategy": "x", "seed": 0, **r} for r in records])
+
+
+def test_an_oracle_fitted_to_real_runs_follows_them_and_can_be_searched() -> None:
+    pytest.importorskip("sklearn")
+    runs = RunTable.from_frame(table(scales=False, n=120), renormalize=True)
+    oracle = Oracle.of(Pool.of(runs, Objective.of(runs.metrics)))
+    assert "a family that no strategy uses" in oracle.note
+    problem = oracle.problem(0)
+    assert not problem.pool
+    world, X = make_world(4, 3, kind="two-scales", seed=1), problem.space.uniform
+    seen = oracle.run(problem.run(X, "design"))
+    truth = world.truth(X.array[None])[0]
+    np.testing.assert_allclose(list(seen.metrics.values()), truth, rtol=0.02)
+    limit = 24 * problem.cost(problem.target)
+    first, *_, last = play(oracle, strategy("ladder", design=6, runs=24, batch=2), limit, 0)
+    assert first["regret"] > last["regret"] >= -1e-6
+    assert last["regret"] < 0.1 * world.spread
