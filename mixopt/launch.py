@@ -83,6 +83,8 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
     )
     info = _at("trainer.config", lambda: trainer.prepare(cache_of(spec)))
     config = _matched(spec, info, trainer)
+    if getattr(recipe, "continues_runs", False) and getattr(trainer, "can_continue", False):
+        config.setdefault("continue_to", max(scale.tokens for scale in spec.scales))
     problem = _problem(spec, info, config)
     _at("objective", lambda: problem.objective.check(info.metrics))
     with _open_store(spec, folder) as store:

@@ -16,6 +16,7 @@ Mixtures are compared at the same rung only: points on the way are at another le
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import ndtr
@@ -68,6 +69,8 @@ class Rungs:
         curves: stop a run only if its own learning curve, continued to the last rung, says so too.
             Only for trainers whose learning rate is constant: else curves mislead.
     """
+
+    continues_runs: ClassVar[bool] = True
 
     design: int = 27
     proposals: int = 0

@@ -41,6 +41,8 @@ class LanguageModelConfig:
         checkpoint_seconds: how often a run under way is saved; one that finishes sooner never is.
         precision: of the matrix products; auto takes bfloat16 where the processor has it.
         device: cpu, cuda, or auto (cuda where there is one).
+        ranks: processes that share every batch of a pack, one GPU each; for models too slow for
+            one. Without the bigram table (width 160 and up, or `bigrams: 0`).
     """
 
     width: int | None = None
@@ -57,9 +59,10 @@ class LanguageModelConfig:
     checkpoint_seconds: float = 120.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["cpu", "cuda", "auto"] = "cpu"
+    ranks: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "context", "batch", "pack"):
+        for name in ("width", "depth", "context", "batch", "pack", "ranks"):
             value = getattr(self, name)
             if value is not None and not (_whole(value) and value > 0):
                 raise InputError(f"{name} is {value!r}; give a whole number above 0, or leave it")

@@ -29,6 +29,7 @@ from proxies.lm.functions import cross_entropy
 from proxies.lm.model import PackedModel
 from proxies.lm.multiple_choice import Questions, question_metrics
 from proxies.lm.optimizer import Optimizers
+from proxies.lm.ranks import Ranks
 from proxies.lm.recipe import Recipe
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Setting:
         checkpoint_seconds: how often runs under way are saved.
         questions: what is scored beyond loss.
         repetition: the target run whose epochs are matched, if any.
+        ranks: the processes that train the pack together.
     """
 
     corpus: Corpus
@@ -64,6 +66,7 @@ class Setting:
     checkpoint_seconds: float = 120.0
     questions: list[Questions] = field(default_factory=list)
     repetition: RepetitionMatch | None = None
+    ranks: Ranks = field(default_factory=Ranks)
 
     def pools(self, proxy_tokens: int) -> dict[str, int]:
         """Tokens of each domain that a run of so many tokens draws from."""
@@ -152,6 +155,7 @@ def train_pack(setting: Setting, specs: Sequence[RunSpec], report: Report) -> li
     for position, spec in enumerate(specs):
         run, checkpoint = _open(setting, spec)
         groups[checkpoint.step if checkpoint else 0].append((position, run, checkpoint))
+    setting.ranks.wait()  # nobody writes a checkpoint before everybody has read theirs
     answers: dict[int, Observation] = {}
     for step, members in groups.items():
         runs = [run for _, run, _ in members]
@@ -214,11 +218,11 @@ class _Pack:
             self._read_losses()
             if all(run.diverged is not None for run in self.runs):
                 break
-            if self.step in self.setting.curve:
+            if self.step in self.setting.curve and self.setting.ranks.first:
                 self._note_point()
             self._save()
         self._read_losses(now=True)
-        alive = any(run.diverged is None for run in self.runs)
+        alive = self.setting.ranks.first and any(run.diverged is None for run in self.runs)
         scores = self._score() if alive else [{} for _ in self.runs]
         seconds = (time.perf_counter() - self._started) / len(self.runs)
         return [
@@ -229,12 +233,22 @@ class _Pack:
     def _one_step(self) -> None:
         recipe = self.setting.recipe
         count = recipe.sequences_before(self.step + 1) - recipe.sequences_before(self.step)
-        ids = torch.from_numpy(np.stack([run.batches.take(count) for run in self.runs]))
-        losses = pack_loss(self.model, ids.to(self.setting.device, non_blocking=True))
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        ids = np.stack([run.batches.take(count) for run in self.runs])
+        losses = self._learn_from(torch.from_numpy(ids), self.setting.ranks)
         self.optimizers.step(self.step)
-        self._unread.append(losses.detach())
+        self._unread.append(losses)
         self.step += 1
+
+    def _learn_from(self, ids: Tensor, ranks: Ranks) -> Tensor:
+        """Gradients and mean loss of each run, (K,), from this rank's share of (K, B, T + 1)."""
+        share = ranks.share(ids.shape[1])
+        mine = ids[:, share].to(self.setting.device, non_blocking=True)
+        losses = torch.zeros(len(self.runs), device=self.setting.device)
+        if mine.shape[1]:
+            losses = pack_loss(self.model, mine) * (mine.shape[1] / ids.shape[1])
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+        ranks.sum_gradients(self.model.parameters.values())
+        return ranks.sum(losses.detach())
 
     def _read_losses(self, *, now: bool = False) -> None:
         """Take the losses off the device; a run whose loss is no number has diverged."""
@@ -269,6 +283,8 @@ class _Pack:
 
     def _save(self) -> None:
         """Save the runs where a higher rung branches off, and now and then."""
+        if not self.setting.ranks.first:
+            return
         setting, now = self.setting, time.perf_counter()
         rung = self.step == setting.recipe.branch and self._may_continue(self.runs[0])
         due = now - self._saved >= setting.checkpoint_seconds
@@ -297,8 +313,10 @@ class _Pack:
 
     def _observation(self, run: _Run, scores: Mapping[str, Score], seconds: float) -> Observation:
         recipe = self.setting.recipe
+        if self.setting.ranks.first:
+            done = run.diverged is None
+            run.files.finish(keep_trunk=done and self._may_continue(run))
         if run.diverged is not None:
-            run.files.finish(keep_trunk=False)
             return Observation.failure(
                 run.spec,
                 f"the loss is no number at step {run.diverged + 1} of {recipe.steps}: the run "
@@ -308,7 +326,6 @@ class _Pack:
                 seconds=seconds,
                 info={"tokens_done": self._tokens(run.diverged)},
             )
-        run.files.finish(keep_trunk=self._may_continue(run))
         return Observation.of(
             run.spec,
             {name: found.value for name, found in scores.items()},
@@ -332,6 +349,7 @@ class _Pack:
             "steps": recipe.steps,
             "precision": self.setting.precision,
             "pack": len(self.runs),
+            "ranks": self.setting.ranks.world,
             "continued_from": run.continued_from,
             "train_loss_nats": float(np.mean(run.losses[-self._tail :])),
             "epochs": {name: round(n / pools[name], 4) for name, n in seen.items()},

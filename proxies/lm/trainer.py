@@ -1,8 +1,8 @@
 """`LanguageModelTrainer`: proxy language models behind mixopt's Trainer port."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Domain
 from proxies.corpus import Corpus, CorpusConfig, find_corpus, load_corpus
 from proxies.corpus.repetition import RepetitionMatch
+from proxies.lm.distributed import train_on_ranks
 from proxies.lm.evaluate import validation_sets
 from proxies.lm.multiple_choice import question_sets
 from proxies.lm.packing import is_out_of_memory, pack_size
+from proxies.lm.ranks import Ranks
 from proxies.lm.recipe import MIN_BATCH_TOKENS, LanguageModelConfig, Recipe, derive
 from proxies.lm.train import Setting, curve_steps, one_thread, train_pack
 
@@ -47,6 +49,7 @@ class LanguageModelTrainer:
     """
 
     can_match_repetition = True  # a sweep with a target budget sets `match_repetition`
+    can_continue = True  # a strategy that continues runs sets `continue_to`
 
     def __init__(self, **config: Any) -> None:
         for key in config:
@@ -58,7 +61,13 @@ class LanguageModelTrainer:
             **{k: v for k, v in config.items() if k in _MODEL_KEYS}
         )
         self.repetition = RepetitionMatch.of(config.get("match_repetition"))
+        self._config = dict(config)
         self._corpora: dict[Path, Corpus] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where it trains."""
+        return _device(self.model_config.device)
 
     def corpus(self, cache: Path, data: str = "") -> Corpus:
         """The corpus under `cache`, built if it is not there yet.
@@ -119,6 +128,12 @@ class LanguageModelTrainer:
             InputError: the specs are of several scales, or a domain is shorter than a sequence.
             TrainerError: the data here are not the data that the specs were made for.
         """
+        return self.train_here(specs, cache, report, None)
+
+    def train_here(
+        self, specs: Sequence[RunSpec], cache: Path, report: Report, ranks: Ranks | None
+    ) -> list[Observation]:
+        """`train`, as one of several ranks that all call this; None starts the ranks if need be."""
         if not specs:
             return []
         if len({spec.scale for spec in specs}) > 1:
@@ -133,15 +148,43 @@ class LanguageModelTrainer:
                 )
         with one_thread():
             recipe = derive(specs[0].scale, corpus.vocab, self.model_config)
-            setting = self._setting(corpus, recipe, cache)
+            self._check_ranks(recipe)
+            setting = replace(self._setting(corpus, recipe, cache), ranks=ranks or Ranks())
             found = {spec.run_id: _refused(setting, spec) for spec in specs}
             good = [spec for spec in specs if found[spec.run_id] is None]
             size = self._pack_size(recipe)
             pieces = max(1, -(-len(good) // size))
             for piece in range(pieces):
-                for seen in _train_halving(setting, good[piece::pieces], report):
+                for seen in self._train_piece(setting, good[piece::pieces], report, ranks):
                     found[seen.run_id] = seen
         return [seen for seen in map(found.get, (spec.run_id for spec in specs)) if seen]
+
+    def _train_piece(
+        self, setting: Setting, specs: list[RunSpec], report: Report, ranks: Ranks | None
+    ) -> list[Observation]:
+        if ranks is not None:  # what fails on one rank fails on all: whoever started them decides
+            return train_pack(setting, specs, report) if specs else []
+        if self.model_config.ranks == 1:
+            return _train_halving(setting, specs, lambda part: train_pack(setting, part, report))
+        return _train_halving(
+            setting,
+            specs,
+            lambda part: train_on_ranks(
+                self.model_config.ranks,
+                part,
+                config={**self._config, "pack": len(part)},
+                cache=setting.cache,
+                report=report,
+            ),
+        )
+
+    def _check_ranks(self, recipe: Recipe) -> None:
+        if self.model_config.ranks > 1 and recipe.shape.bigrams:
+            raise InputError(
+                f"ranks is {self.model_config.ranks} and the model of width {recipe.shape.width} "
+                "has a bigram table, which lives in one process; set bigrams: 0, or ranks: 1 "
+                "(models this small are faster in packs)"
+            )
 
     def preferred_pack(self, scale: Scale, cache: Path) -> int:
         """How many runs of a scale to send at once: more than that are trained in turns.
@@ -208,7 +251,11 @@ def _refused(setting: Setting, spec: RunSpec) -> Observation | None:
     return Observation.failure(spec, f"there is no domain {missing[0]!r}; {known}")
 
 
-def _train_halving(setting: Setting, specs: Sequence[RunSpec], report: Report) -> list[Observation]:
+def _train_halving(
+    setting: Setting,
+    specs: Sequence[RunSpec],
+    train: Callable[[Sequence[RunSpec]], list[Observation]],
+) -> list[Observation]:
     """Train a pack; one that fails as a whole, for want of memory say, is tried in halves.
 
     What goes wrong in a run stays in it: the last half is the run alone.
@@ -216,7 +263,7 @@ def _train_halving(setting: Setting, specs: Sequence[RunSpec], report: Report) -
     if not specs:
         return []
     try:
-        return train_pack(setting, specs, report)
+        return train(specs)
     except (RuntimeError, ValueError, ArithmeticError, MemoryError, OSError) as error:
         reason = f"{type(error).__name__}: {error}"
         log = _log.warning if is_out_of_memory(error) else _log.info
@@ -228,7 +275,7 @@ def _train_halving(setting: Setting, specs: Sequence[RunSpec], report: Report) -
         torch.cuda.empty_cache()
     middle = len(specs) // 2
     halves = (specs[:middle], specs[middle:])
-    return [seen for half in halves for seen in _train_halving(setting, half, report)]
+    return [seen for half in halves for seen in _train_halving(setting, half, train)]
 
 
 def _device(name: str) -> torch.device:

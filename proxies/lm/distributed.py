@@ -1,0 +1,94 @@
+"""Training a pack in several processes of one machine, started by torchrun.
+
+The worker that Ray (or a sweep in this process) has given the pack starts the ranks, reads what the
+first of them reports, and gets the observations from a file. A rank that dies ends all of them,
+with its last lines in the error; the pack then continues from its last checkpoint when it is tried
+again.
+"""
+
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mixopt.ports import Report
+from mixopt.runs import Observation, Point, RunSpec
+from proxies.command_process import Command, run_command
+
+JOB, ANSWER, PROGRESS = "job.json", "observations.json", "progress.jsonl"
+
+
+def train_on_ranks(
+    ranks: int,
+    specs: Sequence[RunSpec],
+    *,
+    config: Mapping[str, Any],
+    cache: Path,
+    report: Report,
+) -> list[Observation]:
+    """Train a pack on several ranks; one observation per run, in order.
+
+    Args:
+        ranks: processes; on GPUs one each.
+        specs: runs of one scale.
+        config: of the trainer.
+        cache: folder of corpora and checkpoints, the same for all ranks.
+        report: called in this process.
+
+    Raises:
+        RuntimeError: a rank failed; the message ends with its last lines.
+    """
+    with tempfile.TemporaryDirectory(prefix="mixopt-ranks-") as name:
+        folder = Path(name)
+        job = {
+            "config": dict(config),
+            "cache": str(cache),
+            "specs": [spec.to_dict() for spec in specs],
+        }
+        (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
+        command = Command(
+            argv=[
+                *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+                *("--nproc-per-node", str(ranks), "-m", "proxies.lm.rank", str(folder)),
+            ],
+            # The ranks find what this process finds, however it came to its path.
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            cwd=None,
+            log=folder / "output.log",
+            timeout=math.inf,
+            grace=5.0,
+            min_free=0.0,
+        )
+        progress = _Progress(folder / PROGRESS, specs, report)
+        ending = run_command(command, progress.read)
+        progress.read()
+        answer = folder / ANSWER
+        if ending.explain() or not answer.is_file():
+            why = ending.explain() or f"the first rank left no answer; {ending.last_lines()}"
+            raise RuntimeError(f"training on {ranks} ranks: {why}")
+        return [Observation.from_dict(v) for v in json.loads(answer.read_text(encoding="utf-8"))]
+
+
+class _Progress:
+    """Points that the first rank has written, reported once each."""
+
+    def __init__(self, path: Path, specs: Sequence[RunSpec], report: Report) -> None:
+        self._path, self._report, self._read = path, report, 0
+        self._specs = {spec.run_id: spec for spec in specs}
+
+    def read(self) -> None:
+        """Report what is new; half a line waits."""
+        if not self._path.is_file():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                values = json.loads(line)
+                self._report(self._specs[values["run_id"]], Point(**values["point"]))
