@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
@@ -20,6 +21,7 @@ from mixopt.errors import InputError
 from mixopt.launch import Sweep
 from mixopt.outcome import Outcome
 from mixopt.promotion import RECOMMENDED
+from mixopt.proposers.pareto import spread_out
 from mixopt.runs import short_number
 from mixopt.sweep import SweepStatus
 
@@ -131,6 +133,12 @@ def show_outcome(outcome: Outcome, next_steps: Mapping[str, str] | None = None) 
     """The answer: mixture, comparison with baselines, warnings, where to look next."""
     out.print()
     out.print(_mixture_table(outcome))
+    if outcome.settings:
+        chosen = ", ".join(f"{name} {value}" for name, value in outcome.settings.items())
+        out.print(f"With the settings: {chosen}", markup=False)
+    if outcome.front:
+        out.print()
+        out.print(_front_table(outcome))
     if outcome.confirmation is not None:
         out.print()
         out.print(_comparison_table(outcome))
@@ -190,6 +198,20 @@ def _mixture_table(outcome: Outcome) -> Table:
             Text(f"{row.proposed:.1%}", style="bold"),
             f"{row.low:.0%} - {row.high:.0%}",
         )
+    return table
+
+
+def _front_table(outcome: Outcome, most: int = 8) -> Table:
+    """Some trade-offs, evenly from one end of the front to the other."""
+    names = list(outcome.front[0].objectives)
+    title = f"Trade-offs, {min(most, len(outcome.front))} of {len(outcome.front)} in the report"
+    table = _table(title, (*names, "mixture"))
+    F = np.array([list(found.objectives.values()) for found in outcome.front])
+    for i in spread_out(F, most):
+        found = outcome.front[i]
+        shares = sorted(found.mixture.to_dict().items(), key=lambda item: -item[1])
+        largest = " ".join(f"{name} {share:.0%}" for name, share in shares[:3])
+        table.add_row(*(f"{found.objectives[name]:.4f}" for name in names), largest)
     return table
 
 

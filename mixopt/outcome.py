@@ -1,7 +1,7 @@
 """What a sweep (or a table of runs) has found: mixture, confirmation, cost; for screen and file."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,14 @@ import numpy as np
 from mixopt import laws
 from mixopt.checkup import Checkup, check
 from mixopt.errors import InputError
+from mixopt.knobs import Value
 from mixopt.objective import Objective
 from mixopt.promotion import CONFIRM, RECOMMENDED, Confirmation, confirm
 from mixopt.proposers import Recommendation
+from mixopt.proposers.pareto import spread_out
 from mixopt.runs import Observation
 from mixopt.space import Mixture, MixtureSpace
-from mixopt.strategies import Problem
+from mixopt.strategies import FrontFinder, Problem
 from mixopt.study import Study
 from mixopt.table import RunTable
 
@@ -31,6 +33,19 @@ class Share:
 
 
 @dataclass(frozen=True)
+class TradeOff:
+    """A mixture that no other beats in every objective.
+
+    Attributes:
+        mixture: its shares.
+        objectives: name to predicted value, lower is better.
+    """
+
+    mixture: Mixture
+    objectives: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """The result of a sweep or of a fit.
 
@@ -43,6 +58,9 @@ class Outcome:
         flops: spent on them.
         unit: of the metrics.
         warnings: reasons for doubt, in plain words.
+        settings: the recommended value of every knob that was searched with the mixture; runs and
+            predictions are then for these.
+        front: the trade-offs between several objectives, by the first of them.
     """
 
     study: Study
@@ -53,6 +71,8 @@ class Outcome:
     flops: float = 0.0
     unit: str = ""
     warnings: tuple[str, ...] = ()
+    settings: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    front: tuple[TradeOff, ...] = ()
 
     def shares(self) -> list[Share]:
         """Natural and proposed share per domain, in the order of the space."""
@@ -86,6 +106,11 @@ class Outcome:
             "flops": self.flops,
             "trust": {"level": self.checkup.trust.level, "lines": self.checkup.lines()},
             "warnings": list(self.warnings),
+            "settings": dict(self.settings),
+            "front": [
+                {"mixture": t.mixture.to_dict(), "objectives": dict(t.objectives)}
+                for t in self.front
+            ],
         }
 
 
@@ -161,6 +186,25 @@ def confirmed_mixture(observations: Sequence[Observation]) -> Mixture | None:
     """The mixture that the strategy sent into confirmation, if it has got that far."""
     purpose = CONFIRM + RECOMMENDED
     return next((o.spec.mixture for o in observations if o.spec.purpose == purpose), None)
+
+
+def trade_offs(
+    recipe: FrontFinder, problem: Problem, observations: Sequence[Observation], most: int = 40
+) -> tuple[TradeOff, ...]:
+    """The front of a strategy that trades objectives off, by its first objective.
+
+    Of more than `most` points, so many that cover the front evenly, the ends among them.
+
+    Raises:
+        InputError: no run has succeeded yet.
+    """
+    found, names = recipe.front(problem, observations), recipe.objective_names(problem)
+    kept = spread_out(found.F, most)
+    W = problem.space.round(found.W[kept])
+    return tuple(
+        TradeOff(problem.space.mixture(w), dict(zip(names, map(float, values), strict=True)))
+        for w, values in zip(W, found.F[kept], strict=True)
+    )
 
 
 def _repetition(observations: Sequence[Observation]) -> tuple[str, ...]:

@@ -3,18 +3,20 @@
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from mixopt import export, report
 from mixopt.errors import StoreError
+from mixopt.knobs import Value
 from mixopt.launch import Sweep
-from mixopt.outcome import Outcome, sweep_outcome
+from mixopt.outcome import Outcome, TradeOff, sweep_outcome, trade_offs
 from mixopt.runs import Observation
 from mixopt.space import Domain, MixtureSpace
 from mixopt.spec import Spec
-from mixopt.strategies import Recommender, strategy
+from mixopt.strategies import FrontFinder, JointRecommender, Recommender, strategy
 from mixopt.table import RunTable
 
 REPORT = "report.html"
@@ -28,18 +30,25 @@ def conclude(sweep: Sweep, *, every_metric: bool = True) -> Outcome:
     """
     chosen, observations = sweep.spec.strategy, sweep.store.observations()
     recipe = strategy(chosen.use, **chosen.settings)
-    answer = None
+    answer, settings, front = None, dict[str, Value](), tuple[TradeOff, ...]()
+    problem, shown = sweep.problem, observations
     if isinstance(recipe, Recommender) and any(o.ok for o in observations):
-        answer = recipe.recommend(sweep.problem, observations)
-    return sweep_outcome(
-        sweep.problem,
-        observations,
+        answer = recipe.recommend(problem, observations)
+        if isinstance(recipe, JointRecommender):
+            answer, settings = recipe.recommend_joint(problem, observations)
+            shown = recipe.at_answer(problem, observations)
+        if isinstance(recipe, FrontFinder):
+            front = trade_offs(recipe, problem, observations)
+    outcome = sweep_outcome(
+        problem,
+        shown,
         law=str(getattr(recipe, "law", "auto")),
         recommended=answer,
         unit=sweep.info.unit,
         warnings=sweep.info.warnings,
         every_metric=every_metric,
     )
+    return replace(outcome, settings=settings, front=front)
 
 
 def finish(sweep: Sweep, *, trained: int) -> Outcome:
@@ -113,6 +122,8 @@ def _report_data(
         diagnostics=tuple(outcome.checkup.lines()),
         facts=facts,
         warnings=outcome.warnings,
+        settings=outcome.settings,
+        front=tuple((t.mixture, t.objectives) for t in outcome.front),
     )
 
 

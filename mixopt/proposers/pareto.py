@@ -133,6 +133,21 @@ def sparsest(F: Array, n: int) -> list[int]:
     return [int(i) for i in front[np.argsort(-room, kind="stable")][:n]]
 
 
+def spread_out(F: Array, n: int) -> list[int]:
+    """Positions of at most n rows of F (r, d), evenly over it, by increasing first objective.
+
+    The best of every objective come first, then always the row that is furthest from all chosen.
+    """
+    unit = np.where(np.ptp(F, axis=0) > 0, np.ptp(F, axis=0), 1.0)
+    Z = F / unit
+    chosen = list(dict.fromkeys(int(i) for i in F.argmin(axis=0)))[:n]
+    distance = np.min([((Z - Z[i]) ** 2).sum(axis=1) for i in chosen], axis=0)
+    while len(chosen) < min(n, len(F)) and distance.max() > 0:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, ((Z - Z[chosen[-1]]) ** 2).sum(axis=1))
+    return sorted(chosen, key=lambda i: float(F[i, 0]))
+
+
 def hypervolume(F: Array, reference: Array) -> float:
     """The volume that rows of F (n, d) dominate below the reference (d,), exactly, by slicing.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mixopt.errors import MissingDependencyError
 from mixopt.lazy import require
-from mixopt.report import sections
+from mixopt.report import sections, trade_offs
 from mixopt.report.data import HeldOut, ReportData, table_observations
 from mixopt.report.figures import Plate, plates
 from mixopt.report.markup import escape, json_safe, section
@@ -48,6 +48,8 @@ def render(data: ReportData) -> str:
         note,
         sections.mixture(data),
         by_key.pop("mixture-figure", ""),
+        trade_offs.settings(data),
+        trade_offs.front(data),
         sections.comparison(data),
         by_key.pop("confirmed", ""),
         by_key.pop("responses", ""),

@@ -58,6 +58,8 @@ class ReportData:
         diagnostics: what was measured about runs, law and answer, in plain words; verdict last.
         facts: what else is on record (spec, versions), plain JSON values; nested ones are folded.
         warnings: reasons for doubt, in plain words.
+        settings: recommended values of what was searched with the mixture, by name.
+        front: mixtures that no other beats in every objective, each with its objectives by name.
     """
 
     title: str
@@ -74,6 +76,8 @@ class ReportData:
     diagnostics: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
     warnings: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    front: tuple[tuple[Mixture, Mapping[str, float]], ...] = ()
 
     @property
     def good(self) -> tuple[Observation, ...]:

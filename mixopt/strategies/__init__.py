@@ -3,7 +3,13 @@
 from typing import Any
 
 from mixopt.lazy import build, load, lookup
-from mixopt.strategies.base import Problem, Recommender, Strategy
+from mixopt.strategies.base import (
+    FrontFinder,
+    JointRecommender,
+    Problem,
+    Recommender,
+    Strategy,
+)
 
 STRATEGIES: dict[str, str] = {
     "auto": "mixopt.strategies.auto:Auto",
@@ -42,4 +48,12 @@ def strategy(name: str, **settings: Any) -> Strategy:
     return made
 
 
-__all__ = ["STRATEGIES", "Problem", "Recommender", "Strategy", "strategy"]
+__all__ = [
+    "STRATEGIES",
+    "FrontFinder",
+    "JointRecommender",
+    "Problem",
+    "Recommender",
+    "Strategy",
+    "strategy",
+]

@@ -9,6 +9,7 @@ import numpy as np
 from mixopt.errors import InputError
 from mixopt.knobs import Knob, Value, set_knobs
 from mixopt.objective import Objective
+from mixopt.proposers import Front
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture, MixtureSpace
 from mixopt.table import RunTable
@@ -132,4 +133,39 @@ class Recommender(Protocol):
         Raises:
             InputError: no run has succeeded yet.
         """
+        ...
+
+
+@runtime_checkable
+class JointRecommender(Protocol):
+    """A strategy whose answer has values for knobs."""
+
+    def recommend_joint(
+        self, problem: Problem, observations: Sequence[Observation]
+    ) -> tuple[Mixture, dict[str, Value]]:
+        """The mixture and the value of every knob.
+
+        Raises:
+            InputError: no run has succeeded yet.
+        """
+        ...
+
+    def at_answer(self, problem: Problem, observations: Sequence[Observation]) -> list[Observation]:
+        """The runs as its model says they had come out with the recommended values of all knobs.
+
+        So mixtures can be compared, by laws and reports that know no knobs.
+        """
+        ...
+
+
+@runtime_checkable
+class FrontFinder(Protocol):
+    """A strategy that trades several objectives off."""
+
+    def front(self, problem: Problem, observations: Sequence[Observation]) -> Front:
+        """Mixtures of which none is better than another in every objective."""
+        ...
+
+    def objective_names(self, problem: Problem) -> tuple[str, ...]:
+        """(d,) the objectives, in the order of the front's columns."""
         ...

@@ -8,7 +8,7 @@ References: noisy expected improvement 1706.07094; composite objectives 1906.015
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -130,6 +130,31 @@ class Joint:
             P = joint.join(np.array([m.weights for m in pool]), values * len(pool))
             return pool[int(risk(P).argmin())], values[0]
         return problem.space.mixture(problem.space.round(W)[0]), values[0]
+
+    def at_answer(self, problem: Problem, observations: Sequence[Observation]) -> list[Observation]:
+        """The runs moved to the recommended values of all knobs, by what the process says of both.
+
+        A run keeps what it showed against the prediction: y - f(w, its values) + f(w, recommended).
+
+        Raises:
+            InputError: no run has succeeded yet.
+        """
+        if not problem.knobs:
+            return list(observations)
+        _, best = self.recommend_joint(problem, observations)
+        surrogate, _ = self._surrogate(Ledger.of(problem, observations))
+        joint, found = _joint(problem), []
+        for seen in observations:
+            values = _values(problem, seen.spec)
+            if not seen.ok or values is None:
+                found.append(seen)
+                continue
+            P = joint.join(np.tile(seen.spec.mixture.array, (2, 1)), [values, best])
+            at = surrogate.expected(P).mean
+            moved = dict(zip(surrogate.metrics, at[1] - at[0], strict=True))
+            metrics = {k: v + float(moved.get(k, 0.0)) for k, v in seen.metrics.items()}
+            found.append(replace(seen, metrics=metrics, curve=()))
+        return found
 
     def _design(self, ledger: Ledger, n: int) -> list[RunSpec]:
         problem, joint = ledger.problem, _joint(ledger.problem)

@@ -111,6 +111,10 @@ class Pareto:
             extend=self.extend,
         )
 
+    def objective_names(self, problem: Problem) -> tuple[str, ...]:
+        """(d,) the objectives, in the order of the front's columns."""
+        return tuple(self._known(problem))
+
     def goals(self, problem: Problem) -> list[Objective]:
         """What is traded off, in order.
 
@@ -118,7 +122,7 @@ class Pareto:
             InputError: the problem's objective has one metric, or more than eight, and none are
                 named.
         """
-        known = self.objectives or {name: name for name in problem.objective.metrics}
+        known = self._known(problem)
         if not 2 <= len(known) <= MOST:
             raise InputError(
                 f"the objective weighs {len(known)} metrics; a Pareto search takes 2 to {MOST} "
@@ -127,6 +131,9 @@ class Pareto:
         higher = problem.objective.maximize
         parts = [weights_of(metrics) for metrics in known.values()]
         return [Objective(part, maximize=higher & set(part)) for part in parts]
+
+    def _known(self, problem: Problem) -> Mapping[str, Metrics]:
+        return self.objectives or {name: name for name in problem.objective.metrics}
 
     def surrogate(self, ledger: Ledger) -> Surrogate:
         """One process per metric that any objective, or the compromise, needs."""

@@ -14,7 +14,13 @@ from mixopt.proposers.hypervolume import (
     open_boxes,
     propose_front,
 )
-from mixopt.proposers.pareto import hypervolume, non_dominated, pareto_front, sparsest
+from mixopt.proposers.pareto import (
+    hypervolume,
+    non_dominated,
+    pareto_front,
+    sparsest,
+    spread_out,
+)
 from mixopt.simplex import Array
 from mixopt.strategies import Problem, strategy
 from mixopt.strategies.ladder import fit_scales
@@ -164,6 +170,18 @@ def test_the_ends_of_a_front_are_its_sparsest_points() -> None:
     F = np.array([[0.0, 1.0], [0.1, 0.85], [0.2, 0.8], [1.0, 0.0], [0.9, 0.9]])
     assert set(sparsest(F, 2)) == {0, 3}
     assert sparsest(F, 3)[2] == 2
+
+
+def test_points_that_are_shown_cover_the_front_evenly() -> None:
+    x = np.concatenate([np.linspace(0.0, 0.1, 50), np.linspace(0.1, 1.0, 10)])
+    F = np.column_stack([x, (1 - x) ** 2])
+    shown = spread_out(F, 6)
+    assert shown[0] == 0
+    assert shown[-1] == len(F) - 1
+    assert len(shown) == 6
+    assert np.diff(F[shown, 0]).max() < 0.45
+    assert spread_out(F[:3], 6) == [0, 1, 2]
+    assert spread_out(np.ones((4, 2)), 3) == [0]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from mixopt.errors import SpecError
 from mixopt.knobs import Choice, Continuous, JointSpace
 from mixopt.launch import new_sweep, run
 from mixopt.objective import Guard
+from mixopt.publish import finish
 from mixopt.spec import parse_spec
 from mixopt.strategies import Problem
 from mixopt.strategies.joint import Joint
@@ -136,6 +137,23 @@ def spec(**changes: Any) -> Any:
     return parse_spec({**values, **changes})
 
 
+def test_runs_moved_to_the_answer_show_the_mixture_alone() -> None:
+    problem, recipe = question(1), Joint(design=12, runs=36)
+    done = play(recipe, problem)
+    moved = recipe.at_answer(problem, done)
+    assert [o.run_id for o in moved] == [o.run_id for o in done]
+    W = np.array([o.spec.mixture.array for o in done])
+    truth = WORLD.value(W)
+
+    def spread(runs: list[Observation]) -> float:
+        values = np.array([np.mean(list(o.metrics.values())) for o in runs])
+        return float(np.std(values - truth))
+
+    assert spread(moved) < 0.3 * spread(done)
+    failed = Observation.failure(done[0].spec, "diverged")
+    assert recipe.at_answer(problem, [*done[1:], failed])[-1] == failed
+
+
 @pytest.mark.mlflow
 def test_a_spec_with_knobs_runs_and_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -144,6 +162,12 @@ def test_a_spec_with_knobs_runs_and_resumes(
     with new_sweep(spec()) as (sweep, recipe):
         run(sweep, recipe)
         seen = sweep.store.observations()
+        outcome = finish(sweep, trained=10)
+    page = Path("runs/joint/report.html").read_text()
+    assert set(outcome.settings) == {"noise", "points"}
+    assert outcome.to_dict()["settings"] == outcome.settings
+    assert "The settings" in page
+    assert "Trade-offs" not in page
     assert len(seen) == 10
     assert all(o.ok and 0.001 <= o.spec.config["noise"] <= 0.01 for o in seen)
     assert {len(o.curve) for o in seen} == {2, 3}

@@ -1,0 +1,32 @@
+"""A sweep over several objectives: what the user sees of the trade-offs."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sandbox import mixopt, write
+
+
+@pytest.mark.mlflow
+def test_a_sweep_over_several_objectives_shows_its_front(tmp_path: Path) -> None:
+    goals = {"web": "loss/web", "others": {"loss/code": 1, "loss/math": 2}}
+    write(
+        tmp_path,
+        strategy={"use": "pareto", "design": 8, "runs": 12, "objectives": goals},
+        execution={"executor": "local"},
+    )
+    done = mixopt("run", "spec.yaml", "--json", "out.json", cwd=tmp_path)
+    assert "Trade-offs" in done.stdout
+    values = json.loads((tmp_path / "out.json").read_text())
+    front = values["front"]
+    assert len(front) >= 3
+    assert all(set(t["objectives"]) == {"web", "others"} for t in front)
+    web = [t["objectives"]["web"] for t in front]
+    others = [t["objectives"]["others"] for t in front]
+    assert others == sorted(others)  # the spec's keys were written in alphabetical order
+    assert web == sorted(web, reverse=True)
+    first, last = front[0]["mixture"], front[-1]["mixture"]
+    assert first["web"] < last["web"]
+    page = (tmp_path / "runs/tiny/report.html").read_text()
+    assert "Trade-offs" in page
+    assert "The settings" not in page
