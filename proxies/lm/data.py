@@ -102,10 +102,9 @@ class Batches:
         phases = np.array([_generator(seed, f"phase/{name}").random() for name in self._names])
         self._order = domain_order(shares, phases, total)
         pools = pools or corpus.unique_tokens()
-        self._streams = [corpus.train_tokens(name)[: pools[name]] for name in self._names]
+        self._streams = {name: corpus.train_tokens(name)[: pools[name]] for name in self._names}
         self._starts = [
-            sequence_starts(len(stream), context, seed, name)
-            for stream, name in zip(self._streams, self._names, strict=True)
+            sequence_starts(len(self._streams[name]), context, seed, name) for name in self._names
         ]
         self._context, self._position = context, 0
         numbers = np.bincount(self._order, minlength=len(self._names))
@@ -117,12 +116,14 @@ class Batches:
             next(self._starts[domain])
         self._position += count
 
-    def take(self, count: int) -> NDArray[np.int64]:
-        """The next `count` sequences, (count, T + 1): inputs are [:, :-1], targets [:, 1:]."""
+    def places(self, count: int) -> list[tuple[str, int]]:
+        """Domain and start of the next `count` sequences, which are then behind."""
         row = self._order[self._position : self._position + count]
         self._position += count
-        sequences = []
-        for domain in row:
-            start = next(self._starts[domain])
-            sequences.append(self._streams[domain][start : start + self._context + 1])
-        return np.stack(sequences).astype(np.int64)
+        return [(self._names[domain], next(self._starts[domain])) for domain in row]
+
+    def take(self, count: int) -> NDArray[np.int64]:
+        """The next `count` sequences, (count, T + 1): inputs are [:, :-1], targets [:, 1:]."""
+        length = self._context + 1
+        found = [self._streams[name][at : at + length] for name, at in self.places(count)]
+        return np.stack(found).astype(np.int64)

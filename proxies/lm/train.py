@@ -31,6 +31,7 @@ from proxies.lm.multiple_choice import Questions, question_metrics
 from proxies.lm.optimizer import Optimizers
 from proxies.lm.ranks import Ranks
 from proxies.lm.recipe import Recipe
+from proxies.lm.resident import Resident
 
 _log = logging.getLogger(__name__)
 _GPU_CHECK_STEPS = 16  # reading a loss waits for the GPU
@@ -53,6 +54,7 @@ class Setting:
         questions: what is scored beyond loss.
         repetition: the target run whose epochs are matched, if any.
         ranks: the processes that train the pack together.
+        resident: the training tokens on the device, where they fit.
     """
 
     corpus: Corpus
@@ -67,6 +69,7 @@ class Setting:
     questions: list[Questions] = field(default_factory=list)
     repetition: RepetitionMatch | None = None
     ranks: Ranks = field(default_factory=Ranks)
+    resident: Resident | None = None
 
     def pools(self, proxy_tokens: int) -> dict[str, int]:
         """Tokens of each domain that a run of so many tokens draws from."""
@@ -233,11 +236,18 @@ class _Pack:
     def _one_step(self) -> None:
         recipe = self.setting.recipe
         count = recipe.sequences_before(self.step + 1) - recipe.sequences_before(self.step)
-        ids = np.stack([run.batches.take(count) for run in self.runs])
-        losses = self._learn_from(torch.from_numpy(ids), self.setting.ranks)
+        losses = self._learn_from(self._read(count), self.setting.ranks)
         self.optimizers.step(self.step)
         self._unread.append(losses)
         self.step += 1
+
+    def _read(self, count: int) -> Tensor:
+        """The next sequences of every run, (K, B, T + 1)."""
+        resident = self.setting.resident
+        if resident is not None:
+            places = [run.batches.places(count) for run in self.runs]
+            return resident.sequences(places, self.setting.recipe.shape.context)
+        return torch.from_numpy(np.stack([run.batches.take(count) for run in self.runs]))
 
     def _learn_from(self, ids: Tensor, ranks: Ranks) -> Tensor:
         """Gradients and mean loss of each run, (K,), from this rank's share of (K, B, T + 1)."""

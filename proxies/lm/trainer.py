@@ -20,6 +20,7 @@ from proxies.lm.multiple_choice import question_sets
 from proxies.lm.packing import is_out_of_memory, pack_size
 from proxies.lm.ranks import Ranks
 from proxies.lm.recipe import MIN_BATCH_TOKENS, LanguageModelConfig, Recipe, derive
+from proxies.lm.resident import Resident, room_for_tokens
 from proxies.lm.train import Setting, curve_steps, one_thread, train_pack
 
 UNIT = "bits/byte"
@@ -63,6 +64,7 @@ class LanguageModelTrainer:
         self.repetition = RepetitionMatch.of(config.get("match_repetition"))
         self._config = dict(config)
         self._corpora: dict[Path, Corpus] = {}
+        self._residents: dict[Path, Resident | None] = {}
 
     @property
     def device(self) -> torch.device:
@@ -218,6 +220,11 @@ class LanguageModelTrainer:
     def _pack_size(self, recipe: Recipe) -> int:
         return self.model_config.pack or pack_size(recipe, _device(self.model_config.device))
 
+    def _resident(self, corpus: Corpus, device: torch.device) -> Resident | None:
+        if corpus.path not in self._residents:
+            self._residents[corpus.path] = Resident.of(corpus, device, room_for_tokens(device))
+        return self._residents[corpus.path]
+
     def _setting(self, corpus: Corpus, recipe: Recipe, cache: Path) -> Setting:
         config = self.model_config
         context = recipe.shape.context
@@ -238,6 +245,7 @@ class LanguageModelTrainer:
             checkpoint_seconds=config.checkpoint_seconds,
             questions=question_sets(corpus, context, device),
             repetition=self.repetition,
+            resident=self._resident(corpus, device),
         )
 
 

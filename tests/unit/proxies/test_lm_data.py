@@ -2,11 +2,13 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxies.corpus import CorpusConfig, load_corpus
 from proxies.lm.data import Batches, domain_order, sequence_starts, spread
+from proxies.lm.resident import Resident, room_for_tokens
 
 weights = st.lists(st.floats(0, 1), min_size=1, max_size=12).filter(lambda w: sum(w) > 0.01)
 
@@ -88,3 +90,30 @@ def test_one_seed_gives_a_domain_the_same_sequences_in_every_mixture(corpus):
     assert most["birds"][:20] == half["birds"]
     assert alone["rocks"][:20] == half["rocks"]
     assert sequences(corpus, {"birds": 0.5, "rocks": 0.5}, seed=1) != half
+
+
+def test_sequences_gathered_on_the_device_are_those_of_the_files(corpus):
+    mixtures = ({"birds": 0.5, "rocks": 0.5}, {"birds": 0.9, "rocks": 0.1})
+
+    def batches() -> list[Batches]:
+        return [Batches(corpus, m, context=16, total=24, seed=s) for s, m in enumerate(mixtures)]
+
+    size = sum(corpus.train_tokens(name).nbytes for name in corpus.domains)
+    resident = Resident.of(corpus, torch.device("cpu"), room=size)
+    assert resident is not None
+    plain, placed = batches(), batches()
+    for _ in range(6):
+        expected = np.stack([run.take(4) for run in plain])
+        found = resident.sequences([run.places(4) for run in placed], 16)
+        np.testing.assert_array_equal(found.numpy(), expected)
+        assert found.dtype == torch.int64
+    assert Resident.of(corpus, torch.device("cpu"), room=size - 1) is None
+    assert room_for_tokens(torch.device("cpu")) == 0.0
+
+
+def test_the_largest_token_of_a_shard_stays_positive(corpus, monkeypatch):
+    high = np.array([65_535, 0, 40_000], dtype=np.uint16)
+    monkeypatch.setattr(type(corpus), "train_tokens", lambda self, name: high)
+    resident = Resident.of(corpus, torch.device("cpu"), room=1e6)
+    found = resident.sequences([[("birds", 0)], [("rocks", 0)]], 2)
+    assert found.tolist() == [[[65_535, 0, 40_000]], [[65_535, 0, 40_000]]]
