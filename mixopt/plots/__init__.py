@@ -1,5 +1,6 @@
 """Figures of a study, as plotly figures over plain inputs; they print and show nothing."""
 
+from mixopt.plots.fronts import trade_off
 from mixopt.plots.mixtures import SHARE_AXIS, along, confirmed, mixture_bars, response_curves
 from mixopt.plots.runs import SEARCH, best_so_far, learning_curves, predicted_observed
 
@@ -13,4 +14,5 @@ __all__ = [
     "mixture_bars",
     "predicted_observed",
     "response_curves",
+    "trade_off",
 ]

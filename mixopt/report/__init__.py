@@ -49,6 +49,7 @@ def render(data: ReportData) -> str:
         sections.mixture(data),
         by_key.pop("mixture-figure", ""),
         trade_offs.settings(data),
+        by_key.pop("front-figure", ""),
         trade_offs.front(data),
         sections.comparison(data),
         by_key.pop("confirmed", ""),

@@ -22,6 +22,7 @@ OBJECTIVE = "the objective"
 _PANELS = 12  # response panels at most: more cannot be read
 _OPTIONS = 40  # metrics to choose from at most
 _POINTS = 41
+_FRONT_OBJECTIVES = 5  # pairs of so many objectives can be chosen
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def plates(data: ReportData) -> list[Plate]:
     """
     made = (
         _mixture(data),
+        _front(data),
         _confirmed(data),
         _held_out(data),
         _responses(data),
@@ -83,6 +85,29 @@ def _mixture(data: ReportData) -> Plate | None:
         "Bars: recommended share; the whisker shows how far a share can move (others re-balanced) "
         "before the prediction worsens by more than the noise. Click a name to show or hide it.",
         {OBJECTIVE: figure},
+    )
+
+
+def _front(data: ReportData) -> Plate | None:
+    if len(data.front) < 2:
+        return None
+    names = list(data.front[0][1])[:_FRONT_OBJECTIVES]
+    values = {name: [found[name] for _, found in data.front] for name in names}
+    mixtures = [list(mixture.to_dict().items()) for mixture, _ in data.front]
+    options = {
+        f"{one} against {other}": plots.trade_off(
+            values[one], values[other], axes=(one, other), mixtures=mixtures
+        )
+        for i, one in enumerate(names)
+        for other in names[i + 1 :]
+    }
+    return Plate(
+        "front-figure",
+        "Trade-offs between the objectives",
+        "Front",
+        "Every point is a mixture that no other is predicted to beat in every objective; lower is "
+        "better. Point at one to see its largest shares.",
+        options,
     )
 
 

@@ -1,11 +1,14 @@
 """The parts of the page that only some studies have: searched settings, trade-offs."""
 
+import numpy as np
+
+from mixopt.proposers.pareto import spread_out
 from mixopt.report import markup
 from mixopt.report.data import ReportData
 from mixopt.report.markup import Cell
 from mixopt.report.words import number, percent
 
-_MOST_DOMAINS = 12
+_MOST_DOMAINS, _MOST_ROWS = 12, 12
 
 
 def settings(data: ReportData) -> str:
@@ -28,17 +31,19 @@ def front(data: ReportData) -> str:
     if not data.front:
         return ""
     names = list(data.front[0][1])
-    domains = sorted(data.space.names, key=lambda d: -max(mixture[d] for mixture, _ in data.front))[
-        :_MOST_DOMAINS
-    ]
+    F = np.array([list(values.values()) for _, values in data.front])
+    shown = [data.front[i] for i in spread_out(F, _MOST_ROWS)]
+    domains = sorted(data.space.names, key=lambda d: -max(mixture[d] for mixture, _ in shown))
+    domains = domains[:_MOST_DOMAINS]
     rows: list[list[Cell]] = [
         [*(number(values[name]) for name in names), *(percent(mixture[d]) for d in domains)]
-        for mixture, values in data.front
+        for mixture, values in shown
     ]
     return markup.section(
         "front",
-        "Trade-offs",
-        markup.table([*names, *domains], rows, text=0),
-        "Mixtures of which none is predicted to be better than another in every objective (lower "
-        "is better); the recommended mixture is the compromise that was asked for.",
+        "Mixtures along the front",
+        markup.table([*names, *(f"share of {d}" for d in domains)], rows, text=0),
+        f"{len(shown)} of {len(data.front)} mixtures, evenly from one end to the other. The "
+        "recommended mixture is the compromise that was asked for.",
+        short="Trade-offs",
     )

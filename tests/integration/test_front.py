@@ -28,5 +28,6 @@ def test_a_sweep_over_several_objectives_shows_its_front(tmp_path: Path) -> None
     first, last = front[0]["mixture"], front[-1]["mixture"]
     assert first["web"] < last["web"]
     page = (tmp_path / "runs/tiny/report.html").read_text()
-    assert "Trade-offs" in page
+    assert "Mixtures along the front" in page
+    assert "Trade-offs between the objectives" in page
     assert "The settings" not in page

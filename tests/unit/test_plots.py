@@ -125,3 +125,12 @@ def test_without_plotly_the_extra_is_named(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingDependencyError, match=r"mixopt\[plots\]"):
         plots.confirmed({"recommended": [1.0]}, 0.1, axis="x")
+
+
+def test_a_trade_off_is_drawn_in_order_with_the_largest_shares_of_each_mixture():
+    mixtures = [[("web", 0.9), ("a<b>", 0.1)], [("web", 0.2), ("a<b>", 0.8)]]
+    figure = plots.trade_off([2.0, 1.0], [3.0, 4.0], axes=("one", "two"), mixtures=mixtures)
+    front = trace(figure, "the front")
+    assert (front.x, front.y) == ((1.0, 2.0), (4.0, 3.0))
+    assert front.text == ("a&lt;b&gt; 80%, web 20%", "web 90%, a&lt;b&gt; 10%")
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("one", "two")
