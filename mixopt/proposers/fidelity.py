@@ -51,40 +51,6 @@ class Rung:
     lower: Array
     alpha: Array
 
-    def mean(self, Z: Array) -> Array:
-        """(a,) posterior mean."""
-        base = self.center + self.slope * _mean(self.below, Z)
-        if not len(self.Z):
-            return base
-        return np.asarray(base + self._prior(Z, self.Z) @ self.alpha)
-
-    def joint(self, A: Array, B: Array, level: int = 0) -> Array:
-        """(a, b) posterior covariance of A here with B here, or with B `level` scales below."""
-        raw = self._prior(A, B) if level == 0 else self.slope * _joint(self.below, A, B, level - 1)
-        if not len(self.Z):
-            return raw
-        left = linalg.solve_triangular(self.lower, self._prior(A, self.Z).T, lower=True)
-        if level == 0:
-            right_raw = self._prior(B, self.Z).T
-        else:
-            right_raw = self.slope * _joint(self.below, self.Z, B, level - 1)
-        right = linalg.solve_triangular(self.lower, right_raw, lower=True)
-        return np.asarray(raw - left.T @ right)
-
-    def variance(self, Z: Array) -> Array:
-        """(a,) posterior variance."""
-        found = self.slope**2 * _variance(self.below, Z)
-        found = found + np.exp(self.log_theta[-2]) + kernel.MEAN_VARIANCE
-        if len(self.Z):
-            half = linalg.solve_triangular(self.lower, self._prior(Z, self.Z).T, lower=True)
-            found = found - (half * half).sum(axis=0)
-        return np.asarray(np.maximum(found, 0.0))
-
-    def _prior(self, A: Array, B: Array) -> Array:
-        """Covariance before the runs here are looked at."""
-        below = self.slope**2 * _joint(self.below, A, B, 0)
-        return np.asarray(below + kernel.covariance(A, B, self.log_theta))
-
 
 @dataclass(frozen=True, eq=False)
 class Ladder:
@@ -235,35 +201,123 @@ def _condition(
     bare = Rung(below, Z[:0], center, log_theta, slope, np.empty((0, 0)), y[:0])
     if not len(y):
         return bare
-    K = bare._prior(Z, Z)
+    K = _joint(bare, Z, Z, 0)
     K[np.diag_indices(len(Z))] += np.exp(log_theta[-1]) + 1e-10
     lower = np.asarray(np.linalg.cholesky(K), dtype=float)
-    alpha = linalg.cho_solve((lower, True), y - bare.mean(Z))
+    alpha = linalg.cho_solve((lower, True), y - _mean(bare, Z))
     return Rung(below, Z, center, log_theta, slope, lower, alpha)
 
 
 def _mean(process: Rung | kernel.Posterior, Z: Array) -> Array:
-    if isinstance(process, Rung):
+    if isinstance(process, kernel.Posterior):
         return process.mean(Z)
-    return np.asarray(kernel.covariance(Z, process.Z, process.log_theta) @ process.alpha)
+    return _Climb.to(process, Z).mean
 
 
 def _variance(process: Rung | kernel.Posterior, Z: Array) -> Array:
-    if isinstance(process, Rung):
-        return process.variance(Z)
-    return process.moments(Z)[1]
+    if isinstance(process, kernel.Posterior):
+        return process.moments(Z)[1]
+    return np.maximum(_Climb.to(process, Z).variance, 0.0)
 
 
 def _joint(process: Rung | kernel.Posterior, A: Array, B: Array, level: int) -> Array:
     """Posterior covariance of A here with B `level` scales below."""
-    if isinstance(process, Rung):
-        return process.joint(A, B, level)
-    if level > 0:
+    chain = _chain(process)
+    if level >= len(chain):
         return np.zeros((len(A), len(B)))
-    halves = [
-        linalg.solve_triangular(
-            process.lower, kernel.covariance(Z, process.Z, process.log_theta).T, lower=True
+    return _Climb.to(process, A, B, len(chain) - 1 - level).between
+
+
+def _chain(process: Rung | kernel.Posterior) -> list[Rung | kernel.Posterior]:
+    """A process and all below it, the smallest scale first."""
+    found = [process]
+    while isinstance(found[-1], Rung):
+        found.append(found[-1].below)
+    return found[::-1]
+
+
+@dataclass
+class _Climb:
+    """What is known at points A (a, p), and of them with points B (b, p), level by level.
+
+    One pass from the smallest scale up, so that many scales cost no more than their number.
+    S (s, p) are the runs of all rungs: everything that is conditioned on later is carried along.
+
+    Attributes:
+        mean, variance: (a,) of A. to_runs: (a, s) of A with S; among: (s, s) of S with itself.
+        between: (a, b) of A with B; runs_to: (s, b) of S with B.
+    """
+
+    A: Array
+    B: Array
+    S: Array
+    mean: Array
+    variance: Array
+    to_runs: Array
+    among: Array
+    between: Array
+    runs_to: Array
+
+    @classmethod
+    def to(
+        cls,
+        process: Rung | kernel.Posterior,
+        A: Array,
+        B: Array | None = None,
+        stop: int | None = None,
+    ) -> "_Climb":
+        """From the smallest scale to `process`; B stays at level `stop` (0 is the smallest)."""
+        base, *rungs = _chain(process)
+        assert isinstance(base, kernel.Posterior)
+        S = np.vstack([A[:0], *(rung.Z for rung in rungs if isinstance(rung, Rung))])
+        points = A[:0] if B is None else B
+        theta = base.log_theta
+        cross = [kernel.covariance(X, base.Z, theta) for X in (A, S, points)]
+        of_A, of_S, of_B = (
+            linalg.solve_triangular(base.lower, part.T, lower=True, check_finite=False)
+            for part in cross
         )
-        for Z in (A, B)
-    ]
-    return np.asarray(kernel.covariance(A, B, process.log_theta) - halves[0].T @ halves[1])
+        prior = np.exp(theta[-2]) + kernel.MEAN_VARIANCE
+        here = cls(
+            A=A,
+            B=points,
+            S=S,
+            mean=np.asarray(cross[0] @ base.alpha),
+            variance=np.asarray(prior - (of_A * of_A).sum(axis=0)),
+            to_runs=kernel.covariance(A, S, theta) - of_A.T @ of_S,
+            among=kernel.covariance(S, S, theta) - of_S.T @ of_S,
+            between=kernel.covariance(A, points, theta) - of_A.T @ of_B,
+            runs_to=kernel.covariance(S, points, theta) - of_S.T @ of_B,
+        )
+        start = 0
+        for level, rung in enumerate(rungs, start=1):
+            assert isinstance(rung, Rung)
+            here._climb(rung, start, follows=stop is None or level <= stop)
+            start += len(rung.Z)
+        return here
+
+    def _climb(self, rung: Rung, start: int, *, follows: bool) -> None:
+        """To the next scale; B comes along while it `follows`, else it stays where it is."""
+        a, theta = rung.slope, rung.log_theta
+        self.mean = rung.center + a * self.mean
+        self.variance = a**2 * self.variance + np.exp(theta[-2]) + kernel.MEAN_VARIANCE
+        self.to_runs = a**2 * self.to_runs + kernel.covariance(self.A, self.S, theta)
+        self.among = a**2 * self.among + kernel.covariance(self.S, self.S, theta)
+        if follows:
+            self.between = a**2 * self.between + kernel.covariance(self.A, self.B, theta)
+            self.runs_to = a**2 * self.runs_to + kernel.covariance(self.S, self.B, theta)
+        else:
+            self.between, self.runs_to = a * self.between, a * self.runs_to
+        if not len(rung.Z):
+            return
+        own = slice(start, start + len(rung.Z))
+        self.mean = self.mean + self.to_runs[:, own] @ rung.alpha
+        of_A, of_S, of_B = (
+            linalg.solve_triangular(rung.lower, part, lower=True, check_finite=False)
+            for part in (self.to_runs[:, own].T, self.among[own], self.runs_to[own])
+        )
+        self.variance = self.variance - (of_A * of_A).sum(axis=0)
+        self.to_runs = self.to_runs - of_A.T @ of_S
+        self.between = self.between - of_A.T @ of_B
+        self.runs_to = self.runs_to - of_S.T @ of_B
+        self.among = self.among - of_S.T @ of_S

@@ -39,6 +39,7 @@ from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ladder import LadderSearch, fit_scales
 from mixopt.strategies.parts import Ledger, Memo
+from mixopt.threads import one_blas_thread
 
 _DESIGN, _PROPOSAL = "design", "proposal"
 _MANY = 200  # runs from which the ensemble knows no more than one process, in ten times the time
@@ -92,6 +93,7 @@ class Auto:
                     f"{name} is {getattr(self, name)!r}; give a number of noise sds, 0 or more"
                 )
 
+    @one_blas_thread
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
     ) -> list[RunSpec]:
@@ -126,6 +128,7 @@ class Auto:
         search += [scale for scale in problem.scales[1:] for _ in range(self.corrections)]
         return search + [problem.scales[-1]] * (candidates * self.confirm_seeds)
 
+    @one_blas_thread
     def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
         """The posterior-mean optimum; the one that was sent to confirmation, if any was."""
         if _given(problem):
