@@ -15,12 +15,13 @@ import pandas as pd
 
 from mixopt import lazy
 from mixopt.errors import InputError, SpecError, StoreError
+from mixopt.knobs import set_knobs
 from mixopt.ports import Executor, PackingTrainer, Store, Trainer, TrainerInfo
 from mixopt.promotion import CONFIRM
 from mixopt.runs import Scale
 from mixopt.space import Domain
 from mixopt.spec import Spec, parse_spec, read_spec
-from mixopt.strategies import Problem, Strategy, strategy
+from mixopt.strategies import Checking, Problem, Strategy, strategy
 from mixopt.strategies.warm import earlier_runs
 from mixopt.sweep import SweepStatus, run_sweep
 from mixopt.table import RunTable, read_table
@@ -87,6 +88,8 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
         config.setdefault("continue_to", max(scale.tokens for scale in spec.scales))
     problem = _problem(spec, info, config)
     _at("objective", lambda: problem.objective.check(info.metrics))
+    if isinstance(recipe, Checking):
+        _at("strategy", lambda: recipe.check(problem, info.metrics))
     with _open_store(spec, folder) as store:
         _claim(store, spec, info, config)
         problem = replace(problem, earlier=_earlier(spec, problem, store, recipe))
@@ -231,7 +234,10 @@ def _problem(spec: Spec, info: TrainerInfo, config: Mapping[str, Any]) -> Proble
 
 def _check_knobs(spec: Spec, recipe: Strategy) -> None:
     """Refuse knobs that nobody would turn, before any data is prepared."""
-    spec.make_knobs()
+    middle = {knob.name: knob.middle for knob in spec.make_knobs()}
+    if middle:
+        config = set_knobs(spec.trainer.config, middle)
+        _at("knobs", lambda: lazy.build(lazy.load(spec.trainer.use), config, "trainer"))
     if spec.knobs and not getattr(recipe, "uses_knobs", False):
         raise SpecError(
             f"strategy {spec.strategy.use!r} searches mixtures alone; use 'joint', or set "
@@ -261,6 +267,11 @@ def _earlier(spec: Spec, problem: Problem, store: Store, recipe: Strategy) -> tu
 
 def _study(path: Path, problem: Problem) -> tuple[RunTable, ...]:
     """The runs of a sweep's folder or of a table, in the domains of the problem."""
+    if not path.exists():
+        raise InputError(
+            f"{path}: no such folder or file; give the folder of a sweep (runs/<name>), or a run "
+            "table"
+        )
     if not path.is_dir():
         return earlier_runs(read_table(path), problem.space, problem.objective)
     with open_sweep(path) as old:

@@ -4,6 +4,7 @@ from typing import Any
 
 from mixopt.lazy import build, load, lookup
 from mixopt.strategies.base import (
+    Checking,
     FrontFinder,
     JointRecommender,
     Problem,
@@ -50,6 +51,7 @@ def strategy(name: str, **settings: Any) -> Strategy:
 
 __all__ = [
     "STRATEGIES",
+    "Checking",
     "FrontFinder",
     "JointRecommender",
     "Problem",

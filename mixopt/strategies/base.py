@@ -169,3 +169,16 @@ class FrontFinder(Protocol):
     def objective_names(self, problem: Problem) -> tuple[str, ...]:
         """(d,) the objectives, in the order of the front's columns."""
         ...
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """A strategy that can refuse a problem before anything is trained."""
+
+    def check(self, problem: Problem, metrics: Sequence[str]) -> None:
+        """Look at the problem and the metrics that every run will have.
+
+        Raises:
+            InputError: it could not be worked on.
+        """
+        ...

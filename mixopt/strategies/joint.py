@@ -16,6 +16,7 @@ import numpy as np
 from mixopt import proposers
 from mixopt.errors import InputError
 from mixopt.knobs import JointSpace, Value, read_knobs
+from mixopt.objective import Objective
 from mixopt.proposers import Surrogate
 from mixopt.proposers.base import distinct
 from mixopt.proposers.bayes import Acquisition, choose, gains
@@ -58,6 +59,15 @@ class Joint:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise InputError(f"{name} is {value!r}; give a whole number of at least {least}")
+
+    def check(self, problem: Problem, metrics: Sequence[str]) -> None:
+        """Refuse an objective that compares with what has no values for the knobs.
+
+        Raises:
+            InputError: see above.
+        """
+        del metrics
+        _check_objective(problem.objective)
 
     @one_blas_thread
     def next(
@@ -212,15 +222,14 @@ class Joint:
 
 def _fit(ledger: Ledger) -> tuple[Surrogate, Array]:
     problem, objective = ledger.problem, ledger.problem.objective
-    if objective.kl or any(g.baseline != "natural" for g in objective.guards):
-        raise InputError(
-            "the strategy 'joint' takes guards against the natural mixture only, and no 'kl': "
-            "other baselines have no values for the knobs; leave them out, or use 'auto'"
-        )
+    _check_objective(objective)
     runs = [o for o in ledger.at(problem.scales[0]) if _values(problem, o.spec) is not None]
     if not runs:
+        failed = [o.error for o in ledger.runs if o.error]
+        why = f" (the last one says: {failed[-1]})" if failed else ""
         raise InputError(
-            f"none of {len(ledger.runs)} runs succeeded with every knob set; nothing can be fitted"
+            f"none of {len(ledger.runs)} runs succeeded with every knob set; nothing can be "
+            f"fitted{why}"
         )
     names = tuple(k for k in sorted(runs[0].metrics) if k in objective.needed)
     objective.check(names)
@@ -230,6 +239,14 @@ def _fit(ledger: Ledger) -> tuple[Surrogate, Array]:
         objective = objective.standardized(Y, names)
     fitted = quick_process().fit(R, Y, rng=ledger.rng())
     return Surrogate.of(fitted, objective, names, _joint(problem).simplex), R
+
+
+def _check_objective(objective: Objective) -> None:
+    if objective.kl or any(g.baseline != "natural" for g in objective.guards):
+        raise InputError(
+            "the strategy 'joint' takes guards against the natural mixture only, and no 'kl': "
+            "other baselines have no values for the knobs; leave them out, or use 'auto'"
+        )
 
 
 def _points(ledger: Ledger, specs: Sequence[RunSpec]) -> Array:

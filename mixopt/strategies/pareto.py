@@ -55,6 +55,15 @@ class Pareto:
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise InputError(f"{name} is {value!r}; give a whole number of at least {least}")
 
+    def check(self, problem: Problem, metrics: Sequence[str]) -> None:
+        """Refuse objectives that are too few, too many, or name metrics that runs do not have.
+
+        Raises:
+            InputError: see above.
+        """
+        for goal in self.goals(problem):
+            goal.check(metrics)
+
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
     ) -> list[RunSpec]:

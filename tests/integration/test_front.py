@@ -31,3 +31,22 @@ def test_a_sweep_over_several_objectives_shows_its_front(tmp_path: Path) -> None
     assert "Mixtures along the front" in page
     assert "Trade-offs between the objectives" in page
     assert "The settings" not in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objective": {"minimize": "loss/web"}}, "takes 2 to 8"),
+        (
+            {"strategy": {"use": "pareto", "objectives": {"a": "loss/web", "b": "loss/wbe"}}},
+            "did you mean 'loss/web'",
+        ),
+    ],
+)
+def test_objectives_that_cannot_be_are_refused_before_any_training(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    write(tmp_path, **{"strategy": {"use": "pareto"}, **changes})
+    refused = mixopt("run", "spec.yaml", cwd=tmp_path, ok=False)
+    assert message in refused.stderr
+    assert "runs |" not in refused.stderr

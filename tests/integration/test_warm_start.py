@@ -52,7 +52,7 @@ def test_a_sweep_starts_from_an_earlier_one_and_resumes_without_it(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"warm_start": ["runs/none.csv"]}, "warm_start: .*no such file"),
+        ({"warm_start": ["runs/none.csv"]}, "warm_start: .*no such folder or file"),
         (
             {"warm_start": ["runs/x.csv"], "strategy": {"use": "olmix"}},
             "'olmix' learns nothing from earlier studies",

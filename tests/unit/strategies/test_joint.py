@@ -183,6 +183,11 @@ def test_a_spec_with_knobs_runs_and_resumes(
         ({"knobs": {"lr": {"low": 2.0, "high": 1.0}}}, "give low < high"),
         ({"knobs": {"lr": {"low": 2.0}}}, "give either 'low' and 'high', or 'options'"),
         ({"knobs": {"lr": {"options": ["a"]}}}, "give two or more"),
+        ({"knobs": {"raet": {"low": 2.0, "high": 3.0}}}, "knobs: .*did you mean 'rate'"),
+        (
+            {"objective": {"minimize": "loss/web", "kl": 0.1}},
+            "takes guards against the natural mixture only",
+        ),
     ],
 )
 def test_knobs_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:
