@@ -38,7 +38,7 @@ from mixopt.simplex import Array
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ladder import LadderSearch, fit_scales
-from mixopt.strategies.parts import Ledger, Memo
+from mixopt.strategies.parts import Ledger, Memo, check_whole
 from mixopt.threads import one_blas_thread
 
 _DESIGN, _PROPOSAL = "design", "proposal"
@@ -81,10 +81,7 @@ class Auto:
 
     def __post_init__(self) -> None:
         least = {"design": 3, "proposals": 0, "batch": 1, "confirm_seeds": 0, "corrections": 0}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                raise InputError(f"{name} is {value!r}; give a whole number of at least {low}")
+        check_whole(self, least)
         if self.law not in laws.LAWS:
             laws.law(self.law)  # raises with the list of known names
         for name in ("stop", "replicate"):

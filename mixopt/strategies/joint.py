@@ -26,7 +26,7 @@ from mixopt.simplex import Array
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ladder import quick_process
-from mixopt.strategies.parts import Ledger, Memo, fitted_to
+from mixopt.strategies.parts import Ledger, Memo, check_whole, fitted_to
 from mixopt.threads import one_blas_thread
 
 _CANDIDATES = 800
@@ -55,10 +55,7 @@ class Joint:
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, least in (("design", 3), ("runs", 3), ("batch", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InputError(f"{name} is {value!r}; give a whole number of at least {least}")
+        check_whole(self, {"design": 3, "runs": 3, "batch": 1})
 
     def check(self, problem: Problem, metrics: Sequence[str]) -> None:
         """Refuse an objective that compares with what has no values for the knobs.

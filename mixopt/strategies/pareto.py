@@ -21,7 +21,7 @@ from mixopt.simplex import Array
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ladder import fit_scales
-from mixopt.strategies.parts import Ledger, Memo, fitted_to
+from mixopt.strategies.parts import Ledger, Memo, check_whole, fitted_to
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,7 @@ class Pareto:
                 f"{len(self.objectives)} objectives ({', '.join(self.objectives)}) were given; a "
                 f"Pareto search takes 2 to {MOST}: group metrics into fewer weighted means"
             )
-        for name, least in (("design", 3), ("runs", 3), ("batch", 1), ("extend", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InputError(f"{name} is {value!r}; give a whole number of at least {least}")
+        check_whole(self, {"design": 3, "runs": 3, "batch": 1, "extend": 0})
 
     def check(self, problem: Problem, metrics: Sequence[str]) -> None:
         """Refuse objectives that are too few, too many, or name metrics that runs do not have.

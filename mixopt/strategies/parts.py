@@ -7,7 +7,7 @@ Notation:
     W: (n, m) mixtures that were run; X: (c, m) mixtures to choose from
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -215,6 +215,18 @@ class Memo:
             self.value = make()
             self.key = key
         return self.value
+
+
+def check_whole(settings: object, least: Mapping[str, int]) -> None:
+    """Refuse a setting that is no whole number, or below its least value.
+
+    Raises:
+        InputError: names the setting, the value and the rule.
+    """
+    for name, low in least.items():
+        value = getattr(settings, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise InputError(f"{name} is {value!r}; give a whole number of at least {low}")
 
 
 def fit(ledger: Ledger, law: Law, *, scale: Scale | None = None) -> Surrogate:

@@ -31,7 +31,7 @@ from mixopt.simplex import Array
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ladder import LadderSearch, fit_scales
-from mixopt.strategies.parts import Ledger, Memo
+from mixopt.strategies.parts import Ledger, Memo, check_whole
 
 PAIRS = 4
 """Runs with results at a rung and the next from which forecasts decide, not ranks."""
@@ -83,10 +83,7 @@ class Rungs:
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, least in (("design", 3), ("proposals", 0), ("batch", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InputError(f"{name} is {value!r}; give a whole number of at least {least}")
+        check_whole(self, {"design": 3, "proposals": 0, "batch": 1})
         if not 1.0 < self.eta < np.inf:
             raise InputError(f"eta is {self.eta!r}; one run in eta goes on: give a number above 1")
         for name in ("kill", "most", "controls"):
