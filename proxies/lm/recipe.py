@@ -4,15 +4,16 @@ Each rule stands beside its source; `LanguageModelConfig` overrides any of them.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mixopt.errors import InputError
 from mixopt.runs import Scale
 from proxies.lm.model import Shape
 
-WIDTHS = range(32, 4097, 32)
+WIDTHS = (*range(32, 256, 32), *range(256, 4097, 128))
 DEPTH_PER_WIDTH = 1 / 32
+DEPTHS = (2 / 3, 3 / 2)  # times the width's own depth: how far it may go to meet the parameters
 TINY_WIDTH = 128
 BIGRAMS = 32_768
 MIN_BATCH_TOKENS = 1024
@@ -187,7 +188,8 @@ def derive(scale: Scale, vocab: int, config: LanguageModelConfig) -> Recipe:
 
     * depth = width / 32, heads of 64 (of 32 where the width is no multiple of 64): aspect ratios of
       small language models (arXiv 2001.08361 finds the loss flat around them); the width is the one
-      whose N = 12 d^2 L + V d is nearest to `scale.params` on a log scale.
+      whose N = 12 d^2 L + V d is nearest to `scale.params` on a log scale, and the depth then goes
+      by up to a half to meet it. From 256 widths are multiples of 128, as GPUs like them.
     * context 64, 128 from width 128, 256 from width 256: attention scores stay under 15 % of cost.
     * 1024 tokens a step up to 2 M tokens, then twice as many each time the tokens behind have grown
       fourfold, as the critical batch grows with them (arXiv 2410.21676).
@@ -200,10 +202,8 @@ def derive(scale: Scale, vocab: int, config: LanguageModelConfig) -> Recipe:
         vocab: V.
         config: overrides.
     """
-    width = config.width or min(
-        WIDTHS, key=lambda d: abs(math.log(_shape(vocab, d, config).params / scale.params))
-    )
-    shape = _shape(vocab, width, config)
+    shape = _nearest(scale.params, vocab, config)
+    width = shape.width
     factor = config.learning_rate * (REDUCED if config.lr_mode == "reduced" else 1.0)
     return Recipe(
         shape=shape,
@@ -228,6 +228,19 @@ def _stages(tokens: int, context: int, batch: int | None) -> tuple[tuple[int, in
         end, size = end * 3 if len(stages) == 1 else end * 4, size * 2
     steps = max(0 if stages else 1, round(left / (size * context)))
     return (*stages, (steps, size)) if steps else tuple(stages)
+
+
+def _nearest(params: int, vocab: int, config: LanguageModelConfig) -> Shape:
+    """The shape whose parameters are nearest to those asked for."""
+    if config.width:
+        return _shape(vocab, config.width, config)
+    shapes = (_shape(vocab, width, config) for width in WIDTHS)
+    shape = min(shapes, key=lambda s: abs(math.log(s.params / params)))
+    if config.depth:
+        return shape
+    low, high = (shape.width * DEPTH_PER_WIDTH * factor for factor in DEPTHS)
+    fitting = round((params - vocab * shape.width) / (12 * shape.width**2))
+    return replace(shape, depth=max(1, math.ceil(low), min(math.floor(high), fitting)))
 
 
 def _shape(vocab: int, width: int, config: LanguageModelConfig) -> Shape:

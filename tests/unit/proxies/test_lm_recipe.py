@@ -24,6 +24,20 @@ def test_one_dial_decides_a_trainable_recipe(params: int, tokens: int):
     assert recipe.shape.width % recipe.shape.heads == 0
 
 
+@settings(deadline=None)
+@given(st.integers(150_000, 10**9))
+def test_from_a_seventh_of_a_million_on_the_dial_is_right(params: int):
+    shape = derive(Scale(params, 65_536), 1024, PLAIN).shape
+    assert shape.params == pytest.approx(params, rel=0.23)
+    assert 20 <= shape.width / shape.depth <= 48
+    assert shape.width % (128 if shape.width >= 256 else 32) == 0
+
+
+def test_who_names_a_width_gets_its_depth():
+    shape = derive(Scale(10**6, 65_536), 1024, LanguageModelConfig(width=256)).shape
+    assert (shape.width, shape.depth) == (256, 8)
+
+
 def test_the_tiniest_size_is_the_measured_one():
     recipe = derive(Scale(163_840, 65_536), 1024, PLAIN)
     shape = recipe.shape
@@ -53,7 +67,7 @@ def test_reduced_rates_are_a_tenth():
 def test_counted_parameters_are_those_multiplied_with_each_token():
     model = PackedModel(Shape(300, 64, 2, 2, 16, 128), [0], torch.device("cpu"), torch.float32)
     kinds = ("qkv", "mix", "up", "down")
-    matrices = sum(p.numel() for kind in kinds for p in model.matrices(kind))
+    matrices = sum(model.stacks[kind].numel() for kind in kinds)
     assert matrices + model.head().numel() == model.shape.params
 
 
