@@ -12,10 +12,11 @@ Records: `{device, params, mode, pack, tokens_per_second, runs_per_hour, flops_u
 beside them `ratio`, `ratio_low`, `ratio_high` (to plain, by tokens per second), `precision`, `loss`
 (nats after the last round; the same number of steps on the same batches for every mode).
 `runs_per_hour` is of runs of `--tokens`, their scores included; `flops_utilisation` is 6 N tokens/s
-against the matrix product of 1024 x 1024 measured here in bfloat16.
+against the largest matrix product measured here in bfloat16 (1024 x 1024 on a CPU, 8192 x 8192 on
+a GPU). Batches are those in which a run of so many tokens trains most.
 
 Time on a CPU is that of the one thread that works, so that waiting for other processes does not
-count; on a GPU it is the clock's.
+count; on a GPU it is the clock's, over several steps.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,15 @@ from proxies.lm.model import PackedModel
 from proxies.lm.optimizer import Optimizers
 from proxies.lm.packing import pack_size
 from proxies.lm.recipe import LanguageModelConfig, Recipe, derive
-from proxies.lm.train import one_thread, pack_loss
+from proxies.lm.steps import TrainingStep
+from proxies.lm.train import one_thread
 
 VOCAB = 1024
 SCORED = 3  # scores of a run: two points of its curve and the last
 VALIDATION = 8 * 4096  # tokens of one score, as in the quickstart
-Step = Callable[[int, Tensor], float]
+GPU_STEPS = 12
+STEADY = 10_000  # steps of one batch size: more than are measured
+Step = Callable[[int, Tensor], Tensor]
 
 
 @dataclass
@@ -94,13 +98,10 @@ def matmul_peak(device: torch.device) -> float:
 def packed(recipe: Recipe, size: int, device: torch.device, dtype: torch.dtype) -> Mode:
     """The trainer's own way."""
     model = PackedModel(recipe.shape, [0] * size, device, dtype)
-    optimizers = Optimizers(model, recipe)
+    learn = TrainingStep(model, Optimizers(model, recipe))
 
-    def step(number: int, ids: Tensor) -> float:
-        losses = pack_loss(model, ids.expand(size, *ids.shape[1:]))
-        losses.sum().backward()  # type: ignore[no-untyped-call]
-        optimizers.step(number)
-        return float(losses.detach().mean())
+    def step(number: int, ids: Tensor) -> Tensor:
+        return learn(number, ids.expand(size, *ids.shape[1:])).mean()
 
     def score(ids: Tensor) -> None:
         nats(model, ids).cpu()
@@ -113,8 +114,8 @@ def plain(recipe: Recipe, device: torch.device) -> Mode:
     """Stock PyTorch."""
     trainer = PlainTrainer(recipe, device)
 
-    def step(number: int, ids: Tensor) -> float:
-        return float(trainer.step(number, ids[0]))
+    def step(number: int, ids: Tensor) -> Tensor:
+        return trainer.step(number, ids[0])
 
     @torch.no_grad()
     def score(ids: Tensor) -> None:
@@ -127,7 +128,7 @@ def plain(recipe: Recipe, device: torch.device) -> Mode:
 def measure(recipe: Recipe, modes: Sequence[Mode], device: torch.device, rounds: int) -> None:
     """Train and score in turns; fills in the modes."""
     generator = torch.Generator().manual_seed(0)
-    context = recipe.shape.context
+    context, batch = recipe.shape.context, main_batch(recipe)
     weights = 1 / torch.arange(1, VOCAB + 1)  # Zipf: a batch has as many distinct tokens as text
 
     def draw(sequences: int) -> Tensor:
@@ -135,21 +136,30 @@ def measure(recipe: Recipe, modes: Sequence[Mode], device: torch.device, rounds:
         drawn = torch.multinomial(weights, count, replacement=True, generator=generator)
         return drawn.view(sequences, context + 1).to(device)
 
-    validation = draw(VALIDATION // context)
-    for number in range(rounds + 1):
-        ids = draw(recipe.batch)[None]
-        order = list(modes)[number % len(modes) :] + list(modes)[: number % len(modes)]
+    validation, number = draw(VALIDATION // context), 0
+    for turn in range(rounds + 1):
+        steps = 1 if device.type == "cpu" else GPU_STEPS
+        batches = [draw(batch)[None] for _ in range(steps)]
+        order = list(modes)[turn % len(modes) :] + list(modes)[: turn % len(modes)]
         for mode in order:
             start = clock(device)
-            mode.loss = mode.step(number, ids)
+            for step, ids in enumerate(batches, start=number):
+                loss = mode.step(step, ids)
+            mode.loss = float(loss)
             middle = clock(device)
-            if number:  # the first round warms up
-                tokens = mode.pack * recipe.batch * context
+            if turn:  # the first round warms up
+                tokens = steps * mode.pack * batch * context
                 mode.tokens_per_second.append(tokens / (middle - start))
-            if number in {1, 1 + rounds // 2}:
+            if turn in {1, 1 + rounds // 2}:
                 middle = clock(device)
                 mode.score(validation)
                 mode.score_seconds.append((clock(device) - middle) / mode.pack)
+        number += steps
+
+
+def main_batch(recipe: Recipe) -> int:
+    """Sequences of the steps in which most tokens are trained."""
+    return max(recipe.stages, key=lambda stage: stage[0] * stage[1])[1]
 
 
 def records(
@@ -176,6 +186,8 @@ def records(
                 "ratio_high": float(high),
                 "precision": mode.precision,
                 "loss": mode.loss,
+                "tokens": tokens,
+                "batch_tokens": main_batch(recipe) * recipe.shape.context,
             }
         )
     return found
@@ -186,7 +198,11 @@ def _name(device: torch.device) -> str:
 
 
 def run(
-    sizes: Sequence[int], packs: Sequence[int], rounds: int, device: torch.device, tokens: int
+    sizes: Sequence[int],
+    packs: Sequence[int],
+    rounds: int,
+    device: torch.device,
+    tokens: Callable[[int], int],
 ) -> list[dict[str, Any]]:
     """Measure every size; prints a table as it goes."""
     peak = matmul_peak(device)
@@ -194,12 +210,14 @@ def run(
     print(f"{'params':>8} {'mode':>7} {'pack':>4} {'tokens/s':>9} {'runs/h':>8} {'util':>6}  ratio")
     found = []
     for size in sizes:
-        recipe = derive(Scale(size, tokens), VOCAB, LanguageModelConfig())
-        chosen = sorted({1, *packs, pack_size(recipe, device)})
-        modes = [plain(recipe, device)]
-        modes += [packed(recipe, pack, device, torch.bfloat16) for pack in chosen]
-        measure(recipe, modes, device, rounds)
-        for record in records(recipe, modes, device, tokens, peak):
+        recipe = derive(Scale(size, tokens(size)), VOCAB, LanguageModelConfig())
+        best = pack_size(recipe, device)
+        steady = replace(recipe, stages=((STEADY, main_batch(recipe)),))
+        modes = [plain(steady, device)]
+        chosen = sorted({1, *packs, best})
+        modes += [packed(steady, pack, device, torch.bfloat16) for pack in chosen]
+        measure(steady, modes, device, rounds)
+        for record in records(steady, modes, device, tokens(size), peak):
             found.append(record)
             print(
                 f"{short_number(record['params']):>8} {record['mode']:>7} {record['pack']:>4} "
@@ -207,7 +225,7 @@ def run(
                 f"{record['flops_utilisation']:>6.1%}  {record['ratio']:.2f} "
                 f"[{record['ratio_low']:.2f}, {record['ratio_high']:.2f}]"
             )
-        print(f"         the trainer packs {pack_size(recipe, device)}")
+        print(f"         the trainer packs {best}, {main_batch(recipe)} sequences of each a step")
     return found
 
 
@@ -217,15 +235,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", default="0.1M,1M,5M", help="parameters, e.g. 0.1M,1M")
     parser.add_argument("--packs", default="1,2,4,8", help="pack sizes beside the trainer's own")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--tokens", type=int, default=65_536, help="of a run, for runs per hour")
+    parser.add_argument("--tokens", type=int, default=65_536, help="of a run")
+    parser.add_argument("--tokens-per-parameter", type=float, help="in place of --tokens")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path, help="where to write the records")
     options = parser.parse_args(arguments)
     units = {"k": 1e3, "M": 1e6, "G": 1e9}
     sizes = [int(float(s.rstrip("kMG")) * units.get(s[-1], 1)) for s in options.sizes.split(",")]
     packs = [int(p) for p in options.packs.split(",")]
+    share = options.tokens_per_parameter
+
+    def tokens(size: int) -> int:
+        return int(share * size) if share else int(options.tokens)
+
     with one_thread():
-        found = run(sizes, packs, options.rounds, torch.device(options.device), options.tokens)
+        found = run(sizes, packs, options.rounds, torch.device(options.device), tokens)
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return 0

@@ -19,7 +19,8 @@ from proxies.lm.evaluate import ValidationSet, nats, score
 from proxies.lm.model import PackedModel
 from proxies.lm.optimizer import Optimizers
 from proxies.lm.recipe import derive
-from proxies.lm.train import Setting, one_thread, pack_loss
+from proxies.lm.steps import TrainingStep
+from proxies.lm.train import Setting, one_thread
 from proxies.lm.trainer import LanguageModelTrainer
 
 Parameters = dict[str, Tensor]
@@ -93,17 +94,14 @@ class Learner:
             seed=self._seed,
         )
         with one_thread():
-            optimizers = Optimizers(model, recipe)
+            learn = TrainingStep(model, Optimizers(model, recipe))
             for step, count in zip(steps, np.diff(before), strict=True):
                 ids = torch.from_numpy(batches.take(int(count)))[None]
-                loss = pack_loss(model, ids.to(model.device)).sum()
-                if not math.isfinite(float(loss.detach())):
+                if not math.isfinite(float(learn(step, ids))):
                     raise TrainerError(
                         f"training on {', '.join(weights)} diverged at step {step + 1} of "
                         f"{recipe.steps}; set a lower learning_rate"
                     )
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizers.step(step)
         return model.tensors(0)
 
     def score(self, parameters: Parameters) -> dict[str, float]:

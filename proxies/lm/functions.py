@@ -42,8 +42,63 @@ class _Norm(Function):
 
 def norm(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Divide by the root mean square over the last dimension; in another precision."""
+    if x.device.type != "cpu":  # one kernel there
+        return F.rms_norm(x, x.shape[-1:], eps=_EPSILON).to(dtype)
     y: Tensor = _Norm.apply(x, dtype)  # type: ignore[no-untyped-call]
     return y
+
+
+class _Product(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weights)
+        return torch.bmm(x, weights.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        x, weights = ctx.saved_tensors
+        (g,) = grads
+        return torch.bmm(g, weights), torch.bmm(g.transpose(1, 2), x)
+
+
+def product(x: Tensor, weights: Tensor) -> Tensor:
+    """X times the transposed matrix of its run; the gradient of the matrix lies as it does.
+
+    Args:
+        x: (K, n, in).
+        weights: (K, out, in).
+    """
+    y: Tensor = _Product.apply(x, weights)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _SplitProduct(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weights: Tensor, at: int) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(x, weights)
+        ctx.at = at
+        w = weights.transpose(1, 2)
+        return torch.bmm(x, w[..., :at]), torch.bmm(x, w[..., at:])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, weights = ctx.saved_tensors
+        left, right = grads
+        dx = torch.baddbmm(torch.bmm(left, weights[:, : ctx.at]), right, weights[:, ctx.at :])
+        dw = torch.cat([torch.bmm(g.transpose(1, 2), x) for g in grads], dim=1)
+        return dx, dw, None
+
+
+def split_product(x: Tensor, weights: Tensor, at: int) -> tuple[Tensor, Tensor]:
+    """`product`, split in its last dimension; on a CPU each part lies in one piece."""
+    if x.device.type != "cpu":
+        y = product(x, weights)
+        left, right = torch.split(y, [at, y.shape[-1] - at], dim=-1)
+        return left, right
+    parts: tuple[Tensor, Tensor] = _SplitProduct.apply(  # type: ignore[no-untyped-call]
+        x, weights, at
+    )
+    return parts
 
 
 class _ReluSquared(Function):

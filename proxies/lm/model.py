@@ -22,10 +22,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from proxies.lm.functions import attention, norm, relu_squared, rotate
+from proxies.lm.functions import (
+    attention,
+    norm,
+    product,
+    relu_squared,
+    rotate,
+    split_product,
+)
 from proxies.lm.table import SparseTable
 
 BIGRAM_PRIME = 1_000_003
+KINDS = ("qkv", "mix", "up", "down")
 SHARPNESS = 1.5  # attention scores of normalised queries and keys are bounded; widen them
 
 
@@ -67,17 +75,34 @@ class PackedModel:
         seeds: one per run.
         device: where they live.
         dtype: of matrix products and activations; parameters are float32.
+
+    Attributes:
+        parameters: name to (K, ...) float32.
+        stacks: kind to all block matrices of it, (L, K, out, in); the parameters are views of it.
+        factors: the same in `dtype`, as the products take them; see `refresh`.
+        leaves: name to what the loss is differentiated by: (K, ...) parameters, or for block
+            matrices their factors.
     """
 
     def __init__(
         self, shape: Shape, seeds: Sequence[int], device: torch.device, dtype: torch.dtype
     ) -> None:
         self.shape, self.runs, self.dtype, self.device = shape, len(seeds), dtype, device
-        drawn = [_initial(shape, torch.Generator().manual_seed(seed)) for seed in seeds]
-        self.parameters: dict[str, Tensor] = {
-            name: torch.stack([values[name] for values in drawn]).to(device).requires_grad_()
-            for name in drawn[0]
+        drawn = {seed: _initial(shape, seed, device) for seed in dict.fromkeys(seeds)}
+        values = {
+            name: torch.stack([drawn[seed][name] for seed in seeds]) for name in drawn[seeds[0]]
         }
+        self.stacks = {
+            kind: torch.stack([values.pop(f"{kind}.{i}") for i in range(shape.depth)])
+            for kind in KINDS
+        }
+        self.factors = {kind: stack.to(dtype) for kind, stack in self.stacks.items()}
+        self.parameters = {name: tensor.requires_grad_() for name, tensor in values.items()}
+        self.leaves = dict(self.parameters)
+        for kind in KINDS:
+            for layer in range(shape.depth):
+                self.parameters[f"{kind}.{layer}"] = self.stacks[kind][layer]
+                self.leaves[f"{kind}.{layer}"] = self.factors[kind][layer].detach().requires_grad_()
         self.bigram = (
             SparseTable(self.runs, shape.bigrams, shape.width, device) if shape.bigrams else None
         )
@@ -103,12 +128,14 @@ class PackedModel:
         """Give one run the parameters that `tensors` returned; before the first training step."""
         for name, tensor in self.parameters.items():
             tensor[run] = values[name].to(tensor.device)
+        self.refresh()
         if self.bigram is not None:
             self.bigram.put(run, values["bigram"])
 
-    def matrices(self, kind: str) -> list[Tensor]:
-        """The block matrices of one kind (`qkv`, `mix`, `up`, `down`), layer by layer."""
-        return [self.parameters[f"{kind}.{layer}"] for layer in range(self.shape.depth)]
+    def refresh(self) -> None:
+        """Make the factors follow the parameters, which were changed by hand."""
+        for kind, factor in self.factors.items():
+            factor.copy_(self.stacks[kind])
 
     def head(self) -> Tensor:
         """The output head, (K, V, d), in the precision of the products."""
@@ -130,27 +157,12 @@ class PackedModel:
             looked_up = self.bigram.read(rows) if training else self.bigram.lookup(rows)
             x = x + looked_up.view(self.runs, -1, d)
         x = norm(x, self.dtype)
+        length = ids.shape[2]
+        places = self._cos[:length], self._sin[:length], self._mask[:length, :length]
         for layer in range(self.shape.depth):
-            x = x + self._attend(x, layer, ids.shape[2])
-            hidden = relu_squared(self._product(norm(x, self.dtype), f"up.{layer}"))
-            x = x + self._product(hidden, f"down.{layer}")
+            weights = [self.leaves[f"{kind}.{layer}"] for kind in KINDS]
+            x = block(x, weights, places, self.shape.heads)
         return norm(x, self.dtype)
-
-    def _attend(self, x: Tensor, layer: int, length: int) -> Tensor:
-        shape, (runs, tokens, d) = self.shape, x.shape
-        heads = shape.heads
-        weights = self.parameters[f"qkv.{layer}"].to(self.dtype).transpose(1, 2)
-        normed = norm(x, self.dtype)
-        # two products: what is normalised and rotated lies in one piece
-        qk = torch.bmm(normed, weights[..., : 2 * d]).view(-1, length, 2 * heads, d // heads)
-        v = torch.bmm(normed, weights[..., 2 * d :]).view(-1, length, heads, d // heads)
-        qk = rotate(norm(qk, self.dtype), self._cos[:length], self._sin[:length])
-        q, k = qk.chunk(2, dim=2)
-        mixed = attention(q, k, v, self._mask[:length, :length], SHARPNESS)
-        return self._product(mixed.view(runs, tokens, d), f"mix.{layer}")
-
-    def _product(self, x: Tensor, name: str) -> Tensor:
-        return torch.bmm(x, self.parameters[name].to(self.dtype).transpose(1, 2))
 
     def _bigram_rows(self, ids: Tensor) -> Tensor:
         previous = F.pad(ids[..., :-1], (1, 0))
@@ -158,9 +170,31 @@ class PackedModel:
         return (hashed + self._offset * self.shape.bigrams).flatten()
 
 
-def _initial(shape: Shape, generator: torch.Generator) -> dict[str, Tensor]:
-    """Initial parameters of one run."""
-    d, vocab = shape.width, shape.vocab
+def block(
+    x: Tensor, weights: Sequence[Tensor], places: tuple[Tensor, Tensor, Tensor], heads: int
+) -> Tensor:
+    """One block of the network, (K, n, d), in the precision of x.
+
+    Args:
+        x: (K, n, d) residual stream.
+        weights: of `KINDS`, (K, out, in) each.
+        places: cosines and sines of the rotary positions, (T, 1, c), and the mask, (T, T).
+        heads: h.
+    """
+    cos, sin, mask = places
+    qkv, mix, up, down = weights
+    length, size = len(mask), x.shape[2] // heads
+    qk, v = split_product(norm(x, x.dtype), qkv, 2 * x.shape[2])
+    qk = rotate(norm(qk.view(-1, length, 2 * heads, size), x.dtype), cos, sin)
+    q, k = qk.chunk(2, dim=2)
+    mixed = attention(q, k, v.view(-1, length, heads, size), mask, SHARPNESS)
+    x = x + product(mixed.view(x.shape), mix)
+    return x + product(relu_squared(product(norm(x, x.dtype), up)), down)
+
+
+def _initial(shape: Shape, seed: int, device: torch.device) -> dict[str, Tensor]:
+    """Initial parameters of one run, the same on every device."""
+    d, vocab, generator = shape.width, shape.vocab, torch.Generator().manual_seed(seed)
 
     def normal(*size: int, sd: float) -> Tensor:
         return torch.randn(*size, generator=generator) * sd
@@ -172,4 +206,4 @@ def _initial(shape: Shape, generator: torch.Generator) -> dict[str, Tensor]:
         values[f"up.{layer}"] = normal(4 * d, d, sd=d**-0.5)
         values[f"mix.{layer}"] = torch.zeros(d, d)
         values[f"down.{layer}"] = torch.zeros(d, 4 * d)
-    return values
+    return {name: tensor.to(device) for name, tensor in values.items()}

@@ -4,15 +4,14 @@ Notation:
     K runs, L blocks; G: (L * K, rows, columns) gradients of the matrices of one kind
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from proxies.lm.model import PackedModel
+from proxies.lm.model import KINDS, PackedModel
 from proxies.lm.recipe import Recipe
 
-KINDS = ("qkv", "mix", "up", "down")
 NEWTON_SCHULZ_STEPS = 3  # 5, the usual number, costs more and gains nothing at these widths
 NEWTON_SCHULZ = (
     3.4445,
@@ -34,31 +33,60 @@ def orthogonalized(matrices: Tensor) -> Tensor:
     a, b, c = NEWTON_SCHULZ
     x = matrices.bfloat16()
     tall = x.shape[1] > x.shape[2]
-    if tall:
-        x = x.transpose(1, 2)
-    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
-    for _ in range(NEWTON_SCHULZ_STEPS):
-        gram = torch.bmm(x, x.transpose(1, 2))
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.transpose(1, 2) if tall else x
+    # The first step takes the matrices to norm 1, in its small factors.
+    scale = 1.0 / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for step in range(NEWTON_SCHULZ_STEPS):
+        gram = torch.bmm(x.transpose(1, 2), x) if tall else torch.bmm(x, x.transpose(1, 2))
+        gram = gram * scale.square() if step == 0 else gram
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        factor = factor * scale if step == 0 else factor
+        x = torch.bmm(x, factor) if tall else torch.bmm(factor, x)
+    return x
+
+
+def nesterov(velocity: Tensor, gradients: Sequence[Tensor], momentum: float) -> Tensor:
+    """The step that momentum proposes, (L, ...) bfloat16; the velocity is updated in place.
+
+    Args:
+        velocity: (L, ...) float32.
+        gradients: L of any precision.
+        momentum: of the velocity.
+    """
+    exact = torch.stack(list(gradients)).float()
+    velocity.lerp_(exact, 1 - momentum)
+    return torch.lerp(exact, velocity, momentum).bfloat16()
+
+
+def descend(matrices: Tensor, factors: Tensor, update: Tensor, rate: Tensor, scale: float) -> None:
+    """Matrices minus rate * scale * update, and the same in the factors' precision; in place."""
+    matrices.addcmul_(update, rate, value=-scale)
+    if factors is not matrices:
+        factors.copy_(matrices)
 
 
 class Optimizers:
-    """The optimisers of a packed model; one schedule for all of it."""
+    """The optimisers of a packed model; one schedule for all of it.
+
+    A step is `set_rates`, on the host, and `step`, which reads the rates where the model lives: so
+    that a GPU can record it once and replay it.
+    """
 
     def __init__(self, model: PackedModel, recipe: Recipe) -> None:
         self._model, self._recipe = model, recipe
+        self._embedding, self._head, self._matrix = torch.zeros(3, device=model.device).unbind()
         embedding, head = model.parameters["embedding"], model.parameters["head"]
         self._dense = {"embedding": embedding, "head": head}
         self._adam = torch.optim.AdamW(
             [
-                {"params": [embedding], "lr": recipe.rate_embedding},
-                {"params": [head], "lr": recipe.rate_head},
+                {"params": [embedding], "lr": self._embedding},
+                {"params": [head], "lr": self._head},
             ],
             betas=BETAS,
             eps=1e-10,
             weight_decay=0.0,
             fused=True,
+            capturable=model.device.type == "cuda",
         )
         for tensor in self._dense.values():
             self._adam.state[tensor] = {
@@ -66,33 +94,38 @@ class Optimizers:
                 "exp_avg": torch.zeros_like(tensor, requires_grad=False),
                 "exp_avg_sq": torch.zeros_like(tensor, requires_grad=False),
             }
-        self._velocity = {kind: torch.cat(model.matrices(kind)).detach() * 0 for kind in KINDS}
+        if model.bigram is not None:
+            model.bigram.reserve(recipe.steps)
+        self._velocity = {kind: torch.zeros_like(model.stacks[kind]) for kind in KINDS}
 
-    def step(self, number: int) -> None:
+    def set_rates(self, number: int) -> None:
+        """Take the learning rates of a step, counted from 0."""
+        recipe, factor = self._recipe, self._recipe.rate_factor(number)
+        self._embedding.fill_(recipe.rate_embedding * factor)
+        self._head.fill_(recipe.rate_head * factor)
+        self._matrix.fill_(recipe.rate_matrix * factor)
+
+    def step(self) -> None:
         """Update the model with the gradients at hand, and drop them."""
-        factor = self._recipe.rate_factor(number)
-        rates = (self._recipe.rate_embedding, self._recipe.rate_head)
-        for group, rate in zip(self._adam.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
         self._adam.step()
         self._adam.zero_grad(set_to_none=True)
         if self._model.bigram is not None:
-            self._model.bigram.step(self._recipe.rate_embedding * factor, BETAS)
+            self._model.bigram.step(self._embedding, BETAS)
         for kind in KINDS:
-            self._muon(kind, self._recipe.rate_matrix * factor)
+            self._muon(kind)
 
     @torch.no_grad()
-    def _muon(self, kind: str, rate: float) -> None:
+    def _muon(self, kind: str) -> None:
         """Momentum (Nesterov), orthogonalised; every layer and run of one kind in one batch."""
-        matrices = self._model.matrices(kind)
-        gradients = torch.cat([m.grad for m in matrices if m.grad is not None])
-        velocity, momentum = self._velocity[kind], self._recipe.momentum
-        velocity.lerp_(gradients, 1 - momentum)
-        updates = orthogonalized(gradients.lerp_(velocity, momentum))
-        scale = max(1.0, updates.shape[1] / updates.shape[2]) ** 0.5
-        for matrix, update in zip(matrices, torch.split(updates, self._model.runs), strict=True):
-            matrix.add_(update, alpha=-rate * scale)
-            matrix.grad = None
+        model = self._model
+        leaves = [model.leaves[f"{kind}.{layer}"] for layer in range(model.shape.depth)]
+        gradients = [leaf.grad for leaf in leaves if leaf.grad is not None]
+        step = nesterov(self._velocity[kind], gradients, self._recipe.momentum)
+        for leaf in leaves:
+            leaf.grad = None
+        update = orthogonalized(step.flatten(0, 1)).view_as(step)
+        scale = max(1.0, step.shape[2] / step.shape[3]) ** 0.5
+        descend(model.stacks[kind], model.factors[kind], update, self._matrix, scale)
 
     def state(self, run: int) -> dict[str, Tensor]:
         """Everything of one run that training changes, by name; see `load`."""
@@ -103,7 +136,7 @@ class Optimizers:
             found[f"adam.v.{name}"] = moments["exp_avg_sq"][run]
             found[f"adam.step.{name}"] = moments["step"].clone()
         for kind, velocity in self._velocity.items():
-            found[f"muon.{kind}"] = velocity[run :: self._model.runs]
+            found[f"muon.{kind}"] = velocity[:, run]
         if self._model.bigram is not None:
             found |= {f"bigram.{k}": v for k, v in self._model.bigram.state(run).items()}
         return {name: tensor.cpu().contiguous() for name, tensor in found.items()}
@@ -113,13 +146,14 @@ class Optimizers:
         """Put one run back to where `state` was taken. All runs of a pack are at one step."""
         for name, parameter in self._model.parameters.items():
             parameter[run] = state[name].to(parameter.device)
+        self._model.refresh()
         for name, tensor in self._dense.items():
             moments = self._adam.state[tensor]
             moments["exp_avg"][run] = state[f"adam.m.{name}"].to(tensor.device)
             moments["exp_avg_sq"][run] = state[f"adam.v.{name}"].to(tensor.device)
             moments["step"].copy_(state[f"adam.step.{name}"])
         for kind, velocity in self._velocity.items():
-            velocity[run :: self._model.runs] = state[f"muon.{kind}"].to(velocity.device)
+            velocity[:, run] = state[f"muon.{kind}"].to(velocity.device)
         if self._model.bigram is not None:
             prefix = "bigram."
             rows = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}

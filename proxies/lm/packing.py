@@ -13,14 +13,29 @@ loaded machine; a row is one run of it, medians of 11 rounds, quartiles within 1
     224   1024   1.68    1.71   1.68   1.65   -
 
 so that the rule is: as many as keep K n d at `CPU_ACTIVATIONS`.
+
+On a GPU stacking fills the device: thousands of tokens per second of the clock (H100, bfloat16):
+
+    d     n       K = 1   2       8       42      128     256
+    64    1024    1363    -       6790    -       -       18862
+    128   1024    882     -       3907    -       6080    -
+    384   1024    424     -       793     839     -       -
+    384   16384   1333    1396    -       -       -       -
+
+so that the rule is the same with `GPU_ACTIVATIONS`, as far as the memory goes.
 """
+
+import sys
 
 import torch
 
+from proxies.lm.model import Shape
 from proxies.lm.recipe import Recipe
 
 CPU_ACTIVATIONS = 2**19
+GPU_ACTIVATIONS = 2**24
 LIMIT = 256
+PART = 2**15  # tokens of a run, beyond which a batch may go in parts
 _SHARE_OF_MEMORY = 0.8
 
 
@@ -29,22 +44,39 @@ def memory_per_run(recipe: Recipe) -> int:
     shape = recipe.shape
     d, vocab = shape.width, shape.vocab
     dense = 12 * d * d * shape.depth + 2 * vocab * d
-    tokens = max(batch for _, batch in recipe.stages) * shape.context
-    # per token and block: residual stream, norms, qkv, attention, the hidden layer and gradients
-    activations = tokens * shape.depth * (40 * d + 4 * shape.heads * shape.context) * 2
-    return 18 * dense + 16 * shape.bigrams * d + activations
+    tokens = min(PART, max(batch for _, batch in recipe.stages) * shape.context)
+    return 18 * dense + 16 * shape.bigrams * d + tokens * activation_bytes(shape)
+
+
+def activation_bytes(shape: Shape) -> int:
+    """Bytes that training holds per token, from above.
+
+    Per block: residual stream, norms, qkv, attention, the hidden layer and gradients.
+    """
+    return shape.depth * (40 * shape.width + 4 * shape.heads * shape.context) * 2
+
+
+def sequences_at_once(shape: Shape, runs: int, device: torch.device) -> int:
+    """Sequences per run from which gradients are taken at once; a larger batch goes in parts.
+
+    Asked once the model is on the device. A bigram table takes a whole batch (its models are tiny).
+    """
+    if device.type == "cpu" or shape.bigrams:
+        return sys.maxsize
+    free, _ = torch.cuda.mem_get_info(device)
+    held = runs * shape.context * activation_bytes(shape)
+    return max(1, int(free * _SHARE_OF_MEMORY) // held)
 
 
 def pack_size(recipe: Recipe, device: torch.device) -> int:
-    """Runs to stack into one model on this device.
-
-    On a GPU by memory alone, which no measurement has confirmed yet.
-    """
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return max(1, min(LIMIT, int(free * _SHARE_OF_MEMORY) // memory_per_run(recipe)))
-    step = recipe.batch * recipe.shape.context
-    return max(1, min(LIMIT, CPU_ACTIVATIONS // (step * recipe.shape.width)))
+    """Runs to stack into one model on this device."""
+    context, width = recipe.shape.context, recipe.shape.width
+    if device.type == "cpu":
+        return max(1, min(LIMIT, CPU_ACTIVATIONS // (recipe.batch * context * width)))
+    largest = max(batch for _, batch in recipe.stages) * context  # most tokens are trained in it
+    free, _ = torch.cuda.mem_get_info(device)
+    room = int(free * _SHARE_OF_MEMORY) // memory_per_run(recipe)
+    return max(1, min(LIMIT, room, GPU_ACTIVATIONS // (largest * width)))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -24,9 +24,12 @@ _EPSILON = 1e-10
 class SparseTable:
     """The rows of K runs with their Adam state.
 
+    A step keeps to tensors of fixed sizes and places, so that a GPU can record it once and replay.
+
     Attributes:
         values: (K * R, 3 d): p, m and v side by side, so that a row is read at once.
         touched: (K * R,) step of the last update of each row, 0 before the first.
+        now: the steps made so far.
         drift: (steps + 1,) by step s: how far a row last touched then has moved by now, in units of
             m / sqrt(v).
     """
@@ -35,7 +38,9 @@ class SparseTable:
         self.rows, self.width = rows, width
         self.values = torch.zeros(runs * rows, 3 * width, device=device)
         self.touched = torch.zeros(runs * rows, dtype=torch.int64, device=device)
+        self.now = torch.zeros((), dtype=torch.int64, device=device)
         self.drift = torch.zeros(1, device=device)
+        self._ages = torch.arange(1, _WINDOW + 1, device=device)
         self._sum = torch.zeros(runs * rows, width, device=device)
         self._read: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
 
@@ -55,20 +60,24 @@ class SparseTable:
         now: Tensor = p - self.drift[touched][:, None] * m / v.sqrt().add_(_TINY)
         return now
 
-    def step(self, rate: float, betas: tuple[float, float]) -> None:
-        """One step of Adam on the rows that were read since the last one."""
-        now = len(self.drift)
-        b1, b2 = betas
-        corrected = rate * math.sqrt(1 - b2**now) / (1 - b1**now)
-        if self._read is not None:
-            self._update(now, corrected, betas)
-            self._read = None
-        self.drift = torch.cat((self.drift, self.drift.new_zeros(1)))
-        oldest = max(0, now - _WINDOW)
-        ages = torch.arange(now - oldest, 0, -1, device=self.drift.device)
-        self.drift[oldest:now] += corrected * (b1 / math.sqrt(b2)) ** ages
+    def reserve(self, steps: int) -> None:
+        """Make room for so many steps in all; before the first one."""
+        missing = steps + 1 - len(self.drift)
+        self.drift = torch.cat((self.drift, self.drift.new_zeros(max(0, missing))))
 
-    def _update(self, now: int, corrected: float, betas: tuple[float, float]) -> None:
+    def step(self, rate: Tensor, betas: tuple[float, float]) -> None:
+        """One step of Adam, at a rate (), on the rows that were read since the last one."""
+        self.now += 1
+        b1, b2 = betas
+        corrected = rate * torch.sqrt(1 - b2**self.now) / (1 - b1**self.now)
+        if self._read is not None:
+            self._update(corrected, betas)
+            self._read = None
+        before = self.now - self._ages
+        moved = corrected * (b1 / math.sqrt(b2)) ** self._ages * (before >= 0)
+        self.drift.index_add_(0, before.clamp(min=0), moved)
+
+    def _update(self, corrected: Tensor, betas: tuple[float, float]) -> None:
         assert self._read is not None
         index, rows, state, touched = self._read
         if rows.grad is None:
@@ -77,14 +86,14 @@ class SparseTable:
         self._sum.index_add_(0, index, rows.grad)
         gradient = self._sum.index_select(0, index)
         self._sum.index_fill_(0, index, 0.0)
-        age = (now - touched).float()[:, None]
+        age = (self.now - touched).float()[:, None]
         b1, b2 = betas
         _, m, v = state.chunk(3, dim=1)
         m = (m * b1**age).add_(gradient, alpha=1 - b1)
         v = (v * b2**age).addcmul_(gradient, gradient, value=1 - b2)
-        p = torch.addcdiv(rows.detach(), m, v.sqrt().add_(_EPSILON), value=-corrected)
+        p = torch.addcdiv(rows.detach(), m * corrected, v.sqrt().add_(_EPSILON), value=-1)
         self.values.index_copy_(0, index, torch.cat((p, m, v), dim=1))
-        self.touched.index_fill_(0, index, now)
+        self.touched.index_copy_(0, index, self.now.expand(len(index)))
 
     def put(self, run: int, values: Tensor) -> None:
         """Set all rows of a run, (R, d), as if they had never been trained."""
@@ -101,7 +110,7 @@ class SparseTable:
             "index": index,
             "values": self.values[part][index],
             "touched": self.touched[part][index],
-            "drift": self.drift.clone(),
+            "drift": self.drift[: int(self.now) + 1].clone(),
         }
 
     def load(self, run: int, state: dict[str, Tensor]) -> None:
@@ -109,4 +118,5 @@ class SparseTable:
         index = state["index"].to(self.touched.device) + run * self.rows
         self.values[index] = state["values"].to(self.values)
         self.touched[index] = state["touched"].to(self.touched)
-        self.drift = state["drift"].to(self.drift)
+        self.now.fill_(len(state["drift"]) - 1)
+        self.drift[: len(state["drift"])] = state["drift"].to(self.drift)

@@ -24,14 +24,14 @@ from proxies.corpus import Corpus
 from proxies.corpus.repetition import RepetitionMatch, pool_sizes, record
 from proxies.lm.checkpoint import Checkpoint, Checkpoints
 from proxies.lm.data import Batches
-from proxies.lm.evaluate import Score, ValidationSet, logits_at_once, nats, score
-from proxies.lm.functions import cross_entropy
+from proxies.lm.evaluate import Score, ValidationSet, nats, score
 from proxies.lm.model import PackedModel
 from proxies.lm.multiple_choice import Questions, question_metrics
 from proxies.lm.optimizer import Optimizers
 from proxies.lm.ranks import Ranks
 from proxies.lm.recipe import Recipe
 from proxies.lm.resident import Resident
+from proxies.lm.steps import TrainingStep
 
 _log = logging.getLogger(__name__)
 _GPU_CHECK_STEPS = 16  # reading a loss waits for the GPU
@@ -120,18 +120,6 @@ def curve_steps(recipe: Recipe, points: int) -> frozenset[int]:
     return frozenset(step for step in steps if step < recipe.steps)
 
 
-def pack_loss(model: PackedModel, ids: Tensor) -> Tensor:
-    """Mean loss of each run on its batch, (K,) nats per token.
-
-    Args:
-        model: K runs.
-        ids: (K, B, T + 1).
-    """
-    features = model.features(ids[..., :-1], training=True)
-    limit = logits_at_once(model.device)
-    return cross_entropy(features, model.head(), ids[..., 1:].flatten(1), limit)
-
-
 @dataclass
 class _Run:
     """One run of a pack: what it reads, and what is known of it so far."""
@@ -211,6 +199,7 @@ class _Pack:
             dtype=setting.dtype,
         )
         self.optimizers = Optimizers(self.model, setting.recipe)
+        self._learn = TrainingStep(self.model, self.optimizers, setting.ranks)
         self._unread: list[Tensor] = []
         self._started = self._saved = time.perf_counter()
 
@@ -236,9 +225,7 @@ class _Pack:
     def _one_step(self) -> None:
         recipe = self.setting.recipe
         count = recipe.sequences_before(self.step + 1) - recipe.sequences_before(self.step)
-        losses = self._learn_from(self._read(count), self.setting.ranks)
-        self.optimizers.step(self.step)
-        self._unread.append(losses)
+        self._unread.append(self._learn(self.step, self._read(count)))
         self.step += 1
 
     def _read(self, count: int) -> Tensor:
@@ -248,17 +235,6 @@ class _Pack:
             places = [run.batches.places(count) for run in self.runs]
             return resident.sequences(places, self.setting.recipe.shape.context)
         return torch.from_numpy(np.stack([run.batches.take(count) for run in self.runs]))
-
-    def _learn_from(self, ids: Tensor, ranks: Ranks) -> Tensor:
-        """Gradients and mean loss of each run, (K,), from this rank's share of (K, B, T + 1)."""
-        share = ranks.share(ids.shape[1])
-        mine = ids[:, share].to(self.setting.device, non_blocking=True)
-        losses = torch.zeros(len(self.runs), device=self.setting.device)
-        if mine.shape[1]:
-            losses = pack_loss(self.model, mine) * (mine.shape[1] / ids.shape[1])
-            losses.sum().backward()  # type: ignore[no-untyped-call]
-        ranks.sum_gradients(self.model.parameters.values())
-        return ranks.sum(losses.detach())
 
     def _read_losses(self, *, now: bool = False) -> None:
         """Take the losses off the device; a run whose loss is no number has diverged."""

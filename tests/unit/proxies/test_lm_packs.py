@@ -27,8 +27,8 @@ from proxies.lm.model import PackedModel, Shape
 from proxies.lm.optimizer import NEWTON_SCHULZ_STEPS, Optimizers, orthogonalized
 from proxies.lm.packing import is_out_of_memory, memory_per_run, pack_size
 from proxies.lm.recipe import LanguageModelConfig, derive
+from proxies.lm.steps import TrainingStep
 from proxies.lm.table import SparseTable
-from proxies.lm.train import pack_loss
 
 SCALE = Scale(params=20_000, tokens=8192)
 TINY = {"vocab": 300, "validation_fraction": 0.2, "context": 32, "width": 32, "bigrams": 512}
@@ -198,6 +198,7 @@ def test_the_sparse_table_moves_like_adam_over_the_whole_table(steps):
     torch_table = torch.zeros(6, 3, requires_grad=True)
     adam = torch.optim.AdamW([torch_table], betas=(0.9, 0.98), eps=1e-10, weight_decay=0.0)
     table = SparseTable(1, 6, 3, CPU)
+    table.reserve(len(steps))
     generator = torch.Generator().manual_seed(0)
     target = torch.randn(6, 3, generator=generator)
     for number, rows in enumerate(steps):
@@ -205,7 +206,7 @@ def test_the_sparse_table_moves_like_adam_over_the_whole_table(steps):
         rate = 0.1 / (number + 1)
         weights = torch.randn(len(rows), 3, generator=generator)
         ((table.read(index) - target[index]) * weights).square().sum().backward()
-        table.step(rate, (0.9, 0.98))
+        table.step(torch.tensor(rate), (0.9, 0.98))
         adam.param_groups[0]["lr"] = rate
         adam.zero_grad()
         loss = ((torch_table[index] - target[index]) * weights).square().sum()
@@ -234,14 +235,30 @@ def test_steps_of_a_stacked_model_are_those_of_its_runs():
     for name, both in models[0].parameters.items():
         assert torch.equal(both[1], models[1].parameters[name][0])
     ids = torch.arange(2 * 4 * 17).view(2, 4, 17) % 50
-    recipe = derive(Scale(20_000, 4096), 50, LanguageModelConfig(width=32, context=16))
+    recipe = derive(Scale(20_000, 6144), 50, LanguageModelConfig(width=32, context=16))
     for model, part in zip(models, (ids, ids[1:]), strict=True):
-        optimizers = Optimizers(model, recipe)
-        for step in range(6):
-            pack_loss(model, part).sum().backward()
-            optimizers.step(step)
+        learn = TrainingStep(model, Optimizers(model, recipe))
+        for step in range(recipe.steps):
+            learn(step, part)
     for name, both in models[0].parameters.items():
         torch.testing.assert_close(both[1], models[1].parameters[name][0], rtol=1e-3, atol=1e-4)
+
+
+def test_a_batch_in_parts_teaches_what_it_teaches_at_once():
+    shape = Shape(50, 32, 2, 1, 16, 0)
+    recipe = derive(Scale(20_000, 4096), 50, LanguageModelConfig(width=32, context=16, bigrams=0))
+    ids = torch.arange(2 * 7 * 17).view(2, 7, 17) % 50
+    models = [PackedModel(shape, [3, 4], CPU, torch.float32) for _ in range(2)]
+    steps = [
+        TrainingStep(model, Optimizers(model, recipe), at_once=n)
+        for model, n in zip(models, (7, 3), strict=True)
+    ]
+    for number in range(recipe.steps):
+        whole, parts = (step(number, ids) for step in steps)
+        torch.testing.assert_close(whole, parts, rtol=1e-3, atol=1e-4)
+    assert float(whole.max()) < 0.8 * math.log(50)
+    for name, tensor in models[0].parameters.items():
+        torch.testing.assert_close(tensor, models[1].parameters[name], rtol=1e-2, atol=1e-3)
 
 
 # -- how many ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from mixopt.runs import Scale
 from proxies.lm.model import PackedModel
 from proxies.lm.optimizer import Optimizers
 from proxies.lm.recipe import LanguageModelConfig, derive
-from proxies.lm.train import pack_loss
+from proxies.lm.steps import TrainingStep
 
 CPU = torch.device("cpu")
 
@@ -21,14 +21,13 @@ def test_the_plain_trainer_trains_the_same_network():
     recipe = derive(Scale(50_000, 16_384), 100, config)
     plain = PlainTrainer(recipe, CPU)
     model = PackedModel(recipe.shape, [0], CPU, torch.float32)
-    optimizers = Optimizers(model, recipe)
+    learn = TrainingStep(model, Optimizers(model, recipe))
     generator = torch.Generator().manual_seed(0)
     for step in range(8):
         ids = torch.randint(0, 100, (8, 17), generator=generator)
-        loss = pack_loss(model, ids[None])
-        loss.sum().backward()
-        optimizers.step(step)
-        assert float(loss.detach()) == pytest.approx(float(plain.step(step, ids)), rel=2e-3)
+        assert float(learn(step, ids[None])) == pytest.approx(
+            float(plain.step(step, ids)), rel=2e-3
+        )
 
 
 def test_records_have_the_promised_fields(tmp_path, capsys):
