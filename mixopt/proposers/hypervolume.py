@@ -4,7 +4,8 @@ For every joint sample of all objectives, the front of what was run (and is unde
 chosen) is known; a candidate is worth the volume that it adds to what the front dominates, averaged
 over the samples. Up to four objectives the volume is exact, by slicing what the front leaves open
 into boxes; with more, every run of a batch has random weights of its own and is worth what it adds
-to their augmented Chebyshev mean.
+to their augmented Chebyshev mean. Where a sample breaks a guard, all its objectives are worse by
+the surrogate's penalty, so that it adds nothing to what holds them.
 
 Notation:
     X: (c, m) candidates; d: objectives, lower is better; F: (S, a, d) samples at a points
@@ -15,6 +16,7 @@ References:
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +60,18 @@ def matrix_of(objectives: Sequence[Objective], metrics: Sequence[str]) -> Array:
     return np.array([o.coefficients(metrics) for o in objectives])
 
 
+def guarded(surrogate: Surrogate, C: Array, Y: Array) -> Array:
+    """(..., d) objectives of metrics Y (..., k), all of them worse where a guard is broken.
+
+    Args:
+        surrogate: whose guards count.
+        C: (d, k) see `matrix_of`.
+        Y: expected or sampled metrics.
+    """
+    broken = surrogate.violation(Y.reshape(-1, Y.shape[-1])).reshape(Y.shape[:-1])
+    return np.asarray(Y @ C.T + broken[..., None])
+
+
 @one_blas_thread
 def choose_front(
     surrogate: Surrogate,
@@ -72,7 +86,7 @@ def choose_front(
     """Positions of up to n candidates, best first, each chosen with those before it as pending.
 
     Args:
-        surrogate: a fitted law with a joint posterior.
+        surrogate: a fitted law with a joint posterior; its guards hold.
         objectives: weighted means of its metrics.
         X: (c, m) candidates; near-duplicates of each other and of pending runs come last.
         n: how many.
@@ -83,30 +97,13 @@ def choose_front(
     Raises:
         InputError: see `matrix_of`; or a law without a joint posterior.
     """
-    C = matrix_of(objectives, surrogate.metrics)
-    at_runs = surrogate.expected(runs).mean @ C.T
-    reference, unit = _reference(at_runs)
-    best = _near_front(at_runs, unit)
-    under_way = np.empty((0, X.shape[1])) if pending is None else pending
-    P = np.vstack([X, runs[best], under_way])
-    mean = surrogate.predict(P).mean
-    F = metric_paths(mean, joint(surrogate.fitted, P, P), _PATHS, rng) @ C.T
-    near = simplex.hellinger_distance(X, P) < APART
-    free = ~near[:, len(X) + len(best) :].any(axis=1)
-    taken = np.zeros(len(X), dtype=bool)
-    seen = list(range(len(X), len(P)))
+    view = _View.of(surrogate, objectives, X, runs, pending, rng)
     chosen: list[int] = []
     while len(chosen) < min(n, len(X)):
-        if len(C) <= EXACT:
-            score = expected_improvement(F[:, : len(X)], F[:, seen], reference, unit)
-        else:
-            score = _scalarised(F[:, : len(X)], F[:, seen], reference - unit, unit, rng)
-        i = int(np.where(free if free.any() else ~taken, score, -np.inf).argmax())
+        score = view.score(rng)
+        i = int(np.where(view.free if view.free.any() else ~view.taken, score, -np.inf).argmax())
+        view.take(i)
         chosen.append(i)
-        seen.append(i)
-        taken[i] = True
-        free &= ~near[:, i]
-        free[i] = False
     return chosen
 
 
@@ -132,13 +129,14 @@ def propose_front(
     if n < 1:
         raise InputError(f"{n} proposals were asked for; ask for at least 1")
     C = matrix_of(objectives, surrogate.metrics)
-    at_runs = surrogate.expected(runs).mean @ C.T
+    at_runs = guarded(surrogate, C, surrogate.expected(runs).mean)
     starts = runs[_near_front(at_runs, _reference(at_runs)[1])]
     known = runs if pending is None else np.vstack([runs, pending])
     pool = cloud(space, _CANDIDATES, rng, around=starts)
     for _ in range(2):
         pool = _fresh(space, pool, known)
-        top = choose_front(surrogate, objectives, pool, 8, runs=runs, rng=rng, pending=pending)
+        view = _View.of(surrogate, objectives, pool, runs, pending, rng)
+        top = np.argsort(-view.score(rng), kind="stable")[:8]
         near = cloud(space, _CANDIDATES // 2, rng, around=pool[top], local=True)
         pool = np.vstack([pool[top], near])
     pool = _fresh(space, pool, known)
@@ -149,6 +147,67 @@ def propose_front(
         )
     picked = choose_front(surrogate, objectives, pool, n, runs=runs, rng=rng, pending=pending)
     return np.asarray(pool[picked])
+
+
+@dataclass
+class _View:
+    """Joint samples of all objectives at candidates and at what is known; grows by what is chosen.
+
+    Attributes:
+        F: (S, c + r, d) samples, candidates first. seen: positions of what is known.
+        reference, unit: (d,) each. near: (c, c + r) pairs that count as duplicates.
+        free, taken: (c,) candidates that are no near-duplicate of a run under way; those chosen.
+    """
+
+    F: Array
+    seen: list[int]
+    reference: Array
+    unit: Array
+    near: NDArray[np.bool_]
+    free: NDArray[np.bool_]
+    taken: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls,
+        surrogate: Surrogate,
+        objectives: Sequence[Objective],
+        X: Array,
+        runs: Array,
+        pending: Array | None,
+        rng: np.random.Generator,
+    ) -> "_View":
+        C = matrix_of(objectives, surrogate.metrics)
+        at_runs = guarded(surrogate, C, surrogate.expected(runs).mean)
+        reference, unit = _reference(at_runs)
+        best = _near_front(at_runs, unit)
+        under_way = np.empty((0, X.shape[1])) if pending is None else pending
+        P = np.vstack([X, runs[best], under_way])
+        paths = metric_paths(surrogate.predict(P).mean, joint(surrogate.fitted, P, P), _PATHS, rng)
+        near = simplex.hellinger_distance(X, P) < APART
+        return cls(
+            F=guarded(surrogate, C, paths),
+            seen=list(range(len(X), len(P))),
+            reference=reference,
+            unit=unit,
+            near=near,
+            free=np.asarray(~near[:, len(X) + len(best) :].any(axis=1)),
+            taken=np.zeros(len(X), dtype=bool),
+        )
+
+    def score(self, rng: np.random.Generator) -> Array:
+        """(c,) what a run at each candidate is expected to add to the front, in logs."""
+        at, seen = self.F[:, : len(self.taken)], self.F[:, self.seen]
+        if len(self.unit) <= EXACT:
+            return expected_improvement(at, seen, self.reference, self.unit)
+        return _scalarised(at, seen, self.reference - self.unit, self.unit, rng)
+
+    def take(self, i: int) -> None:
+        """A run at candidate i is now under way."""
+        self.seen.append(i)
+        self.taken[i] = True
+        self.free &= ~self.near[:, i]
+        self.free[i] = False
 
 
 def expected_improvement(at: Array, seen: Array, reference: Array, unit: Array) -> Array:
@@ -164,10 +223,18 @@ def expected_improvement(at: Array, seen: Array, reference: Array, unit: Array) 
     """
     total, short = np.zeros(at.shape[1]), np.zeros(at.shape[1])
     for candidates, known in zip(at / unit, seen / unit, strict=True):
-        lower, upper = open_boxes(known, reference / unit)
-        side = upper - np.maximum(lower, candidates[:, None])  # (c, boxes, d)
-        total += np.maximum(side, 0.0).prod(axis=2).sum(axis=1)
-        short += np.maximum(candidates[:, None] - upper, 0.0).sum(axis=2).min(axis=1)
+        front = known[non_dominated(known)]
+        limit = reference / unit
+        # What it would take to add something: to go below the reference, and from there below
+        # every point of the front in some objective.
+        behind = np.maximum(candidates - limit, 0.0).sum(axis=1)
+        beaten = (np.minimum(candidates, limit)[:, None] - front).min(axis=2).max(axis=1)
+        short += behind + np.maximum(beaten, 0.0)
+        adds = (candidates < limit).all(axis=1) & (beaten < 0)
+        if adds.any():
+            lower, upper = open_boxes(front, limit)
+            side = upper - np.maximum(lower, candidates[adds, None])  # (adding, boxes, d)
+            total[adds] += np.maximum(side, 0.0).prod(axis=2).sum(axis=1)
     mean = total / len(at)
     hopeless = -1e3 - short / len(at)
     return np.where(mean > 0, np.log(np.maximum(mean, 1e-300)), hopeless)
@@ -219,7 +286,8 @@ def _scalarised(
 def _reference(at_runs: Array) -> tuple[Array, Array]:
     """(d,) a tenth of the front's range beyond its worst, and (d,) that range."""
     front = at_runs[non_dominated(at_runs)]
-    spread = np.maximum(at_runs.std(axis=0), 1e-12)
+    # by quartiles: runs that break a guard lie far off
+    spread = np.maximum(0.74 * np.ptp(np.quantile(at_runs, (0.25, 0.75), axis=0), axis=0), 1e-12)
     unit = np.maximum(np.ptp(front, axis=0), spread)
     return np.asarray(front.max(axis=0) + 0.1 * unit), np.asarray(unit)
 

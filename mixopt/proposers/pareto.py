@@ -96,8 +96,18 @@ def pareto_front(
             found.append(descend(score, space, W[[i]], steps=40))
     W = np.vstack(found)
     F = objectives(W)
+    return front_of(W, F, worst + 0.1 * unit if reference is None else reference)
+
+
+def front_of(W: Array, F: Array, reference: Array | None = None) -> Front:
+    """The front of mixtures W (n, m) with objectives F (n, d).
+
+    The reference is, where left out, a tenth of the front's range beyond its worst.
+    """
     best = np.flatnonzero(non_dominated(F))
     best = best[np.argsort(F[best, 0], kind="stable")]
+    worst = F[best].max(axis=0)
+    unit = np.where(np.ptp(F[best], axis=0) > 0, np.ptp(F[best], axis=0), 1.0)
     limit = worst + 0.1 * unit if reference is None else np.asarray(reference, dtype=float)
     return Front(W[best], F[best], limit, hypervolume(F[best], limit))
 

@@ -15,7 +15,14 @@ import numpy as np
 from mixopt.errors import InputError
 from mixopt.objective import Metrics, Objective, weights_of
 from mixopt.proposers import Front, Surrogate, pareto_front
-from mixopt.proposers.hypervolume import MOST, choose_front, matrix_of, propose_front
+from mixopt.proposers.hypervolume import (
+    MOST,
+    choose_front,
+    guarded,
+    matrix_of,
+    propose_front,
+)
+from mixopt.proposers.pareto import front_of
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.simplex import Array
 from mixopt.space import Mixture
@@ -75,6 +82,7 @@ class Pareto:
             return []
         scale, rng = problem.scales[0], ledger.rng()
         surrogate, runs = self.surrogate(ledger), ledger.weights(problem.scales[0])
+        goals = _in_units(goals, surrogate)
         avoid = ledger.avoid(scale)
         if ledger.pooled(scale):
             X = np.array([m.weights for m in ledger.left(scale)])
@@ -93,29 +101,41 @@ class Pareto:
         """The compromise: the posterior-mean optimum of the problem's own objective."""
         ledger = Ledger.of(problem, observations)
         fitted = self.surrogate(ledger)
-        seen = Surrogate.of(fitted.fitted, problem.objective, fitted.metrics, problem.space)
+        objective = replace(problem.objective, scales=fitted.objective.scales, standardize=False)
+        seen = Surrogate.of(fitted.fitted, objective, fitted.metrics, problem.space)
         return ledger.answer(seen.value)
 
     def front(self, problem: Problem, observations: Sequence[Observation]) -> Front:
         """The trade-offs by posterior mean: mixtures of which none is better in every objective.
+
+        All guards hold on it, unless no mixture is expected to hold them. Of the target's pool,
+        where one is given.
 
         Raises:
             InputError: no run has succeeded yet.
         """
         ledger = Ledger.of(problem, observations)
         surrogate = self.surrogate(ledger)
-        C = matrix_of(self.goals(problem), surrogate.metrics)
+        C = matrix_of(_in_units(self.goals(problem), surrogate), surrogate.metrics)
 
         def objectives(W: Array) -> Array:
-            return np.asarray(surrogate.expected(W).mean @ C.T)
+            return guarded(surrogate, C, surrogate.expected(W).mean)
 
-        return pareto_front(
-            objectives,
-            problem.space,
-            rng=ledger.rng(),
-            starts=ledger.weights(problem.scales[0]),
-            extend=self.extend,
-        )
+        if ledger.pooled(problem.target):
+            W = np.array([m.weights for m in problem.pool[problem.target]])
+            found = front_of(W, objectives(W))
+        else:
+            found = pareto_front(
+                objectives,
+                problem.space,
+                rng=ledger.rng(),
+                starts=ledger.weights(problem.scales[0]),
+                extend=self.extend,
+            )
+        holds = surrogate.penalty(surrogate.expected(found.W)) == 0
+        if not holds.any() or holds.all():
+            return found
+        return front_of(found.W[holds], found.F[holds], found.reference)
 
     def objective_names(self, problem: Problem) -> tuple[str, ...]:
         """(d,) the objectives, in the order of the front's columns."""
@@ -150,7 +170,14 @@ class Pareto:
         problem = ledger.problem
         needed = [k for goal in self.goals(problem) for k in goal.metrics]
         every = dict.fromkeys([*needed, *problem.objective.needed], 1.0)
-        wide = Objective(every, maximize=problem.objective.maximize)
+        asked = problem.objective
+        wide = Objective(
+            every,
+            maximize=asked.maximize,
+            scales=asked.scales,
+            standardize=asked.standardize,
+            guards=asked.guards,
+        )
         return fit_scales(replace(ledger, problem=replace(problem, objective=wide)))
 
     def _design(self, ledger: Ledger, n: int) -> list[RunSpec]:
@@ -161,3 +188,14 @@ class Pareto:
         known = [problem.run(m, "design") for m in dict.fromkeys((space.natural, space.uniform))]
         after = replace(ledger, pending=(*ledger.pending, *known))
         return [*known, *after.design(n - len(known), "design")]
+
+
+def _in_units(goals: Sequence[Objective], surrogate: Surrogate) -> list[Objective]:
+    """The goals; where one has several metrics, each counts in its unit (`Objective.scales`)."""
+    scales = surrogate.objective.scales
+    return [
+        replace(goal, scales={k: scales[k] for k in goal.metrics if k in scales})
+        if len(goal.metrics) > 1
+        else goal
+        for goal in goals
+    ]

@@ -1,5 +1,7 @@
 """Growing a Pareto front: exact boxes, the closed form, what is pending, and better than random."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from mixopt import InputError, MixtureSpace, Objective
+from mixopt.objective import Guard
 from mixopt.proposers.hypervolume import (
     choose_front,
     expected_improvement,
@@ -145,6 +148,62 @@ def test_the_front_of_the_strategy_holds_the_compromise_and_the_ends() -> None:
     assert (true.min(axis=0) <= np.quantile(wide, 0.002, axis=0)).all()
     answer = recipe.recommend(problem, done)
     assert world.value(answer.array[None])[0] - world.best < 0.05 * world.spread
+
+
+def limited(seed: int) -> tuple[World, Problem, float]:
+    """Two losses to trade off, and a third that may not get worse than at the natural mixture."""
+    world = make_world(5, 3, seed=seed)
+    weights = {"loss-0": 1.0, "loss-1": 1.0}
+    objective = Objective(weights, guards=(Guard("loss-2", tolerance=0.0),))
+    problem = Problem(world.space, objective, (LARGE,), seed=seed)
+    return world, problem, float(world.truth(world.space.natural.array[None])[0, 2])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_guards_hold_on_the_front_and_draw_the_rounds(seed: int) -> None:
+    world, problem, limit = limited(seed)
+    free = replace(problem, objective=replace(problem.objective, guards=()))
+    over: dict[bool, Array] = {}
+    for held in (True, False):
+        recipe, done = Pareto(design=10, runs=30), []
+        while specs := recipe.next(problem if held else free, done, []):
+            done += [world.run(s) for s in specs]
+        proposed = np.array([o.spec.mixture.array for o in done if o.spec.purpose != "design"])
+        over[held] = world.truth(proposed)[:, 2] > limit * 1.01
+        if held:
+            front = recipe.front(problem, done)
+            answer = recipe.recommend(problem, done).array[None]
+            # the law is not the truth: a hundredth
+            assert (world.truth(np.vstack([front.W, answer]))[:, 2] <= limit * 1.01).all()
+            assert len(front.W) >= 3
+    assert over[True].mean() < 0.5 * over[False].mean()
+
+
+def test_with_a_pool_the_front_is_of_it() -> None:
+    world, problem = question(2)
+    pool = tuple(world.space.mixture(w) for w in world.space.sample(60, np.random.default_rng(5)))
+    problem = replace(problem, pool={LARGE: pool})
+    recipe, done = Pareto(design=8, runs=20), []
+    while specs := recipe.next(problem, done, []):
+        done += [world.run(s) for s in specs]
+    front = recipe.front(problem, done)
+    assert {tuple(w) for w in front.W} <= {m.weights for m in pool}
+    true = world.truth(np.array([m.weights for m in pool]))
+    best = true[non_dominated(true)]
+    for values in world.truth(front.W):  # each is on the pool's true front, but for the fit's error
+        assert (best <= values - 0.05 * np.ptp(true, axis=0)).all(axis=1).sum() == 0
+
+
+def test_metrics_of_one_goal_count_in_their_units() -> None:
+    world, problem = question(0, metrics=3)
+    done = [world.run(s) for s in Pareto(design=12, runs=12).next(problem, [], [])]
+    scaled = [replace(o, metrics={**o.metrics, "loss-1": 100 * o.metrics["loss-1"]}) for o in done]
+    goals = {"first": "loss-0", "rest": ["loss-1", "loss-2"]}
+    recipe = Pareto(objectives=goals, design=12, runs=16)
+    standard = replace(problem, objective=replace(problem.objective, standardize=True))
+    plain, other = (recipe.front(standard, runs) for runs in (done, scaled))
+    assert pytest.approx(other.W, abs=1e-6) == plain.W
+    assert pytest.approx(other.F, rel=1e-4) == plain.F
 
 
 def test_metrics_to_maximise_are_turned_round() -> None:
