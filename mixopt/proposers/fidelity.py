@@ -102,6 +102,13 @@ class Ladder:
         found = [_variance(p, Z) + np.exp(p.log_theta[-1]) for p in levels[-1 - below]]
         return np.asarray(np.stack(found) * (self.base.standard.spread**2)[:, None])
 
+    def expected(self, W: Array, below: int) -> Array:
+        """(n, k) expected metrics at mixtures W, `below` scales under the largest."""
+        Z = self.base.features(W)
+        levels: list[tuple[Rung | kernel.Posterior, ...]] = [self.base.posteriors, *self.rungs]
+        found = np.column_stack([_mean(p, Z) for p in levels[-1 - below]])
+        return np.asarray(self.base.standard.center + found * self.base.standard.spread)
+
     def slopes(self) -> Array:
         """(scales - 1, k) slope of every metric on the scale below; 0 where it is not used."""
         return np.array([[p.slope for p in rung] for rung in self.rungs]).reshape(

@@ -38,7 +38,7 @@ from mixopt.simplex import Array
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ladder import LadderSearch, fit_scales
-from mixopt.strategies.parts import Ledger, Memo, check_whole
+from mixopt.strategies.parts import Ledger, Memo, check_whole, free_slots
 from mixopt.threads import one_blas_thread
 
 _DESIGN, _PROPOSAL = "design", "proposal"
@@ -64,6 +64,9 @@ class Auto:
             a new mixture nearby taught as much in our trials, and the fits pool their noise.
         corrections: runs of the search at the largest scale, where there are several scales; 0
             searches the smallest alone.
+        wait: choose a round once all runs under way are in; else `batch` runs of the search are
+            kept under way, chosen with what those may show in mind. For runs that take unequally
+            long, on as many workers as a batch has runs.
     """
 
     design: int = 32
@@ -75,6 +78,7 @@ class Auto:
     stop: float = 0.0
     replicate: float = 0.0
     corrections: int = 4
+    wait: bool = True
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     uses_earlier: ClassVar[bool] = True
@@ -102,17 +106,13 @@ class Auto:
         if missing:
             return missing
         ledger = Ledger.of(problem, observations, pending)
-        if ledger.pending:
-            return []  # a round is fitted to all runs before it, so that a resume repeats it
-        left = self.design + self.proposals - ledger.count(problem.scales[0])
-        climbing = ledger.asked > ledger.count(problem.scales[0])
-        if left > 0 and not climbing:
-            proposed = self._propose(ledger, min(left, self.batch))
-            if proposed:
-                return proposed
-        correcting = self._correct(ledger)
-        if correcting:
-            return correcting
+        # A round is fitted to all runs before it, so that a resume repeats it.
+        room = min(free_slots(ledger, self.batch, self.wait), self.batch)
+        if room < 1:
+            return []
+        asked = self._search(ledger, room)
+        if asked or ledger.pending:
+            return asked
         confirmation = self._confirmation(problem, observations, pending, ledger)
         return [spec for spec in confirmation if spec.run_id not in known]
 
@@ -141,6 +141,7 @@ class Auto:
             design=self.design,
             runs=self.design + self.proposals,
             batch=self.batch,
+            wait=self.wait,
             memo=self.memo,
         )
 
@@ -157,11 +158,25 @@ class Auto:
         mixtures = [space.mixture(w) for w in np.vstack([known, random])]
         return [problem.run(mixture, _DESIGN) for mixture in mixtures]
 
+    def _search(self, ledger: Ledger, room: int) -> list[RunSpec]:
+        """Up to `room` proposals at the smallest scale, then the corrections above it."""
+        left = self.design + self.proposals - ledger.count(ledger.problem.scales[0])
+        climbing = ledger.asked > ledger.count(ledger.problem.scales[0])
+        if left > 0 and not climbing:
+            proposed = self._propose(ledger, min(left, room))
+            if proposed:
+                return proposed
+        if ledger.pending and not climbing:
+            return []
+        return self._correct(ledger)
+
     def _propose(self, ledger: Ledger, n: int) -> list[RunSpec]:
         problem, first = ledger.problem, ledger.problem.scales[0]
         W, rng, avoid = ledger.weights(first), ledger.rng(), ledger.avoid(first)
         space, composite = problem.space, self.law in {"auto", "gp"}
-        if composite and len(W) >= _MANY:
+        # One optimum a round; without rounds, one run in as many.
+        explore = bool(ledger.pending) and ledger.asked % self.batch > 0
+        if composite and (len(W) >= _MANY or explore):
             surrogate = fit_scales(ledger)
             found = propose(surrogate, space, n, runs=W, pending=avoid, rng=rng)
         else:
@@ -207,6 +222,7 @@ class Auto:
             runs=ledger.asked + left,
             proxies=self.corrections,
             allowance=searched / problem.cost(target) + 1.0,
+            wait=self.wait,
             memo=self.memo,
         )
         return ladder.next(problem, ledger.runs, ledger.pending)

@@ -36,7 +36,7 @@ from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.simplex import Array
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
-from mixopt.strategies.parts import Ledger, Memo, fitted_to
+from mixopt.strategies.parts import Ledger, Memo, fitted_to, free_slots
 from mixopt.table import RunTable
 from mixopt.threads import one_blas_thread
 
@@ -69,6 +69,8 @@ class LadderSearch:
             at a scale's tokens; for trainers with a constant learning rate (see `Ledger.partial`).
         criterion: by which the scale is chosen, per cost: `"gain"` (knowledge gradient) or
             `"entropy"` (information about the lowest value).
+        wait: choose once all runs under way are in; else `batch` runs are kept under way, chosen
+            with what those may show in mind.
     """
 
     design: int = 10
@@ -84,6 +86,7 @@ class LadderSearch:
     caution: float = 0.5
     partial: bool = False
     criterion: Literal["gain", "entropy"] = "gain"
+    wait: bool = True
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     uses_earlier: ClassVar[bool] = True
@@ -92,15 +95,19 @@ class LadderSearch:
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
     ) -> list[RunSpec]:
-        """The design, then rounds; each waits for the one before, so that a resume repeats it."""
+        """The design, then rounds; a round waits for the one before, unless told not to."""
         ledger = Ledger.of(problem, observations, pending)
         first = problem.scales[0]
         missing = min(max(self.design, _LEAST), self.runs) - ledger.count(first)
         if missing > 0:
             return ledger.design(missing, "design")
-        if ledger.pending or ledger.asked >= self.runs:
+        room = min(free_slots(ledger, self.batch, self.wait), self.runs - ledger.asked)
+        if room < 1:
             return []
         surrogate = self.surrogate(ledger)
+        if ledger.pending and len(problem.scales) > 1:
+            ledger = believed(ledger, surrogate)
+            surrogate = self._fit(ledger)  # not remembered: its runs have yet to come in
         scale = problem.target
         picked: list[RunSpec] = []
         if len(problem.scales) > 1:
@@ -111,7 +118,7 @@ class LadderSearch:
             picked = self._at_target(ledger, surrogate)
             if len(problem.scales) > 1 and self.contrast and not ledger.count(scale):
                 picked = [*picked[:1], *(self._contrast(ledger, picked[:1]) if picked[1:] else [])]
-        return picked[: self.runs - ledger.asked]
+        return picked[:room]
 
     def planned(self, problem: Problem) -> list[Scale]:
         """All runs, the first ones at the smallest scale, the rest as if at the target."""
@@ -241,6 +248,24 @@ class LadderSearch:
             return np.array([mixtures[i].weights for i in order])
         known = {m.weights for m in (o.spec.mixture for o in ledger.at(scale))}
         return np.array([w for w in answers if tuple(w.tolist()) not in known])
+
+
+def believed(ledger: Ledger, surrogate: Surrogate) -> Ledger:
+    """Runs under way as if they had come out as expected: what they will show is not bought twice.
+
+    Raises:
+        InputError: the surrogate knows the objective alone, not the metrics of a run.
+    """
+    ladder, problem = surrogate.fitted, ledger.problem
+    if not isinstance(ladder, Ladder) or surrogate.metrics == ("objective",):
+        raise InputError("wait: false over several scales needs a process per metric (composite)")
+    found = []
+    for spec in ledger.pending:
+        below = len(problem.scales) - 1 - problem.scales.index(spec.scale)
+        values = ladder.expected(spec.mixture.array[None], below)[0]
+        metrics = dict(zip(surrogate.metrics, values.tolist(), strict=True))
+        found.append(Observation(spec, metrics=metrics))
+    return Ledger.of(problem, [*ledger.runs, *found])
 
 
 def quick_process(features: str = "sqrt") -> GaussianProcess:

@@ -7,6 +7,7 @@ Notation:
     W: (n, m) mixtures that were run; X: (c, m) mixtures to choose from
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -243,3 +244,13 @@ def fit(ledger: Ledger, law: Law, *, scale: Scale | None = None) -> Surrogate:
 def fitted_to(ledger: Ledger) -> tuple[str, ...]:
     """A key for a fit: the identities of the runs that it rests on."""
     return tuple(o.run_id for o in ledger.runs if o.ok)
+
+
+def free_slots(ledger: Ledger, batch: int, wait: bool) -> int:
+    """How many runs to choose now: a round once the last one is in, or what is missing of one.
+
+    A negative number where more than a batch is under way (a design is asked for at once).
+    """
+    if wait:
+        return sys.maxsize if not ledger.pending else 0
+    return batch - len(ledger.pending)
