@@ -5,6 +5,7 @@ Notation:
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +19,23 @@ from mixopt.space import MixtureSpace
 
 _CHUNK = 20_000
 _PENALTY = 1e3  # per unit of relative violation of a guard, in units of the objective's spread
+
+
+@runtime_checkable
+class Levels(Protocol):
+    """A fitted law of all scales, that predicts the largest; `below` counts down from it."""
+
+    def joint(self, A: Array, B: Array, below: int = 0) -> Array:
+        """(k, a, b) posterior covariance of A at the largest scale with B below it."""
+        ...
+
+    def outcome_variance(self, W: Array, below: int) -> Array:
+        """(k, n) variance of one new run at mixtures W."""
+        ...
+
+    def expected(self, W: Array, below: int) -> Array:
+        """(n, k) expected metrics at mixtures W."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,11 @@ from mixopt.proposers.bayes import (
     lowest_values,
     propose,
 )
-from mixopt.proposers.fidelity import Ladder, fit_ladder
+from mixopt.proposers.fidelity import fit_ladder
 from mixopt.proposers.learn import weights_in
 from mixopt.proposers.search import cloud
+from mixopt.proposers.surrogate import Levels
+from mixopt.proposers.truncated import fit_truncated
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.simplex import Array
 from mixopt.space import Mixture
@@ -46,6 +48,9 @@ _CONTRAST = 0.2  # Hellinger distance at which two runs show a difference
 _APART = 0.1  # Hellinger distance between proxy runs of one round
 _LOOK = 400  # mixtures at most among which the next proxy run is looked for
 _PROXY_ROUND = 16
+
+
+Fidelity = Literal["cokriging", "truncated"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ class LadderSearch:
             at a scale's tokens; for trainers with a constant learning rate (see `Ledger.partial`).
         criterion: by which the scale is chosen, per cost: `"gain"` (knowledge gradient) or
             `"entropy"` (information about the lowest value).
+        fidelity: over several scales, `"cokriging"` (every scale on the one below) or
+            `"truncated"` (all in one process with a bias that fades, as in BoTorch).
         wait: choose once all runs under way are in; else `batch` runs are kept under way, chosen
             with what those may show in mind.
     """
@@ -86,10 +93,15 @@ class LadderSearch:
     caution: float = 0.5
     partial: bool = False
     criterion: Literal["gain", "entropy"] = "gain"
+    fidelity: Fidelity = "cokriging"
     wait: bool = True
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     uses_earlier: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.fidelity not in {"cokriging", "truncated"}:
+            raise InputError(f"fidelity is {self.fidelity!r}; choose cokriging or truncated")
 
     @one_blas_thread
     def next(
@@ -145,7 +157,13 @@ class LadderSearch:
 
     def _fit(self, ledger: Ledger) -> Surrogate:
         law = quick_process(self.features)
-        return fit_scales(ledger, law, composite=self.composite, partial=self.partial)
+        return fit_scales(
+            ledger,
+            law,
+            composite=self.composite,
+            partial=self.partial,
+            fidelity=self.fidelity,
+        )
 
     def _at_target(self, ledger: Ledger, surrogate: Surrogate) -> list[RunSpec]:
         problem, target = ledger.problem, ledger.problem.target
@@ -257,7 +275,7 @@ def believed(ledger: Ledger, surrogate: Surrogate) -> Ledger:
         InputError: the surrogate knows the objective alone, not the metrics of a run.
     """
     ladder, problem = surrogate.fitted, ledger.problem
-    if not isinstance(ladder, Ladder) or surrogate.metrics == ("objective",):
+    if not isinstance(ladder, Levels) or surrogate.metrics == ("objective",):
         raise InputError("wait: false over several scales needs a process per metric (composite)")
     found = []
     for spec in ledger.pending:
@@ -280,6 +298,7 @@ def fit_scales(
     *,
     composite: bool = True,
     partial: bool = False,
+    fidelity: Fidelity = "cokriging",
 ) -> Surrogate:
     """One ladder of processes per metric (or of the objective), fitted to the runs of every scale.
 
@@ -291,6 +310,7 @@ def fit_scales(
         law: of the smallest scale; `quick_process` by default.
         composite: one process per metric; else one for the objective.
         partial: also learn from points on the way, see `Ledger.partial`.
+        fidelity: how scales are related, see `LadderSearch`.
 
     Raises:
         InputError: the smallest scale has too few runs, or an unknown metric.
@@ -316,7 +336,8 @@ def fit_scales(
         if table is not None:
             W, Y = weights_in(space, table), _metrics(table, names)
         runs.append((W, Y if composite else objective.value(Y, names)[:, None]))
-    fitted: Ladder = fit_ladder(runs, law, rng=ledger.rng())
+    fit = fit_ladder if fidelity == "cokriging" else fit_truncated
+    fitted = fit(runs, law, rng=ledger.rng())
     if composite:
         return Surrogate.of(fitted, objective, names, space)
     return Surrogate.of(fitted, Objective.of("objective"), ("objective",), space)
@@ -338,7 +359,7 @@ def _gains(
 ) -> Array:
     """(c,) log of what one run at X, `below` the top, is worth for the answer among A."""
     ladder = surrogate.fitted
-    assert isinstance(ladder, Ladder)
+    assert isinstance(ladder, Levels)
     weights = surrogate.objective.coefficients(surrogate.metrics) ** 2
     total = weights @ ladder.outcome_variance(X, below)
     mean = surrogate.value(A)

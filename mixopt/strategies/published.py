@@ -8,10 +8,11 @@ from mixopt.strategies.ladder import LadderSearch
 def admire(**settings: Any) -> LadderSearch:
     """ADMIRE-BayesOpt (2508.11551): one process for the objective; information per cost.
 
-    Single fidelity: expected improvement. Several: max-value entropy search per cost over mixture
-    and scale. Departs from the paper: recursive co-kriging in place of the linear-truncated kernel,
-    the closed form of 2102.03324 for the entropy, and an answer by posterior mean, never by
-    hindsight; it starts from two random runs of the smallest scale (one run fits nothing).
+    Single fidelity: expected improvement. Several: the linear-truncated kernel over mixture and
+    scale, max-value entropy search per cost. Departs from the paper: places and levels of scales
+    (see `mixopt.proposers.truncated`), the closed form of 2102.03324 for the entropy, and an answer
+    by posterior mean, never by hindsight; it starts from two random runs of the smallest scale (one
+    run fits nothing).
     """
     ours: dict[str, Any] = {
         "design": 1,
@@ -22,6 +23,7 @@ def admire(**settings: Any) -> LadderSearch:
         "composite": False,
         "features": "weights",
         "criterion": "entropy",
+        "fidelity": "truncated",
     }
     return LadderSearch(**{**ours, **settings})
 
