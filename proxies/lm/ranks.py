@@ -17,7 +17,8 @@ class Ranks:
     """Which of how many processes this is; alone by default, when nothing is exchanged.
 
     All ranks hold the whole model and take the same steps: gradients are summed over the ranks
-    before the optimiser, so that the numbers are those of one process up to the order of sums.
+    before the optimiser, so that the numbers are those of one process up to the order of sums (and,
+    for block matrices in bfloat16, the rounding of the parts).
     """
 
     rank: int = 0
