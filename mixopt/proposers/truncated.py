@@ -165,8 +165,8 @@ def covariance(A: Array, s: Array, B: Array, u: Array, theta: Array) -> Array:
     """(a, b) prior covariance of the expected metric at A and places s (a,) with B at u (b,)."""
     p = A.shape[1]
     variance, ratio = np.exp(theta[-3]), np.exp(theta[-2])
-    common = _matern(A, B, theta[:p])[0]
-    bias = _matern(A, B, theta[p : 2 * p])[0]
+    common = kernel.correlation(A, B, theta[:p])[0]
+    bias = kernel.correlation(A, B, theta[p : 2 * p])[0]
     level = kernel.MEAN_VARIANCE * (1.0 + (s[:, None] == u))
     return np.asarray(variance * (common + ratio * _fading(s[:, None], u) * bias) + level)
 
@@ -178,8 +178,8 @@ def negative_evidence(
     n, p = Z.shape
     variance, ratio, noise = np.exp(theta[-3:])
     fading = ratio * _fading(s[:, None], s)
-    common, slope = _matern(Z, Z, theta[:p])
-    bias, bias_slope = _matern(Z, Z, theta[p : 2 * p])
+    common, slope = kernel.correlation(Z, Z, theta[:p])
+    bias, bias_slope = kernel.correlation(Z, Z, theta[p : 2 * p])
     K = variance * (common + fading * bias) + kernel.MEAN_VARIANCE * (1.0 + (s[:, None] == s))
     K[np.diag_indices(n)] += noise + 1e-10
     lower, info = linalg.lapack.dpotrf(K, lower=1, clean=1)
@@ -191,8 +191,8 @@ def negative_evidence(
     M = inverse - np.outer(alpha, alpha)  # d value / d K = M / 2
     gradient = np.concatenate(
         [
-            _by_length(M * slope, Z / np.exp(theta[:p])),
-            _by_length(M * fading * bias_slope, Z / np.exp(theta[p : 2 * p])),
+            kernel.by_length(M * slope, Z / np.exp(theta[:p])),
+            kernel.by_length(M * fading * bias_slope, Z / np.exp(theta[p : 2 * p])),
         ]
     )
     of_bias = 0.5 * variance * np.vdot(M, fading * bias)
@@ -201,7 +201,7 @@ def negative_evidence(
     center, spread = _prior(p, priors)
     off = (theta - center) / spread
     value = 0.5 * y @ alpha + np.log(np.diag(lower)).sum() + 0.5 * off @ off
-    return float(value), np.concatenate([variance * gradient, rest]) + off / spread
+    return float(value), np.concatenate([5.0 * variance / 3.0 * gradient, rest]) + off / spread
 
 
 def _learn(
@@ -239,19 +239,6 @@ def _prior(p: int, priors: kernel.Priors) -> tuple[Array, Array]:
         return np.concatenate([values[:p], values[:p], values[p : p + 1], [bias], values[p + 1 :]])
 
     return twice(centers, BIAS[0]), twice(spreads, BIAS[1])
-
-
-def _matern(A: Array, B: Array, log_lengths: Array) -> tuple[Array, Array]:
-    """(a, b) Matern-5/2 correlation, and its slope in r^2 up to a factor of -5/6."""
-    lengths = np.exp(log_lengths)
-    r = np.sqrt(5.0 * kernel.squared(A / lengths, B / lengths))
-    decay = np.exp(-r)
-    return (1.0 + r + r * r / 3.0) * decay, (1.0 + r) * decay
-
-
-def _by_length(G: Array, X: Array) -> Array:
-    """(p,) derivative by the log lengths, of 1/2 sum M * correlation with G = M * slope."""
-    return np.asarray((5.0 / 3.0) * ((G.sum(1) @ X**2) - np.einsum("nd,nd->d", X, G @ X)))
 
 
 def _fading(s: Array | float, u: Array | float) -> Array:
