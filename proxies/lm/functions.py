@@ -135,7 +135,8 @@ class _Rotate(Function):
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     first, second = x.chunk(2, dim=-1)
-    return (x * cos).addcmul_(torch.cat((second, first), dim=-1), sin)
+    # Nothing in place: torch 2.11 then compiles a function without gradient.
+    return torch.addcmul(x * cos, torch.cat((second, first), dim=-1), sin)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
