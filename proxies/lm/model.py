@@ -15,7 +15,7 @@ hashed table of bigram embeddings beside the token embeddings, which saves the f
 of finding the previous token.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -82,12 +82,15 @@ class PackedModel:
         factors: the same in `dtype`, as the products take them; see `refresh`.
         leaves: name to what the loss is differentiated by: (K, ...) parameters, or for block
             matrices their factors.
+        halves: a block before and after its attention, as training computes it; `HALVES` or what a
+            compiler made of them.
     """
 
     def __init__(
         self, shape: Shape, seeds: Sequence[int], device: torch.device, dtype: torch.dtype
     ) -> None:
         self.shape, self.runs, self.dtype, self.device = shape, len(seeds), dtype, device
+        self.halves: Halves = HALVES
         drawn = {seed: _initial(shape, seed, device) for seed in dict.fromkeys(seeds)}
         values = {
             name: torch.stack([drawn[seed][name] for seed in seeds]) for name in drawn[seeds[0]]
@@ -158,10 +161,12 @@ class PackedModel:
             x = x + looked_up.view(self.runs, -1, d)
         x = norm(x, self.dtype)
         length = ids.shape[2]
-        places = self._cos[:length], self._sin[:length], self._mask[:length, :length]
+        cos, sin, mask = self._cos[:length], self._sin[:length], self._mask[:length, :length]
+        before, after = self.halves if training else HALVES
         for layer in range(self.shape.depth):
-            weights = [self.leaves[f"{kind}.{layer}"] for kind in KINDS]
-            x = block(x, weights, places, self.shape.heads)
+            qkv, mix, up, down = (self.leaves[f"{kind}.{layer}"] for kind in KINDS)
+            q, k, v = before(x, qkv, cos, sin, self.shape.heads)
+            x = after(x, attention(q, k, v, mask, SHARPNESS), mix, up, down)
         return norm(x, self.dtype)
 
     def _bigram_rows(self, ids: Tensor) -> Tensor:
@@ -170,26 +175,41 @@ class PackedModel:
         return (hashed + self._offset * self.shape.bigrams).flatten()
 
 
-def block(
-    x: Tensor, weights: Sequence[Tensor], places: tuple[Tensor, Tensor, Tensor], heads: int
-) -> Tensor:
-    """One block of the network, (K, n, d), in the precision of x.
+def before_attention(
+    x: Tensor, qkv: Tensor, cos: Tensor, sin: Tensor, heads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of a block, (K B, T, h, c) each.
 
     Args:
         x: (K, n, d) residual stream.
-        weights: of `KINDS`, (K, out, in) each.
-        places: cosines and sines of the rotary positions, (T, 1, c), and the mask, (T, T).
+        qkv: (K, 3 d, d).
+        cos: of the rotary positions, (T, 1, c).
+        sin: of the same, negative in its first half.
         heads: h.
     """
-    cos, sin, mask = places
-    qkv, mix, up, down = weights
-    length, size = len(mask), x.shape[2] // heads
+    length, size = len(cos), x.shape[2] // heads
     qk, v = split_product(norm(x, x.dtype), qkv, 2 * x.shape[2])
     qk = rotate(norm(qk.view(-1, length, 2 * heads, size), x.dtype), cos, sin)
     q, k = qk.chunk(2, dim=2)
-    mixed = attention(q, k, v.view(-1, length, heads, size), mask, SHARPNESS)
+    return q, k, v.view(-1, length, heads, size)
+
+
+def after_attention(x: Tensor, mixed: Tensor, mix: Tensor, up: Tensor, down: Tensor) -> Tensor:
+    """The residual stream after a block, (K, n, d).
+
+    Args:
+        x: (K, n, d) before it.
+        mixed: (K B, T, d), what attention gave.
+        mix: (K, d, d).
+        up: (K, 4 d, d).
+        down: (K, d, 4 d).
+    """
     x = x + product(mixed.view(x.shape), mix)
     return x + product(relu_squared(product(norm(x, x.dtype), up)), down)
+
+
+Halves = tuple[Callable[..., tuple[Tensor, Tensor, Tensor]], Callable[..., Tensor]]
+HALVES: Halves = (before_attention, after_attention)
 
 
 def _initial(shape: Shape, seed: int, device: torch.device) -> dict[str, Tensor]:

@@ -73,7 +73,7 @@ class Optimizers:
     """
 
     def __init__(self, model: PackedModel, recipe: Recipe) -> None:
-        self._model, self._recipe = model, recipe
+        self._model, self.recipe = model, recipe
         self._embedding, self._head, self._matrix = torch.zeros(3, device=model.device).unbind()
         embedding, head = model.parameters["embedding"], model.parameters["head"]
         self._dense = {"embedding": embedding, "head": head}
@@ -100,7 +100,7 @@ class Optimizers:
 
     def set_rates(self, number: int) -> None:
         """Take the learning rates of a step, counted from 0."""
-        recipe, factor = self._recipe, self._recipe.rate_factor(number)
+        recipe, factor = self.recipe, self.recipe.rate_factor(number)
         self._embedding.fill_(recipe.rate_embedding * factor)
         self._head.fill_(recipe.rate_head * factor)
         self._matrix.fill_(recipe.rate_matrix * factor)
@@ -120,7 +120,7 @@ class Optimizers:
         model = self._model
         leaves = [model.leaves[f"{kind}.{layer}"] for layer in range(model.shape.depth)]
         gradients = [leaf.grad for leaf in leaves if leaf.grad is not None]
-        step = nesterov(self._velocity[kind], gradients, self._recipe.momentum)
+        step = nesterov(self._velocity[kind], gradients, self.recipe.momentum)
         for leaf in leaves:
             leaf.grad = None
         update = orthogonalized(step.flatten(0, 1)).view_as(step)

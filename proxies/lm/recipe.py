@@ -170,6 +170,14 @@ class Recipe:
             step -= taken
         return before
 
+    def steps_of_batch(self, step: int) -> int:
+        """Steps from one on, itself included, that have its batch."""
+        for steps, _ in self.stages:
+            if step < steps:
+                return steps - step
+            step -= steps
+        return 0
+
     def rate_factor(self, step: int) -> float:
         """Learning-rate factor of a step.
 

@@ -9,19 +9,25 @@ Notation:
 """
 
 import gc
+import logging
+import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from proxies.lm.compiling import MOST_OFF, compile_blocks, disagreement, pays
 from proxies.lm.evaluate import logits_at_once
 from proxies.lm.functions import cross_entropy
-from proxies.lm.model import PackedModel
+from proxies.lm.model import HALVES, PackedModel
 from proxies.lm.optimizer import Optimizers
-from proxies.lm.packing import sequences_at_once
+from proxies.lm.packing import is_out_of_memory, sequences_at_once
 from proxies.lm.ranks import Ranks
 
+_log = logging.getLogger(__name__)
+
+_TIMED_FROM, _TIMED_TO = 6, 16  # steps with a batch, once it is recorded
 _WARM = 3  # steps before one is recorded: libraries set themselves up in the first
 
 
@@ -66,9 +72,10 @@ class TrainingStep:
     Args:
         model: K runs.
         optimizers: of the model.
-        ranks: the processes that share every batch; steps in which they exchange gradients are not
-            recorded.
+        ranks: the processes that share every batch; steps in which they exchange gradients are
+            neither recorded nor compiled.
         at_once: sequences of a run whose gradients are taken together; by what the memory holds.
+        compiles: on a GPU, compile the blocks where it pays; see `proxies.lm.compiling`.
     """
 
     def __init__(
@@ -78,12 +85,17 @@ class TrainingStep:
         ranks: Ranks | None = None,
         *,
         at_once: int | None = None,
+        compiles: bool = True,
     ) -> None:
-        self._optimizers, self._device, ranks = optimizers, model.device, ranks or Ranks()
-        at_once = at_once or sequences_at_once(model.shape, model.runs, model.device)
-        self._learn: Callable[[Tensor], Tensor] = partial(learn, model, optimizers, ranks, at_once)
+        self._model, self._optimizers, ranks = model, optimizers, ranks or Ranks()
+        self._at_once = at_once or sequences_at_once(model.shape, model.runs, model.device)
+        self._learn: Callable[[Tensor], Tensor] = partial(
+            learn, model, optimizers, ranks, self._at_once
+        )
+        self._pace: Pace | None = None
         if model.device.type == "cuda" and ranks.world == 1:
             self._learn = Replayed(self._learn)
+            self._pace = Pace(partial(torch.cuda.synchronize, model.device)) if compiles else None
 
     def __call__(self, number: int, ids: Tensor) -> Tensor:
         """Mean loss of each run before the update, (K,), on the device.
@@ -93,7 +105,88 @@ class TrainingStep:
             ids: (K, B, T + 1); a rank learns from its share.
         """
         self._optimizers.set_rates(number)
-        return self._learn(ids.to(self._device, non_blocking=True))
+        ids = ids.to(self._model.device, non_blocking=True)
+        if self._pace is not None:
+            if self._pace.changed(ids.shape):
+                self._model.halves = HALVES  # what was compiled was so for the smaller batch
+            seconds = self._pace.seconds()
+            if seconds and pays(seconds, self._optimizers.recipe.steps_of_batch(number)):
+                self.compile(ids)
+        return self._learn(ids)
+
+    def compile(self, ids: Tensor) -> None:
+        """Train with compiled blocks from now on, if they have the gradients of the others.
+
+        Args:
+            ids: (K, B, T + 1), a batch to compare them on, after the first steps (before them,
+                output projections are zero and so are gradients).
+        """
+        if isinstance(self._learn, Replayed):
+            self._learn.forget()
+        start, part = time.perf_counter(), ids[:, : self._at_once]
+        exact = gradients(self._model, part)
+        compile_blocks(self._model)
+        try:
+            off = disagreement(gradients(self._model, part), exact)
+        except RuntimeError as error:  # no compiler here, or one that gave up
+            if is_out_of_memory(error):
+                raise
+            self._do_without(str(error).strip().split("\n", 1)[0])
+            return
+        if off > MOST_OFF:
+            self._do_without(f"their gradients are off by {off:.2g}")
+            return
+        seconds = time.perf_counter() - start
+        _log.info("blocks compiled in %.0f s; gradients agree to %.2g", seconds, off)
+
+    def _do_without(self, why: str) -> None:
+        _log.warning("training goes on without compiled blocks: %s", why)
+        self._model.halves, self._pace = HALVES, None
+
+
+def gradients(model: PackedModel, ids: Tensor) -> dict[str, Tensor]:
+    """Those of the block matrices, by name, (K, out, in) each; the model stays as it is.
+
+    Args:
+        model: K runs.
+        ids: (K, B, T + 1).
+    """
+    pack_loss(model, ids).sum().backward()  # type: ignore[no-untyped-call]
+    found = {name: leaf.grad for name, leaf in model.leaves.items() if leaf.grad is not None}
+    for leaf in model.leaves.values():
+        leaf.grad = None
+    return {name: found[name] for name in found if "." in name}
+
+
+class Pace:
+    """How long a step takes, known once from the steps with a batch.
+
+    Args:
+        finish: returns once the device has finished.
+    """
+
+    def __init__(self, finish: Callable[[], None]) -> None:
+        self._finish = finish
+        self._shape: torch.Size | None = None
+        self._seen = 0
+        self._start = 0.0
+
+    def changed(self, shape: torch.Size) -> bool:
+        """Note a step that is to come; whether its batch is of another shape than the last."""
+        other = shape != self._shape
+        self._shape, self._seen = shape, 1 if other else self._seen + 1
+        return other
+
+    def seconds(self) -> float | None:
+        """Of a step, on average, when enough have been made; None before and after."""
+        if self._seen not in {_TIMED_FROM, _TIMED_TO}:
+            return None
+        self._finish()
+        now = time.perf_counter()
+        if self._seen == _TIMED_FROM:
+            self._start = now
+            return None
+        return (now - self._start) / (_TIMED_TO - _TIMED_FROM)
 
 
 class Replayed:
@@ -122,6 +215,11 @@ class Replayed:
         self._argument.copy_(argument)
         self._graph.replay()
         return self._result.clone()
+
+    def forget(self) -> None:
+        """Record anew; frees what the recording holds."""
+        self._shape, self._graph = None, None
+        self._argument = self._result = torch.empty(0)
 
     def _aside(self, argument: Tensor) -> Tensor:
         """On a stream of its own, as recording will be."""

@@ -1,11 +1,14 @@
 """On a GPU a run is what it is on a CPU: recorded steps, a batch that grows, packs. Needs a GPU."""
 
+import logging
+
 import pytest
 import torch
 from torch import Tensor
 
 from mixopt.runs import Scale
-from proxies.lm.model import PackedModel
+from proxies.lm import compiling
+from proxies.lm.model import HALVES, PackedModel
 from proxies.lm.optimizer import Optimizers
 from proxies.lm.packing import memory_per_run, pack_size, sequences_at_once
 from proxies.lm.recipe import LanguageModelConfig, Recipe, derive
@@ -31,11 +34,16 @@ def batches(recipe: Recipe) -> list[Tensor]:
     return found
 
 
-def trained(recipe: Recipe, device: str, dtype: torch.dtype) -> Tensor:
+def trained(recipe: Recipe, device: str, dtype: torch.dtype, compiled_at: int = -1) -> Tensor:
     """(steps, K) losses."""
     model = PackedModel(recipe.shape, range(RUNS), torch.device(device), dtype)
-    step = TrainingStep(model, Optimizers(model, recipe))
-    return torch.stack([step(i, ids).cpu() for i, ids in enumerate(batches(recipe))])
+    step, losses = TrainingStep(model, Optimizers(model, recipe)), []
+    for i, ids in enumerate(batches(recipe)):
+        if i == compiled_at:
+            step.compile(ids.to(device))
+            assert model.halves is not HALVES
+        losses.append(step(i, ids).cpu())
+    return torch.stack(losses)
 
 
 @pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 2e-3), (torch.bfloat16, 2e-2)])
@@ -44,6 +52,22 @@ def test_recorded_steps_train_what_a_cpu_trains_also_when_the_batch_grows(dtype,
     ours, exact = trained(recipe, "cuda", dtype), trained(recipe, "cpu", torch.float32)
     torch.testing.assert_close(ours, exact, rtol=off, atol=off)
     assert ours[-1].max() < 0.6 * ours[0].min()
+
+
+def test_compiled_blocks_train_what_a_cpu_trains_also_when_the_batch_grows():
+    recipe = derive(Scale(100_000, 65_536), VOCAB, CONFIG)
+    ours = trained(recipe, "cuda", torch.bfloat16, compiled_at=8)
+    exact = trained(recipe, "cpu", torch.float32)
+    torch.testing.assert_close(ours, exact, rtol=2e-2, atol=2e-2)
+
+
+def test_blocks_are_compiled_on_the_way_where_that_pays(monkeypatch, caplog):
+    monkeypatch.setattr(compiling, "SECONDS", 0.0)
+    recipe = derive(Scale(100_000, 65_536), VOCAB, CONFIG)
+    with caplog.at_level(logging.INFO, logger="proxies"):
+        ours = trained(recipe, "cuda", torch.bfloat16)
+    assert caplog.text.count("blocks compiled") == 2  # once per batch size
+    torch.testing.assert_close(ours, trained(recipe, "cpu", torch.float32), rtol=2e-2, atol=2e-2)
 
 
 @pytest.mark.parametrize("params", [10**6, 15 * 10**6, 10**9])
