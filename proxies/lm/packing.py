@@ -14,13 +14,15 @@ loaded machine; a row is one run of it, medians of 11 rounds, quartiles within 1
 
 so that the rule is: as many as keep K n d at `CPU_ACTIVATIONS`.
 
-On a GPU stacking fills the device: thousands of tokens per second of the clock (H100, bfloat16):
+On a GPU stacking fills the device: thousands of tokens per second of the clock (H200, bfloat16;
++: compiled blocks):
 
-    d     n       K = 1   2       8       42      128     256
-    64    1024    1363    -       6790    -       -       18862
-    128   1024    882     -       3907    -       6080    -
-    384   1024    424     -       793     839     -       -
-    384   16384   1333    1396    -       -       -       -
+    d     n       K = 1   2       4       8       64      85      128     256
+    64    1024    -       -       -       -       -       -       20042   -
+    128   1024    886     -       -       -       -       -       7058    7290
+    128   4096+   -       -       -       -       16172   -       16685   -
+    384   1024    435     -       -       -       -       997     -       -
+    384   16384+  2589    2843    3072    3118    -       -       -       -
 
 so that the rule is the same with `GPU_ACTIVATIONS`, as far as the memory goes.
 """
@@ -33,7 +35,7 @@ from proxies.lm.model import Shape
 from proxies.lm.recipe import Recipe
 
 CPU_ACTIVATIONS = 2**19
-GPU_ACTIVATIONS = 2**24
+GPU_ACTIVATIONS = 2**25
 LIMIT = 256
 PART = 2**15  # tokens of a run, beyond which a batch may go in parts
 _SHARE_OF_MEMORY = 0.8
