@@ -6,7 +6,9 @@ import shutil
 import pytest
 import torch
 
-from mixopt.runs import Scale
+from mixopt.runs import RunSpec, Scale
+from mixopt.space import Mixture
+from proxies import LanguageModelTrainer
 from proxies.lm import steps as steps_module
 from proxies.lm.compiling import MOST_OFF, SAVED, SECONDS, disagreement, pays
 from proxies.lm.model import HALVES, PackedModel
@@ -155,3 +157,33 @@ def test_evaluation_is_never_compiled(model):
 
     model.halves = (half, half)
     model.features(batch()[..., :5], training=False)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler here")
+def test_runs_trained_with_compiled_blocks_say_so_and_score_alike(text, cache, monkeypatch):
+    found = []
+    for number in (None, 4):
+        once = TrainingStep.__call__
+
+        def compiling(self, step, ids, once=once, number=number):
+            if step == number:
+                self.compile(ids)
+            return once(self, step, ids)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(TrainingStep, "__call__", compiling)
+            trainer = LanguageModelTrainer(
+                domains=text,
+                precision="float32",
+                vocab=300,
+                validation_fraction=0.2,
+                context=32,
+                width=32,
+                bigrams=512,
+            )
+            trainer.prepare(cache)
+            spec = RunSpec(Mixture.of({"birds": 0.5, "rocks": 0.5}), Scale(20_000, 8192), seed=3)
+            found += trainer.train([spec], cache)
+    plain, compiled = found
+    assert (plain.info["compiled"], compiled.info["compiled"]) == (False, True)
+    assert compiled.metrics == pytest.approx(dict(plain.metrics), rel=1e-3)
