@@ -151,11 +151,13 @@ def gradients(model: PackedModel, ids: Tensor) -> dict[str, Tensor]:
         model: K runs.
         ids: (K, B, T + 1).
     """
-    pack_loss(model, ids).sum().backward()  # type: ignore[no-untyped-call]
-    found = {name: leaf.grad for name, leaf in model.leaves.items() if leaf.grad is not None}
-    for leaf in model.leaves.values():
-        leaf.grad = None
-    return {name: found[name] for name in found if "." in name}
+    try:
+        pack_loss(model, ids).sum().backward()  # type: ignore[no-untyped-call]
+        named = ((name, leaf.grad) for name, leaf in model.leaves.items() if "." in name)
+        return {name: gradient for name, gradient in named if gradient is not None}
+    finally:  # also where a compiler gives up half way back
+        for leaf in model.leaves.values():
+            leaf.grad = None
 
 
 class Pace:

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -66,14 +67,21 @@ def test_wrong_gradients_are_noticed_and_the_blocks_left_as_they_were(model, mon
     assert torch.isfinite(step(4, batch())).all()
 
 
-def test_a_machine_without_a_compiler_trains_on(model, monkeypatch, caplog):
-    def fails(model: PackedModel) -> None:
-        def half(*_):
-            raise RuntimeError("Failed to find C compiler.\nPlease set CC.")
+def halves_that_raise(error: Exception) -> Callable[[PackedModel], None]:
+    """What a compiler that gives up leaves."""
 
+    def half(*_):
+        raise error
+
+    def compiles(model: PackedModel) -> None:
         model.halves = (half, half)
 
-    monkeypatch.setattr(steps_module, "compile_blocks", fails)
+    return compiles
+
+
+def test_a_machine_without_a_compiler_trains_on(model, monkeypatch, caplog):
+    missing = RuntimeError("Failed to find C compiler.\nPlease set CC.")
+    monkeypatch.setattr(steps_module, "compile_blocks", halves_that_raise(missing))
     step = step_of(model)
     step.compile(batch())
     assert "without compiled blocks: Failed to find C compiler." in caplog.text
@@ -81,15 +89,30 @@ def test_a_machine_without_a_compiler_trains_on(model, monkeypatch, caplog):
 
 
 def test_memory_that_is_short_while_compiling_halves_the_pack(model, monkeypatch):
-    def fails(model: PackedModel) -> None:
-        def half(*_):
-            raise torch.OutOfMemoryError("CUDA out of memory")
-
-        model.halves = (half, half)
-
-    monkeypatch.setattr(steps_module, "compile_blocks", fails)
+    short = torch.OutOfMemoryError("CUDA out of memory")
+    monkeypatch.setattr(steps_module, "compile_blocks", halves_that_raise(short))
     with pytest.raises(torch.OutOfMemoryError):
         step_of(model).compile(batch())
+
+
+def test_a_compiler_that_gives_up_half_way_back_leaves_no_gradients(model, monkeypatch):
+    def compiles(model: PackedModel) -> None:
+        before, after = HALVES
+
+        def broken(*arguments):
+            q, k, v = before(*arguments)
+            q.register_hook(raises)
+            return q, k, v
+
+        model.halves = (broken, after)
+
+    def raises(_):
+        raise RuntimeError("no kernel")
+
+    monkeypatch.setattr(steps_module, "compile_blocks", compiles)
+    step_of(model).compile(batch())
+    assert model.halves is HALVES
+    assert all(leaf.grad is None for leaf in model.leaves.values())
 
 
 def test_taking_gradients_leaves_the_training_as_it_was():
