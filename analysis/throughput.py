@@ -13,9 +13,9 @@ beside them `ratio`, `ratio_low`, `ratio_high` (to plain, by tokens per second),
 (nats after the last round; the same number of steps on the same batches for every mode).
 `runs_per_hour` is of runs of `--tokens`, their scores included; `flops_utilisation` is 6 N tokens/s
 against the largest matrix product measured here in bfloat16 (1024 x 1024 on a CPU, 8192 x 8192 on
-a GPU). Batches are those in which a run of so many tokens trains most; `compiled` says whether its
-steps of that size are enough for the trainer to compile its blocks, as they then are here (what
-that takes is not counted).
+a GPU). Batches are those in which a run of so many tokens trains most; `compiled` says whether the
+trainer compiled its blocks, as it does where the steps of that size are enough (what that takes is
+not counted).
 
 Time on a CPU is that of the one thread that works, so that waiting for other processes does not
 count; on a GPU it is the clock's, over several steps.
@@ -36,7 +36,6 @@ from torch import Tensor
 
 from analysis.plain import PlainTrainer
 from mixopt.runs import Scale, short_number
-from proxies.lm.compiling import pays
 from proxies.lm.evaluate import nats
 from proxies.lm.model import PackedModel
 from proxies.lm.optimizer import Optimizers
@@ -49,8 +48,7 @@ VOCAB = 1024
 SCORED = 3  # scores of a run: two points of its curve and the last
 VALIDATION = 8 * 4096  # tokens of one score, as in the quickstart
 GPU_STEPS = 12
-WARM_UP = 3  # rounds: of the libraries, to know the pace, of what was compiled
-STEADY = 10_000  # steps of one batch size: more than are measured
+GPU_WARM_UP = 24  # steps: they are recorded, timed, perhaps compiled and recorded again
 Step = Callable[[int, Tensor], Tensor]
 
 
@@ -64,8 +62,7 @@ class Mode:
         precision: of the matrix products.
         step: trains all runs on ids (K, B, T + 1) and gives the mean loss.
         score: scores all runs on ids (s, T + 1).
-        compile: compiles the blocks, given a batch, where the trainer can.
-        compiled: whether that was done.
+        compiled: whether the blocks are.
         tokens_per_second: one value per round.
         score_seconds: of one run, one value per round.
         loss: the last.
@@ -76,8 +73,7 @@ class Mode:
     precision: str
     step: Step
     score: Callable[[Tensor], None]
-    compile: Callable[[Tensor], None] | None = None
-    compiled: bool = False
+    compiled: Callable[[], bool] = lambda: False
     tokens_per_second: list[float] = field(default_factory=list)
     score_seconds: list[float] = field(default_factory=list)
     loss: float = 0.0
@@ -106,21 +102,17 @@ def matmul_peak(device: torch.device) -> float:
 def packed(recipe: Recipe, size: int, device: torch.device, dtype: torch.dtype) -> Mode:
     """The trainer's own way."""
     model = PackedModel(recipe.shape, [0] * size, device, dtype)
-    learn = TrainingStep(model, Optimizers(model, recipe), compiles=False)
+    learn = TrainingStep(model, Optimizers(model, recipe))
 
     def step(number: int, ids: Tensor) -> Tensor:
         return learn(number, ids.expand(size, *ids.shape[1:])).mean()
-
-    def compile_blocks(ids: Tensor) -> None:
-        learn.compile(ids.expand(size, *ids.shape[1:]))
 
     def score(ids: Tensor) -> None:
         nats(model, ids).cpu()
 
     name = "single" if size == 1 else "packed"
     precision = str(dtype).removeprefix("torch.")
-    can = compile_blocks if device.type == "cuda" else None
-    return Mode(name, size, precision, step, score, compile=can)
+    return Mode(name, size, precision, step, score, compiled=lambda: model.compiled)
 
 
 def plain(recipe: Recipe, device: torch.device) -> Mode:
@@ -138,9 +130,7 @@ def plain(recipe: Recipe, device: torch.device) -> Mode:
     return Mode("plain", 1, "float32", step, score)
 
 
-def measure(
-    recipe: Recipe, modes: Sequence[Mode], device: torch.device, rounds: int, steps_of_run: int
-) -> None:
+def measure(recipe: Recipe, modes: Sequence[Mode], device: torch.device, rounds: int) -> None:
     """Train and score in turns; fills in the modes."""
     generator = torch.Generator().manual_seed(0)
     context, batch = recipe.shape.context, main_batch(recipe)
@@ -152,8 +142,8 @@ def measure(
         return drawn.view(sequences, context + 1).to(device)
 
     validation, number = draw(VALIDATION // context), 0
-    for turn in range(-WARM_UP, rounds):
-        steps = 1 if device.type == "cpu" else GPU_STEPS
+    for turn in range(rounds + 1):
+        steps = steps_of_round(turn, device)
         batches = [draw(batch)[None] for _ in range(steps)]
         order = list(modes)[turn % len(modes) :] + list(modes)[: turn % len(modes)]
         for mode in order:
@@ -162,28 +152,38 @@ def measure(
                 loss = mode.step(step, ids)
             mode.loss = float(loss)
             middle = clock(device)
-            if turn == -2 and mode.compile and pays((middle - start) / steps, steps_of_run):
-                mode.compile(batches[0])
-                mode.compiled = True
-            if turn >= 0:
+            if turn:  # the first round warms up
                 tokens = steps * mode.pack * batch * context
                 mode.tokens_per_second.append(tokens / (middle - start))
-            if turn in {0, rounds // 2}:
+            if turn in {1, 1 + rounds // 2}:
                 middle = clock(device)
                 mode.score(validation)
                 mode.score_seconds.append((clock(device) - middle) / mode.pack)
         number += steps
 
 
+def steps_of_round(turn: int, device: torch.device) -> int:
+    """So many are trained and timed together; round 0 warms up."""
+    if device.type == "cpu":
+        return 1
+    return GPU_STEPS if turn else GPU_WARM_UP
+
+
+def main_stage(recipe: Recipe) -> tuple[int, int]:
+    """(steps, sequences per step) of the batch in which most tokens are trained."""
+    return max(recipe.stages, key=lambda stage: stage[0] * stage[1])
+
+
 def main_batch(recipe: Recipe) -> int:
-    """Sequences of the steps in which most tokens are trained."""
-    return max(recipe.stages, key=lambda stage: stage[0] * stage[1])[1]
+    """Sequences of those steps."""
+    return main_stage(recipe)[1]
 
 
-def first_of_main(recipe: Recipe) -> int:
-    """The first step of that batch."""
-    sizes = [batch for _, batch in recipe.stages]
-    return sum(steps for steps, _ in recipe.stages[: sizes.index(main_batch(recipe))])
+def steady(recipe: Recipe, rounds: int, device: torch.device) -> Recipe:
+    """The recipe with its main stage alone, long enough to be measured."""
+    measured = sum(steps_of_round(turn, device) for turn in range(rounds + 1))
+    steps, batch = main_stage(recipe)
+    return replace(recipe, stages=((max(steps, measured), batch),))
 
 
 def records(
@@ -209,7 +209,7 @@ def records(
                 "ratio_low": float(low),
                 "ratio_high": float(high),
                 "precision": mode.precision,
-                "compiled": mode.compiled,
+                "compiled": mode.compiled(),
                 "loss": mode.loss,
                 "tokens": tokens,
                 "batch_tokens": main_batch(recipe) * recipe.shape.context,
@@ -237,12 +237,12 @@ def run(
     for size in sizes:
         recipe = derive(Scale(size, tokens(size)), VOCAB, LanguageModelConfig())
         best = pack_size(recipe, device)
-        steady = replace(recipe, stages=((STEADY, main_batch(recipe)),))
-        modes = [plain(steady, device)]
+        measured = steady(recipe, rounds, device)
+        modes = [plain(measured, device)]
         chosen = sorted({1, *packs, best})
-        modes += [packed(steady, pack, device, torch.bfloat16) for pack in chosen]
-        measure(steady, modes, device, rounds, recipe.steps_of_batch(first_of_main(recipe)))
-        for record in records(steady, modes, device, tokens(size), peak):
+        modes += [packed(measured, pack, device, torch.bfloat16) for pack in chosen]
+        measure(measured, modes, device, rounds)
+        for record in records(measured, modes, device, tokens(size), peak):
             found.append(record)
             print(
                 f"{short_number(record['params']):>8} {record['mode']:>7} {record['pack']:>4} "

@@ -118,6 +118,11 @@ class PackedModel:
         self._mask = above.to(device, dtype)
         self._offset = torch.arange(self.runs, device=device)[:, None, None]
 
+    @property
+    def compiled(self) -> bool:
+        """Whether training uses compiled blocks."""
+        return self.halves is not HALVES
+
     def tensors(self, run: int) -> dict[str, Tensor]:
         """The parameters of one run, by name, the bigram table as a whole among them."""
         found = {name: tensor.detach()[run] for name, tensor in self.parameters.items()}

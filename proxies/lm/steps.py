@@ -67,7 +67,10 @@ def learn(
 
 
 class TrainingStep:
-    """Trains a packed model, one batch at a time; on a GPU a step is recorded and replayed.
+    """Trains a packed model, one batch at a time.
+
+    On a GPU a step is recorded and replayed, and the blocks are compiled where it pays; see
+    `proxies.lm.compiling`.
 
     Args:
         model: K runs.
@@ -75,7 +78,6 @@ class TrainingStep:
         ranks: the processes that share every batch; steps in which they exchange gradients are
             neither recorded nor compiled.
         at_once: sequences of a run whose gradients are taken together; by what the memory holds.
-        compiles: on a GPU, compile the blocks where it pays; see `proxies.lm.compiling`.
     """
 
     def __init__(
@@ -85,7 +87,6 @@ class TrainingStep:
         ranks: Ranks | None = None,
         *,
         at_once: int | None = None,
-        compiles: bool = True,
     ) -> None:
         self._model, self._optimizers, ranks = model, optimizers, ranks or Ranks()
         self._at_once = at_once or sequences_at_once(model.shape, model.runs, model.device)
@@ -95,7 +96,7 @@ class TrainingStep:
         self._pace: Pace | None = None
         if model.device.type == "cuda" and ranks.world == 1:
             self._learn = Replayed(self._learn)
-            self._pace = Pace(partial(torch.cuda.synchronize, model.device)) if compiles else None
+            self._pace = Pace(partial(torch.cuda.synchronize, model.device))
 
     def __call__(self, number: int, ids: Tensor) -> Tensor:
         """Mean loss of each run before the update, (K,), on the device.

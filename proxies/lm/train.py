@@ -25,7 +25,7 @@ from proxies.corpus.repetition import RepetitionMatch, pool_sizes, record
 from proxies.lm.checkpoint import Checkpoint, Checkpoints
 from proxies.lm.data import Batches
 from proxies.lm.evaluate import Score, ValidationSet, nats, score
-from proxies.lm.model import HALVES, PackedModel
+from proxies.lm.model import PackedModel
 from proxies.lm.multiple_choice import Questions, question_metrics
 from proxies.lm.optimizer import Optimizers
 from proxies.lm.ranks import Ranks
@@ -335,7 +335,7 @@ class _Pack:
             "steps": recipe.steps,
             "precision": self.setting.precision,
             "pack": len(self.runs),
-            "compiled": self.model.halves is not HALVES,
+            "compiled": self.model.compiled,
             "ranks": self.setting.ranks.world,
             "continued_from": run.continued_from,
             "train_loss_nats": float(np.mean(run.losses[-self._tail :])),
