@@ -32,9 +32,9 @@ from scipy import stats
 from mixopt.errors import InputError, MixoptError
 from mixopt.laws import for_scales, law
 from mixopt.laws.base import several_scales
-from mixopt.objective import Objective
-from mixopt.simplex import Array
-from mixopt.table import RunTable, read_table
+from mixopt.runs.objective import Objective
+from mixopt.runs.run_table import RunTable, read_table
+from mixopt.space.simplex import Array
 
 Record = dict[str, Any]
 OBJECTIVE = "objective"

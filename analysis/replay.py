@@ -31,12 +31,12 @@ import numpy as np
 from analysis.replay_worlds import Known, Oracle, Pool, World
 from mixopt.errors import InputError, MixoptError, did_you_mean
 from mixopt.lazy import require
-from mixopt.objective import Objective
-from mixopt.promotion import CONFIRM
 from mixopt.runs import Observation
+from mixopt.runs.kinds import CONFIRM
+from mixopt.runs.objective import Objective
+from mixopt.runs.run_table import RunTable, read_table
 from mixopt.strategies import Strategy, strategy
 from mixopt.strategies.base import Recommender
-from mixopt.table import RunTable, read_table
 from mixopt.testing.worlds import KINDS, make_world
 
 Record = dict[str, Any]

@@ -1,5 +1,5 @@
 """`python -m mixopt`: the commands."""
 
-from mixopt.cli import main
+from mixopt.app.commands import main
 
 main()

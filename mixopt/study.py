@@ -15,15 +15,15 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from mixopt import laws, proposers
+from mixopt import designs, laws, proposers
 from mixopt.errors import InputError, NotFittedError
 from mixopt.laws.base import FittedLaw, Law
-from mixopt.objective import Metrics, Objective, weights_of
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.learn import learn, weights_in
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.objective import Metrics, Objective, weights_of
+from mixopt.runs.run_table import METRIC, WEIGHT, RunTable
 from mixopt.space import Mixture, MixtureSpace
-from mixopt.table import METRIC, WEIGHT, RunTable
 
 UNSTATED = Scale(params=1, tokens=1)
 """The scale of runs whose owner does not say: all runs of such a study share it."""
@@ -189,7 +189,7 @@ class Study:
             known = [f[[WEIGHT + d for d in self.space.names]].to_numpy() for f in self._frames]
             pending = self._pending()
             existing = [*known, *([] if pending is None else [pending])]
-            W = proposers.design(
+            W = designs.design(
                 "regmix",
                 self.space,
                 n,

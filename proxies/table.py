@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt import simplex
 from mixopt.errors import InputError, did_you_mean
 from mixopt.ports import Report, TrainerInfo, ignore_report
 from mixopt.runs import Observation, Point, RunSpec
-from mixopt.simplex import Array
-from mixopt.space import Domain, Mixture
-from mixopt.table import RunTable, read_table
-from proxies.checks import check_number
+from mixopt.runs.run_table import RunTable, read_table
+from mixopt.space import Domain, Mixture, simplex
+from mixopt.space.numbers import check_number
+from mixopt.space.simplex import Array
 
 Rows = NDArray[np.int64]
 
@@ -37,7 +36,7 @@ class TableTrainer:
     k-th of them, round and round. The cost of an observation is the table's.
 
     Attributes:
-        table: path of a run table (see `mixopt.table.read_table`).
+        table: path of a run table (see `mixopt.runs.run_table.read_table`).
         metrics: second file of a two-file layout.
         where: condition on the table's columns, e.g. `"split == 'train'"`.
         tolerance: largest difference of any weight at which a recorded run still counts as the

@@ -14,7 +14,7 @@ from mixopt.lazy import load
 @pytest.fixture(scope="session")
 def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Ray cluster with two CPUs on this machine; executors that tests make join it."""
-    executor = load("mixopt.adapters.ray:RayExecutor")(tmp_path_factory.mktemp("ray"), slots=2)
+    executor = load("mixopt.execution.ray:RayExecutor")(tmp_path_factory.mktemp("ray"), slots=2)
     yield
     executor.close()
 
@@ -23,5 +23,5 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A SQLite database with MLflow's tables, for sweeps with different names."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
-    load("mixopt.adapters.mlflow:MLflowStore")(uri, "first").release()
+    load("mixopt.tracking.mlflow:MLflowStore")(uri, "first").release()
     return uri

@@ -1,1 +1,1 @@
-"""The only modules that import services: Ray, MLflow."""
+"""Bridges to libraries that users work with already: Optuna."""

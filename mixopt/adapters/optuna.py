@@ -19,18 +19,17 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from mixopt import proposers, simplex
+from mixopt import designs
 from mixopt.errors import InputError, did_you_mean
-from mixopt.laws.gp import GaussianProcess
-from mixopt.objective import Objective
-from mixopt.promotion import objective_of
+from mixopt.laws.processes.gp import GaussianProcess
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import propose
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.simplex import Array
-from mixopt.space import Mixture, MixtureSpace
+from mixopt.runs.objective import Objective, objective_of
+from mixopt.space import Mixture, MixtureSpace, simplex
+from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
-from mixopt.strategies.parts import Ledger
+from mixopt.strategies.ledger import Ledger
 
 PREFIX = "w/"
 MIXTURE, METRICS = "mixture", "metrics"
@@ -125,7 +124,7 @@ class MixtureSampler(BaseSampler):  # type: ignore[misc] # Optuna's base is unty
         if len(done) < self._startup:
             known = [w for t in done if (w := self._weights(t)) is not None] + running
             existing = np.array(known) if known else None
-            w = proposers.design("regmix", self._space, 1, rng=rng, existing=existing)[0]
+            w = designs.design("regmix", self._space, 1, rng=rng, existing=existing)[0]
         else:
             w = self._propose(study, done, pending, rng)
         return dict(zip(search_space, w.tolist(), strict=True))

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from mixopt.errors import InputError
 from mixopt.laws.base import as_mixtures
-from mixopt.simplex import Array, hellinger_distance
+from mixopt.space.simplex import Array, hellinger_distance
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixopt.laws.base import FittedLaw
-from mixopt.objective import Objective
-from mixopt.simplex import Array
+from mixopt.runs.objective import Objective
+from mixopt.space.simplex import Array
 
 
 @dataclass(frozen=True, eq=False)

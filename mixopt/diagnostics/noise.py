@@ -10,8 +10,8 @@ import numpy as np
 
 from mixopt.diagnostics.validation import as_table, checked_runs, scale_numbers
 from mixopt.laws.base import FittedLaw
-from mixopt.simplex import Array
-from mixopt.table import RunTable
+from mixopt.runs.run_table import RunTable
+from mixopt.space.simplex import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 
 def spearman(x: Array, y: Array) -> float:

@@ -13,10 +13,10 @@ from mixopt.diagnostics.ranks import bootstrap_spearman, decision_accuracy, spea
 from mixopt.diagnostics.validation import checked_runs, scale_numbers
 from mixopt.errors import InputError
 from mixopt.laws.base import FittedLaw, Ints
-from mixopt.objective import Objective
 from mixopt.runs import short_number
-from mixopt.simplex import Array
-from mixopt.table import RunTable
+from mixopt.runs.objective import Objective
+from mixopt.runs.run_table import RunTable
+from mixopt.space.simplex import Array
 
 Mask = NDArray[np.bool_]
 _GATE = 0.5  # METHODS 8: the campaign is gated at the lower end of rho

@@ -16,9 +16,9 @@ from mixopt.laws import for_scales
 from mixopt.laws import law as named_law
 from mixopt.laws.base import Law, Prediction, Runs, check_runs, several_scales
 from mixopt.laws.held_out import refit_folds
-from mixopt.objective import Objective
-from mixopt.simplex import Array
-from mixopt.table import RunTable
+from mixopt.runs.objective import Objective
+from mixopt.runs.run_table import RunTable
+from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
 
 _Z90 = 1.645

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mixopt import simplex
 from mixopt.errors import InputError, did_you_mean
-from mixopt.space import Mixture
+from mixopt.space import Mixture, simplex
 
 DIGITS = 9  # of an exported share
 

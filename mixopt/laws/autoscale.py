@@ -21,7 +21,7 @@ from mixopt.laws.parametric import (
     Parametric,
     read_parametric,
 )
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 
 def autoscale() -> Parametric:

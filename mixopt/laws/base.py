@@ -12,9 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixopt import simplex
 from mixopt.errors import InputError
-from mixopt.simplex import Array
+from mixopt.space import simplex
+from mixopt.space.simplex import Array
 
 Ints = NDArray[np.intp]
 

@@ -20,7 +20,7 @@ from mixopt.laws.parametric import (
     Parametric,
     read_parametric,
 )
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 _OFFSET = 0.003
 

@@ -38,7 +38,7 @@ from mixopt.laws.base import (
 from mixopt.laws.descent import PRIOR_SD, descend
 from mixopt.laws.parametric import log_scales
 from mixopt.laws.standard import Standard
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 _FLOOR = 1e-4
 _CENTER = (-1.0, -0.7, -1.5, -1.2, -1.0, -4.0)  # of log c, log b, log A, log a, E, log H

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 CURVATURE_PENALTY = 0.02
 """Penalty of kappa^2 in units of the variance of a metric, to which the ridge is added: with few

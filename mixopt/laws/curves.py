@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixopt.errors import InputError
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 _ALPHA, _ALPHA_SD = 0.5, 0.7  # of the prior on log alpha
 _STEPS = 100

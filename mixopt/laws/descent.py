@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 PRIOR_SD = 2.0
 """Prior sd of every parameter around its center."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from mixopt.errors import InputError, did_you_mean
 from mixopt.laws.base import JSON, numbers
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 FeatureName = Literal["weights", "sqrt", "log", "all"]
 FEATURES: tuple[FeatureName, ...] = ("weights", "sqrt", "log", "all")

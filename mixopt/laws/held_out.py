@@ -10,7 +10,7 @@ import numpy as np
 from mixopt.errors import InputError
 from mixopt.laws.base import FittedLaw, HeldOut, Law, Prediction, Runs
 from mixopt.laws.folds import group_folds
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 CLOSED_FORM = 200
 """Runs (and five for each domain) from which closed-form leave-one-out is honest enough: below, the

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.laws.base import JSON, numbers
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from mixopt.laws.base import (
 )
 from mixopt.laws.features import EPSILON, FeatureMap
 from mixopt.laws.standard import Standard
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 _STARTS = (0.4, -0.4, 1.5)

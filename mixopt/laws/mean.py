@@ -13,7 +13,7 @@ import numpy as np
 from mixopt.errors import InputError
 from mixopt.laws import fitted_law, law
 from mixopt.laws.base import JSON, FittedLaw, Law, Prediction, mean_of, numbers
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 
 @dataclass(frozen=True)

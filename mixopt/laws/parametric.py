@@ -20,7 +20,7 @@ from mixopt.laws.base import JSON, Prediction, Runs, as_mixtures, check_runs, ch
 from mixopt.laws.curved import leave_out
 from mixopt.laws.descent import PRIOR_SD, descend
 from mixopt.laws.standard import Standard
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 _SHIFTS = (0.0, -0.6, 0.6, -1.2)
 

@@ -31,7 +31,7 @@ from mixopt.laws.base import (
     check_scale,
     mean_of,
 )
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 REPEATS = 15.387756
 _REPEATS_N = 5.309743

@@ -13,7 +13,7 @@ from mixopt.laws.base import JSON, Prediction, as_mixtures, check_runs, one_scal
 from mixopt.laws.features import EPSILON, FeatureMap
 from mixopt.laws.linear import LinearFit, fit_linear
 from mixopt.laws.standard import Standard
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 RIDGES = (1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 

@@ -27,7 +27,7 @@ from mixopt.laws.base import (
 from mixopt.laws.folds import group_folds
 from mixopt.laws.linear import LinearFit, fit_linear
 from mixopt.laws.standard import Standard
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 _PATH = (
     0.5,

@@ -20,7 +20,7 @@ from mixopt.laws.parametric import (
     Parametric,
     read_parametric,
 )
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 _FLOOR = 1e-3
 _FIXED = 5  # E, log A, log alpha, log B, log beta

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mixopt.laws.base import JSON, Prediction, numbers
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 
 @dataclass(frozen=True, eq=False)

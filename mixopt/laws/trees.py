@@ -19,7 +19,7 @@ from mixopt.laws.base import JSON, Prediction, Runs, as_mixtures, check_runs, nu
 from mixopt.laws.folds import group_folds
 from mixopt.laws.standard import Standard
 from mixopt.lazy import require
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 lightgbm = require("lightgbm")
 _FOLDS = 5

@@ -22,7 +22,7 @@ from mixopt.laws.base import (
     numbers,
 )
 from mixopt.laws.held_out import refit_folds
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from mixopt.plots.style import (
     plain,
     styles_of,
 )
-from mixopt.simplex import Array
 from mixopt.space import Mixture
+from mixopt.space.simplex import Array
 
 SHARE_AXIS = "share of training tokens"
 

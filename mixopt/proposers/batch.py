@@ -10,13 +10,12 @@ References:
 import numpy as np
 from scipy.special import erfcx, log_ndtr
 
-from mixopt import simplex
+from mixopt.designs.base import GRID, distinct
 from mixopt.errors import InputError
-from mixopt.proposers.base import GRID, distinct
 from mixopt.proposers.search import cloud, minimize
 from mixopt.proposers.surrogate import Surrogate
-from mixopt.simplex import Array
-from mixopt.space import MixtureSpace
+from mixopt.space import MixtureSpace, simplex
+from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
 
 _CANDIDATES = 4500

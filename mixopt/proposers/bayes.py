@@ -22,17 +22,16 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.special import log_ndtr, logsumexp
 
-from mixopt import simplex
+from mixopt.designs.base import GRID, distinct
 from mixopt.errors import InputError, did_you_mean
 from mixopt.laws.base import Prediction
-from mixopt.laws.gp import FittedGaussianProcess
-from mixopt.laws.kernel import covariance
-from mixopt.proposers.base import GRID, distinct
+from mixopt.laws.processes.gp import FittedGaussianProcess
+from mixopt.laws.processes.kernel import covariance
 from mixopt.proposers.batch import log_expected_improvement
 from mixopt.proposers.search import cloud
 from mixopt.proposers.surrogate import Surrogate
-from mixopt.simplex import Array
-from mixopt.space import MixtureSpace
+from mixopt.space import MixtureSpace, simplex
+from mixopt.space.simplex import Array
 
 Acquisition = Literal["mixed", "nei", "ts", "kg", "mes"]
 ACQUISITIONS: tuple[Acquisition, ...] = ("mixed", "nei", "ts", "kg", "mes")

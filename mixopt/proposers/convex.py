@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixopt import projection, simplex
 from mixopt.errors import InputError
-from mixopt.projection import Rows
 from mixopt.proposers.search import descend
-from mixopt.simplex import Array
-from mixopt.space import MixtureSpace
+from mixopt.space import MixtureSpace, projection, simplex
+from mixopt.space.projection import Rows
+from mixopt.space.simplex import Array
 
 _GROWTH = 15.0
 _NEWTON = 40

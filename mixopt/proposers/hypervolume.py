@@ -21,16 +21,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt import simplex
+from mixopt.designs.base import GRID, distinct
 from mixopt.errors import InputError
-from mixopt.objective import Objective
-from mixopt.proposers.base import GRID, distinct
 from mixopt.proposers.bayes import APART, joint, metric_paths
 from mixopt.proposers.pareto import non_dominated
 from mixopt.proposers.search import cloud
 from mixopt.proposers.surrogate import Surrogate
-from mixopt.simplex import Array
-from mixopt.space import MixtureSpace
+from mixopt.runs.objective import Objective
+from mixopt.space import MixtureSpace, simplex
+from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
 
 EXACT = 4

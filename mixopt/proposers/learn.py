@@ -8,11 +8,11 @@ import numpy as np
 
 from mixopt.errors import InputError
 from mixopt.laws.base import Law
-from mixopt.objective import Objective
 from mixopt.proposers.surrogate import Surrogate
-from mixopt.simplex import Array
+from mixopt.runs.objective import Objective
+from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace
-from mixopt.table import RunTable
+from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
 
 

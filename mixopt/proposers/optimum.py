@@ -12,8 +12,8 @@ from scipy.optimize import minimize as scipy_minimize
 
 from mixopt.proposers.search import minimize
 from mixopt.proposers.surrogate import Surrogate
-from mixopt.simplex import Array
 from mixopt.space import MixtureSpace
+from mixopt.space.simplex import Array
 
 _KEPT = 1e-6  # relative violation of a guard that counts as kept
 _STEP = 1e-5  # of finite differences

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt import simplex
 from mixopt.errors import InputError
 from mixopt.proposers.search import cloud, descend
-from mixopt.simplex import Array
-from mixopt.space import MixtureSpace
+from mixopt.space import MixtureSpace, simplex
+from mixopt.space.simplex import Array
 
 _MOST_OBJECTIVES = 8
 _SLACK = 0.05  # of an objective's range that the second stage may give up

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mixopt.designs.baselines import baselines
 from mixopt.proposers.optimum import optimum
-from mixopt.proposers.reference import baselines
 from mixopt.proposers.search import finite_differences
 from mixopt.proposers.sensitivity import Active, active_constraints, intervals
 from mixopt.proposers.surrogate import Surrogate
-from mixopt.simplex import Array
 from mixopt.space import Mixture, MixtureSpace
+from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
 
 SPARSE = 0.005

@@ -12,9 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mixopt import simplex
-from mixopt.simplex import Array
-from mixopt.space import MixtureSpace
+from mixopt.space import MixtureSpace, simplex
+from mixopt.space.simplex import Array
 
 Score = Callable[[Array], Array]
 """Values (n,) of mixtures (n, m); lower is better."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from mixopt.proposers.search import Score, finite_differences
-from mixopt.simplex import Array
 from mixopt.space import MixtureSpace
+from mixopt.space.simplex import Array
 
 _MOST_NUMBERS = 4_000_000  # looked at in one call
 _PAIRS = 40  # domains up to which every exchange of two is tried

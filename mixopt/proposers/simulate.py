@@ -8,10 +8,9 @@ References:
 
 import numpy as np
 
-from mixopt import simplex
 from mixopt.proposers.search import Score
-from mixopt.simplex import Array
-from mixopt.space import MixtureSpace
+from mixopt.space import MixtureSpace, simplex
+from mixopt.space.simplex import Array
 
 _CHUNK = 20_000
 

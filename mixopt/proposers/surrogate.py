@@ -9,13 +9,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from mixopt import simplex
+from mixopt.designs.baselines import baselines
 from mixopt.errors import InputError
 from mixopt.laws.base import FittedLaw, Prediction, mean_of
-from mixopt.objective import Objective
-from mixopt.proposers.reference import baselines
-from mixopt.simplex import Array
-from mixopt.space import MixtureSpace
+from mixopt.runs.objective import Objective
+from mixopt.space import MixtureSpace, simplex
+from mixopt.space.simplex import Array
 
 _CHUNK = 20_000
 _PENALTY = 1e3  # per unit of relative violation of a guard, in units of the objective's spread

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from mixopt.evidence.confirmation import Confirmation
 from mixopt.laws.base import Prediction
-from mixopt.objective import Objective
-from mixopt.promotion import CONFIRM, Confirmation
 from mixopt.proposers import Recommendation
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.simplex import Array
+from mixopt.runs.kinds import CONFIRM
+from mixopt.runs.objective import Objective
+from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace
-from mixopt.table import RunTable
+from mixopt.space.simplex import Array
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixopt import plots
+from mixopt.designs import baselines
 from mixopt.plots.style import Figure
-from mixopt.promotion import RECOMMENDED
-from mixopt.proposers import baselines
 from mixopt.report.data import ReportData, candidate_of, kind_of, with_unit
 from mixopt.runs import Observation
-from mixopt.simplex import Array
+from mixopt.runs.kinds import RECOMMENDED
 from mixopt.space import Mixture
+from mixopt.space.simplex import Array
 
 OBJECTIVE = "the objective"
 _PANELS = 12  # response panels at most: more cannot be read

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mixopt.promotion import Candidate, Comparison
+from mixopt.evidence.confirmation import Candidate, Comparison
 from mixopt.report import markup
 from mixopt.report.data import ReportData, kind_of, with_unit
 from mixopt.report.markup import Cell, Markup, escape
@@ -25,7 +25,7 @@ from mixopt.report.words import (
     verdict,
 )
 from mixopt.runs import Scale
-from mixopt.table import METRIC, WEIGHT
+from mixopt.runs.run_table import METRIC, WEIGHT
 
 _FOLDED_METRICS = 8  # more metrics (domains) than that start folded in the table of runs
 _FOLDED_SHARES = 12

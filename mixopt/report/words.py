@@ -7,11 +7,12 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from mixopt import simplex
-from mixopt.promotion import BEST_RANDOM, NOISE_FACTOR
+from mixopt.evidence.confirmation import NOISE_FACTOR
 from mixopt.report.data import HeldOut, ReportData
 from mixopt.runs import short_number
-from mixopt.simplex import Array
+from mixopt.runs.kinds import BEST_RANDOM
+from mixopt.space import simplex
+from mixopt.space.simplex import Array
 
 MISSING = "–"
 _NAMED_SHARES = 3  # domains named in the headline

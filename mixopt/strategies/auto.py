@@ -26,19 +26,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from mixopt import laws, proposers
+from mixopt import designs, laws, proposers
 from mixopt.errors import InputError
 from mixopt.laws.base import Law
-from mixopt.promotion import BEST_RANDOM, CONFIRM, RECOMMENDED, objective_of
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import gains, propose
 from mixopt.proposers.learn import learn, weights_in
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.simplex import Array
+from mixopt.runs.kinds import BEST_RANDOM, CONFIRM, RECOMMENDED
+from mixopt.runs.objective import objective_of
 from mixopt.space import Mixture
+from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ladder import LadderSearch, fit_scales
-from mixopt.strategies.parts import Ledger, Memo, check_whole, free_slots
+from mixopt.strategies.ledger import Ledger, Memo, check_whole, free_slots
 from mixopt.threads import one_blas_thread
 
 _DESIGN, _PROPOSAL = "design", "proposal"
@@ -148,7 +149,7 @@ class Auto:
     def _design(self, problem: Problem) -> list[RunSpec]:
         space = problem.space
         known = np.array([m.array for m in dict.fromkeys((space.natural, space.uniform))])
-        random = proposers.design(
+        random = designs.design(
             "regmix",
             space,
             self.design - len(known),
@@ -265,8 +266,8 @@ class Auto:
         return proposers.recommend(surrogate, space, W=W, rng=ledger.rng()).mixture
 
     def _baselines(self, problem: Problem) -> dict[str, Mixture]:
-        known = proposers.baselines(problem.space)
-        singles = proposers.singles(problem.space) if self.singles else {}
+        known = designs.baselines(problem.space)
+        singles = designs.singles(problem.space) if self.singles else {}
         return {**known, **{f"only-{name}": m for name, m in singles.items()}}
 
 

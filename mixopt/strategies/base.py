@@ -7,12 +7,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mixopt.errors import InputError
-from mixopt.knobs import Knob, Value, set_knobs
-from mixopt.objective import Objective
 from mixopt.proposers import Front
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.knobs import Knob, Value, set_knobs
+from mixopt.runs.objective import Objective
+from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace
-from mixopt.table import RunTable
 
 
 @dataclass(frozen=True)

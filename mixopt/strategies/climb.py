@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mixopt import laws, proposers
+from mixopt import designs, laws
 from mixopt.proposers import Surrogate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
-from mixopt.strategies.parts import Ledger, Memo, fit, fitted_to
+from mixopt.strategies.ledger import Ledger, Memo, fit, fitted_to
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Climb:
         scale = problem.scales[0]
         mixtures = ledger.left(scale)
         if not ledger.pooled(scale):
-            W = proposers.design(
+            W = designs.design(
                 "dirichlet",
                 problem.space,
                 self.candidates,

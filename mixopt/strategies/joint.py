@@ -1,8 +1,8 @@
 """Mixture and hyperparameters at once: learning rate, quality threshold, sampling parameters.
 
 A design over both, then rounds of noisy expected improvement from one Gaussian process per metric
-over the joint space (see `mixopt.knobs`), all at the smallest scale. The answer is a mixture with
-the values of every knob; nothing is confirmed, since baselines have no values of their own.
+over the joint space (see `mixopt.runs.knobs`), all at the smallest scale. The answer is a mixture
+with the values of every knob; nothing is confirmed, since baselines have no values of their own.
 
 References: noisy expected improvement 1706.07094; composite objectives 1906.01537.
 """
@@ -13,20 +13,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from mixopt import proposers
+from mixopt import designs
+from mixopt.designs.base import distinct
 from mixopt.errors import InputError
-from mixopt.knobs import JointSpace, Value, read_knobs
-from mixopt.objective import Objective
 from mixopt.proposers import Surrogate
-from mixopt.proposers.base import distinct
 from mixopt.proposers.bayes import Acquisition, choose, gains
 from mixopt.proposers.search import cloud
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.simplex import Array
+from mixopt.runs.knobs import JointSpace, Value, read_knobs
+from mixopt.runs.objective import Objective
 from mixopt.space import Mixture
+from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ladder import quick_process
-from mixopt.strategies.parts import Ledger, Memo, check_whole, fitted_to
+from mixopt.strategies.ledger import Ledger, Memo, check_whole, fitted_to
 from mixopt.threads import one_blas_thread
 
 _CANDIDATES = 800
@@ -173,7 +173,7 @@ class Joint:
             picked = [left[i] for i in ledger.rng().permutation(len(left))[:n]]
             pairs = zip(picked, values[:n], strict=False)
             return [problem.run(m, "design", values=v) for m, v in pairs]
-        W = proposers.design("regmix", problem.space, whole - 1, rng=rng)
+        W = designs.design("regmix", problem.space, whole - 1, rng=rng)
         middle = {knob.name: knob.middle for knob in problem.knobs}
         specs = [problem.run(problem.space.natural, "design", values=middle)]
         specs += [

@@ -16,10 +16,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from mixopt import simplex
 from mixopt.errors import InputError
-from mixopt.laws.gp import GaussianProcess
-from mixopt.objective import Objective
+from mixopt.laws.processes.cokriging import fit_ladder
+from mixopt.laws.processes.gp import GaussianProcess
+from mixopt.laws.processes.truncated import fit_truncated
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import (
     Acquisition,
@@ -29,17 +29,16 @@ from mixopt.proposers.bayes import (
     lowest_values,
     propose,
 )
-from mixopt.proposers.fidelity import fit_ladder
 from mixopt.proposers.learn import weights_in
 from mixopt.proposers.search import cloud
 from mixopt.proposers.surrogate import Levels
-from mixopt.proposers.truncated import fit_truncated
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.simplex import Array
-from mixopt.space import Mixture
+from mixopt.runs.objective import Objective
+from mixopt.runs.run_table import RunTable
+from mixopt.space import Mixture, simplex
+from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
-from mixopt.strategies.parts import Ledger, Memo, fitted_to, free_slots
-from mixopt.table import RunTable
+from mixopt.strategies.ledger import Ledger, Memo, fitted_to, free_slots
 from mixopt.threads import one_blas_thread
 
 _SUBSET, _ITERATIONS = 192, 30  # of a fit: hyperparameters need no more, decisions are many

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from mixopt import laws, proposers, simplex
+from mixopt import designs, laws
 from mixopt.proposers import Surrogate
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.simplex import Array
-from mixopt.space import Mixture
+from mixopt.space import Mixture, simplex
+from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
-from mixopt.strategies.parts import Ledger, Memo, fit, fitted_to
+from mixopt.strategies.ledger import Ledger, Memo, fit, fitted_to
 
 _BETAS = np.linspace(0.1, 1.2, 23)
 
@@ -26,7 +26,7 @@ class OneShot:
     """Settings.
 
     Attributes:
-        swarm: name of the design, see `mixopt.proposers.DESIGNS`.
+        swarm: name of the design, see `mixopt.designs.DESIGNS`.
         runs: how many; `per_domain` (m + 1) if left out.
         per_domain: see `runs`.
         batch: how many at once; all by default.
@@ -81,7 +81,7 @@ class OneShot:
 
         if ledger.pooled(problem.target) or not self.simulated:
             return ledger.answer(score)
-        W = proposers.design(
+        W = designs.design(
             "dirichlet", problem.space, self.simulated, rng=ledger.rng(), strengths=(1.0, 1.0)
         )
         mean = W[np.argsort(score(W), kind="stable")[: self.top]].mean(axis=0)

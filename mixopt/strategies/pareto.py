@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mixopt.errors import InputError
-from mixopt.objective import Metrics, Objective, weights_of
 from mixopt.proposers import Front, Surrogate, pareto_front
 from mixopt.proposers.hypervolume import (
     MOST,
@@ -24,11 +23,12 @@ from mixopt.proposers.hypervolume import (
 )
 from mixopt.proposers.pareto import front_of
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.simplex import Array
+from mixopt.runs.objective import Metrics, Objective, weights_of
 from mixopt.space import Mixture
+from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ladder import fit_scales
-from mixopt.strategies.parts import Ledger, Memo, check_whole, fitted_to
+from mixopt.strategies.ledger import Ledger, Memo, check_whole, fitted_to
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ def admire(**settings: Any) -> LadderSearch:
 
     Single fidelity: expected improvement. Several: the linear-truncated kernel over mixture and
     scale, max-value entropy search per cost. Departs from the paper: places and levels of scales
-    (see `mixopt.proposers.truncated`), the closed form of 2102.03324 for the entropy, and an answer
-    by posterior mean, never by hindsight; it starts from two random runs of the smallest scale (one
-    run fits nothing).
+    (see `mixopt.laws.processes.truncated`), the closed form of 2102.03324 for the entropy, and an
+    answer by posterior mean, never by hindsight; it starts from two random runs of the smallest
+    scale (one run fits nothing).
     """
     ours: dict[str, Any] = {
         "design": 1,

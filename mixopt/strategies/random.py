@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mixopt import proposers
+from mixopt import designs
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
-from mixopt.strategies.parts import Ledger
+from mixopt.strategies.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Baselines:
     ) -> list[RunSpec]:
         """All that were not asked for yet."""
         known = {o.run_id for o in observations} | {s.run_id for s in pending}
-        named = proposers.baselines(problem.space)
+        named = designs.baselines(problem.space)
         specs = [problem.run(m, name, scale=problem.target) for name, m in named.items()]
         if problem.target in problem.pool:
             specs = [s for s in specs if s.mixture in problem.pool[problem.target]]
@@ -58,7 +58,7 @@ class Baselines:
 
     def planned(self, problem: Problem) -> list[Scale]:
         """One run each."""
-        return [problem.target] * len(proposers.baselines(problem.space))
+        return [problem.target] * len(designs.baselines(problem.space))
 
     def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
         """The best of them."""

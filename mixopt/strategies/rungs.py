@@ -23,15 +23,15 @@ from scipy.special import ndtr
 
 from mixopt.errors import InputError
 from mixopt.laws.curves import fit_curve
-from mixopt.promotion import objective_of
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import joint, propose
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.simplex import Array
+from mixopt.runs.objective import objective_of
 from mixopt.space import Mixture
+from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ladder import LadderSearch, fit_scales
-from mixopt.strategies.parts import Ledger, Memo, check_whole
+from mixopt.strategies.ledger import Ledger, Memo, check_whole
 
 PAIRS = 4
 """Runs with results at a rung and the next from which forecasts decide, not ranks."""

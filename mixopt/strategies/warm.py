@@ -1,9 +1,9 @@
 """Runs of earlier studies as evidence for a new one, believed as far as they agree with it.
 
 An earlier study is a rung below the smallest scale of the new one (recursive co-kriging, see
-`mixopt.proposers.fidelity`): per metric a slope is learned between the two, and what the earlier
-study gets wrong is a process of its own. Where they agree, the earlier runs count almost fully;
-where they disagree, the slope goes to 0 and they count for nothing.
+`mixopt.laws.processes.cokriging`): per metric a slope is learned between the two, and what the
+earlier study gets wrong is a process of its own. Where they agree, the earlier runs count almost
+fully; where they disagree, the slope goes to 0 and they count for nothing.
 
 Notation:
     W: (n, m) mixtures over the domains of the new space
@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from mixopt.domains import Domain
 from mixopt.errors import InputError
-from mixopt.objective import Objective
+from mixopt.runs.objective import Objective
+from mixopt.runs.run_table import METRIC, WEIGHT, RunTable
 from mixopt.space import MixtureSpace
-from mixopt.table import METRIC, WEIGHT, RunTable
+from mixopt.space.domains import Domain
 
 LEAST = 4
 """Runs of a study and scale below which nothing is learned from them."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from mixopt.errors import InputError
 from mixopt.laws import FittedLaw, Law, Prediction, fitted_law
-from mixopt.simplex import Array
+from mixopt.space.simplex import Array
 
 Check = Callable[[Law], None]
 

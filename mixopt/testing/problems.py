@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from mixopt.laws.base import Prediction
-from mixopt.objective import Objective
 from mixopt.proposers.convex import LogLinearObjective
-from mixopt.simplex import Array
+from mixopt.runs.objective import Objective
 from mixopt.space import MixtureSpace
+from mixopt.space.simplex import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from mixopt import simplex
-from mixopt.simplex import Array
-from mixopt.space import Domain, Group, MixtureSpace, Tie
-from mixopt.table import METRIC, WEIGHT, RunTable
+from mixopt.runs.run_table import METRIC, WEIGHT, RunTable
+from mixopt.space import Domain, Group, MixtureSpace, Tie, simplex
+from mixopt.space.simplex import Array
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 

@@ -20,8 +20,8 @@ import numpy as np
 from mixopt.errors import InputError, TrainerError, did_you_mean
 from mixopt.ports import Report, TrainerInfo, ignore_report
 from mixopt.runs import Observation, Point, RunSpec, Scale
-from mixopt.simplex import Array
 from mixopt.space import Domain, Mixture
+from mixopt.space.simplex import Array
 
 NAME = "mixopt.testing.trainers:FakeTrainer"
 FAULTS = ("nan", "raise", "crash", "crash-once", "hang")

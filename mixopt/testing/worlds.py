@@ -18,13 +18,12 @@ from functools import cached_property
 
 import numpy as np
 
-from mixopt import simplex
 from mixopt.errors import InputError
-from mixopt.objective import Objective
 from mixopt.proposers.search import minimize
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.simplex import Array
-from mixopt.space import MixtureSpace
+from mixopt.runs.objective import Objective
+from mixopt.space import MixtureSpace, simplex
+from mixopt.space.simplex import Array
 
 SMALL, LARGE = Scale(10**6, 10**8), Scale(10**7, 10**9)
 

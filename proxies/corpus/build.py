@@ -26,10 +26,10 @@ from proxies.corpus.documents import (
     whole,
 )
 from proxies.corpus.encoder import Encoder
-from proxies.corpus.places import building_place
 from proxies.corpus.questions import write_questions
 from proxies.corpus.reading import Counts, read_texts
 from proxies.corpus.shards import Notes, Shards, warn_missing
+from proxies.corpus.staging import building_place
 from proxies.corpus.streaming import available_workers, stream, text_size
 from proxies.corpus.tokenizer import train_tokenizer
 from proxies.corpus.userfiles import TextFile, find_files

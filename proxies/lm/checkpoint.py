@@ -22,8 +22,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from mixopt.execution.files import write_atomically
 from mixopt.runs import RunSpec
-from proxies.durable import write_atomically
 from proxies.lm.recipe import Recipe
 
 FOLDER = "checkpoints"

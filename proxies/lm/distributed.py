@@ -17,7 +17,7 @@ from typing import Any
 
 from mixopt.ports import Report
 from mixopt.runs import Observation, Point, RunSpec
-from proxies.command_process import Command, run_command
+from proxies.command.process import Command, run_command
 
 JOB, ANSWER, PROGRESS = "job.json", "observations.json", "progress.jsonl"
 

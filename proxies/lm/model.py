@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from proxies.lm.embedding import SparseTable
 from proxies.lm.functions import (
     attention,
     norm,
@@ -30,7 +31,6 @@ from proxies.lm.functions import (
     rotate,
     split_product,
 )
-from proxies.lm.table import SparseTable
 
 BIGRAM_PRIME = 1_000_003
 KINDS = ("qkv", "mix", "up", "down")

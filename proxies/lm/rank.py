@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from mixopt.execution.files import write_atomically
 from mixopt.runs import Point, RunSpec
-from proxies.durable import write_atomically
 from proxies.lm.distributed import ANSWER, JOB, PROGRESS
 from proxies.lm.ranks import Ranks
 from proxies.lm.trainer import LanguageModelTrainer

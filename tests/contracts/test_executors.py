@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from mixopt.execution.local import LocalExecutor
 from mixopt.lazy import load
-from mixopt.local import LocalExecutor
 from mixopt.testing.executor_contract import ExecutorContract
 
 
@@ -19,4 +19,4 @@ class TestLocalExecutor(ExecutorContract):
 @pytest.mark.usefixtures("ray_cluster")
 class TestRayExecutor(ExecutorContract):
     def make(self, cache: Path) -> Any:
-        return load("mixopt.adapters.ray:RayExecutor")(cache)
+        return load("mixopt.execution.ray:RayExecutor")(cache)

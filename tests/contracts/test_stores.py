@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from mixopt.adapters.mlflow import MLflowStore
+from mixopt.execution.local import MemoryStore
 from mixopt.lazy import require
-from mixopt.local import MemoryStore
 from mixopt.testing.store_contract import StoreContract
+from mixopt.tracking.mlflow import MLflowStore
 
 
 class TestMemoryStore(StoreContract):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mixopt.laws import kernel
+from mixopt.laws.processes import kernel
 
 gpytorch = pytest.importorskip("gpytorch", reason="GPyTorch comes with the extra 'quickstart'")
 torch = pytest.importorskip("torch", reason="torch comes with the extra 'proxies'")

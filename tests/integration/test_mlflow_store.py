@@ -18,13 +18,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixopt.adapters import locks, records
-from mixopt.adapters.locks import Lease
-from mixopt.adapters.mlflow import MLflowStore
 from mixopt.errors import InputError, StoreError
 from mixopt.lazy import require
 from mixopt.runs import Observation, Point
 from mixopt.testing.store_contract import big_spec, example_observation, example_spec
+from mixopt.tracking import locks, records
+from mixopt.tracking.locks import Lease
+from mixopt.tracking.mlflow import MLflowStore
 
 pytestmark = pytest.mark.mlflow
 
@@ -98,7 +98,7 @@ def test_resume_after_a_kill_between_open_and_close(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     script = f"""
         import time
-        from mixopt.adapters.mlflow import MLflowStore
+        from mixopt.tracking.mlflow import MLflowStore
         from mixopt.testing.store_contract import example_observation, example_spec
         store = MLflowStore({uri!r}, "sweep")
         for seed in range(3):
@@ -190,7 +190,7 @@ def test_a_disk_that_fills_up_is_said_in_words(tmp_path: Path) -> None:
     """A limit on the size of files stands in for a full disk: the next write fails."""
     script = f"""
         import resource, signal
-        from mixopt.adapters.mlflow import MLflowStore
+        from mixopt.tracking.mlflow import MLflowStore
         from mixopt.errors import StoreError
         from mixopt.testing.store_contract import example_observation, example_spec
         store = MLflowStore("sqlite:///{tmp_path / "mlflow.db"}", "sweep")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.ray
 @pytest.fixture
 def make(ray_cluster: None, tmp_path: Path) -> Any:
     """Makes executors that join the session's cluster."""
-    return lambda **settings: load("mixopt.adapters.ray:RayExecutor")(tmp_path, **settings)
+    return lambda **settings: load("mixopt.execution.ray:RayExecutor")(tmp_path, **settings)
 
 
 def test_a_killed_worker_is_retried_and_its_runs_come_once(make: Any, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_driver_of_its_own_finds_trainers_in_its_folder_and_stops_at_ctrl_c(
         sys.path.insert(0, "")  # as `python -c` and notebooks have it, and `mixopt run` sets it
         from dataclasses import replace
         from pathlib import Path
-        from mixopt.adapters.ray import RayExecutor
+        from mixopt.execution.ray import RayExecutor
         from mixopt.testing.executor_contract import drain, fake_spec, observations
         executor = RayExecutor("cache", slots=1)
         executor.submit([replace(fake_spec(0), trainer="my_trainer:Mine")])
@@ -122,7 +122,7 @@ def test_a_driver_of_its_own_finds_trainers_in_its_folder_and_stops_at_ctrl_c(
 
 
 def test_a_wrong_address_is_said_at_once(tmp_path: Path) -> None:
-    script = "from mixopt.adapters.ray import RayExecutor; RayExecutor('.', address='127.0.0.1:9')"
+    script = "from mixopt.execution.ray import RayExecutor; RayExecutor('.', address='127.0.0.1:9')"
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False
@@ -137,7 +137,7 @@ def test_a_lost_machine_costs_no_run(tmp_path: Path) -> None:
     script = """
         import json, time
         from ray.cluster_utils import Cluster
-        from mixopt.adapters.ray import RayExecutor
+        from mixopt.execution.ray import RayExecutor
         from mixopt.testing.executor_contract import drain, fake_spec, observations
         small = {"num_cpus": 1, "object_store_memory": 100_000_000}
         head = {"include_dashboard": False, **small}

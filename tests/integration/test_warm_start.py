@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from mixopt.app.launch import new_sweep, open_sweep, run
+from mixopt.app.spec import parse_spec
 from mixopt.errors import SpecError
-from mixopt.launch import new_sweep, open_sweep, run
-from mixopt.spec import parse_spec
 from mixopt.testing.trainers import NAME
 
 

@@ -38,8 +38,8 @@ from proxies.corpus.streaming.encode import (
     few_documents,
 )
 from proxies.corpus.streaming.plan import TOKENIZER_FILE, Plan, TextSet, write_atomically
-from proxies.corpus.streaming.pool import Pool
 from proxies.corpus.streaming.work import all_segments
+from proxies.corpus.streaming.workers import Pool
 from proxies.corpus.tokenizer import SAMPLE_BYTES, train_tokenizer
 
 logger = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mixopt import InputError, MixtureSpace, Objective, laws
-from mixopt.laws.gp import GaussianProcess
-from mixopt.objective import Guard
+from mixopt.laws.processes.cokriging import fit_ladder
+from mixopt.laws.processes.gp import GaussianProcess
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import (
     ACQUISITIONS,
@@ -17,8 +17,8 @@ from mixopt.proposers.bayes import (
     lowest_values,
     propose,
 )
-from mixopt.proposers.fidelity import fit_ladder
-from mixopt.simplex import Array
+from mixopt.runs.objective import Guard
+from mixopt.space.simplex import Array
 from mixopt.testing.worlds import make_world
 
 WORLD = make_world(5, 3)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from mixopt import InputError, MixtureSpace, Objective
-from mixopt.objective import Guard
 from mixopt.proposers.hypervolume import (
     choose_front,
     expected_improvement,
@@ -24,11 +23,12 @@ from mixopt.proposers.pareto import (
     sparsest,
     spread_out,
 )
-from mixopt.simplex import Array
+from mixopt.runs.objective import Guard
+from mixopt.space.simplex import Array
 from mixopt.strategies import Problem, strategy
 from mixopt.strategies.ladder import fit_scales
+from mixopt.strategies.ledger import Ledger
 from mixopt.strategies.pareto import Pareto
-from mixopt.strategies.parts import Ledger
 from mixopt.testing.strategies import generators
 from mixopt.testing.worlds import LARGE, World, make_world
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mixopt import lazy
 from mixopt.errors import InputError
 from mixopt.runs import Observation, Point, RunSpec, Scale
+from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture
-from mixopt.table import RunTable
 from mixopt.testing.trainer_contract import TrainerContract
 from proxies import TableTrainer
 

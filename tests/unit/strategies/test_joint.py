@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from mixopt import InputError, Observation, RunSpec
+from mixopt.app.launch import new_sweep, run
+from mixopt.app.publish import finish
+from mixopt.app.spec import parse_spec
 from mixopt.errors import SpecError
-from mixopt.knobs import Choice, Continuous, JointSpace
-from mixopt.launch import new_sweep, run
-from mixopt.objective import Guard
-from mixopt.publish import finish
-from mixopt.spec import parse_spec
+from mixopt.runs.knobs import Choice, Continuous, JointSpace
+from mixopt.runs.objective import Guard
 from mixopt.strategies import Problem
 from mixopt.strategies.joint import Joint
 from mixopt.testing.trainers import NAME

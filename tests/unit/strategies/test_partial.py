@@ -8,7 +8,7 @@ from mixopt import Observation, Scale
 from mixopt.runs import Point
 from mixopt.strategies import Problem
 from mixopt.strategies.ladder import LadderSearch, fit_scales
-from mixopt.strategies.parts import Ledger
+from mixopt.strategies.ledger import Ledger
 from mixopt.testing.worlds import World, make_world
 
 SHORT, LONG = Scale(10**6, 10**7), Scale(10**6, 4 * 10**7)

@@ -11,7 +11,7 @@ from mixopt.laws.curves import prediction_level
 from mixopt.runs import Point
 from mixopt.strategies import Problem, strategy
 from mixopt.strategies.ladder import fit_scales
-from mixopt.strategies.parts import Ledger
+from mixopt.strategies.ledger import Ledger
 from mixopt.strategies.rungs import Rungs, better
 from mixopt.testing.worlds import World, make_world
 

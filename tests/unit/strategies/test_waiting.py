@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mixopt import InputError, simplex
+from mixopt import InputError
 from mixopt.runs import Observation, RunSpec
+from mixopt.space import simplex
 from mixopt.strategies import Problem, Strategy, strategy
 from mixopt.strategies.ladder import believed, fit_scales
-from mixopt.strategies.parts import Ledger
+from mixopt.strategies.ledger import Ledger
 from mixopt.testing.worlds import LARGE, SMALL, World, make_world
 
 BATCH = 3

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from mixopt import Domain, InputError, MixtureSpace, Objective
+from mixopt.runs.run_table import RunTable
 from mixopt.strategies import Problem
 from mixopt.strategies.auto import Auto
 from mixopt.strategies.ladder import LadderSearch
 from mixopt.strategies.warm import LEAST, earlier_runs
-from mixopt.table import RunTable
 from mixopt.testing.worlds import SMALL, World, make_world
 
 

@@ -1,0 +1,242 @@
+"""The commands. Each parses its arguments, calls the library, shows the result, and no more."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mixopt import export
+from mixopt.app import console, launch, publish
+from mixopt.app.spec import json_schema, read_spec
+from mixopt.errors import InputError, MixoptError
+from mixopt.evidence.outcome import table_outcome
+from mixopt.runs.objective import Objective
+from mixopt.runs.run_table import read_table
+
+app = typer.Typer(
+    name="mixopt",
+    help="Find the data mixture for the next large language-model run, and prove it.",
+    epilog="Start with: mixopt run experiments/quickstart/spec.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SpecArgument = Annotated[
+    Path, typer.Argument(help="The spec.yaml of the sweep, or the folder that holds it.")
+]
+SweepArgument = Annotated[
+    Path, typer.Argument(help="The sweep: its folder (runs/<name>), or its spec.yaml.")
+]
+JsonOption = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the result as JSON ('-': to stdout)."),
+]
+
+
+@app.command()
+def run(
+    spec: SpecArgument,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the sweep (default: runs/<name>).")
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Run a sweep, or go on with it: train proxies, fit laws, propose, confirm, report.
+
+    Ctrl-C stops it; the same command goes on where it stopped and trains nothing twice.
+
+    Example: mixopt run experiments/quickstart/spec.yaml --json result.json
+    """
+    started = time.monotonic()
+    checked = read_spec(spec)
+    folder = launch.folder_of(checked, out)
+    console.say(f"Preparing the data of {checked.name} ...")
+    with launch.new_sweep(checked, out) as (sweep, recipe):
+        console.show_start(sweep)
+        try:
+            with console.SweepProgress(sweep.info.unit) as progress:
+                status = launch.run(sweep, recipe, progress)
+            outcome = publish.finish(sweep, trained=status.trained)
+        except KeyboardInterrupt:
+            console.say(
+                f"Stopped. {len(sweep.store.observations())} runs are in the store; the same "
+                "command goes on from there."
+            )
+            raise typer.Exit(130) from None
+    console.show_outcome(outcome, publish.next_steps(folder))
+    if json is not None:
+        seconds = round(time.monotonic() - started, 2)
+        result = {**outcome.to_dict(), "trained": status.trained, "seconds": seconds}
+        console.write_json(json, result)
+
+
+@app.command()
+def fit(
+    table: Annotated[
+        Path,
+        typer.Argument(help="Runs as CSV or parquet: columns w/<domain>, m/<metric>, params, ..."),
+    ],
+    minimize: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC", help="Metric to minimise; repeat for a mean (default: all)."
+        ),
+    ] = None,
+    maximize: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC", help="Metric where higher is better; repeat for a mean."),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(metavar="QUERY", help='Use only these rows, e.g. "params == 1e6".'),
+    ] = None,
+    law: Annotated[str, typer.Option(help="Law to fit; an unknown name lists them all.")] = "auto",
+    spec: Annotated[
+        Path | None, typer.Option(metavar="SPEC", help="Take constraints on the mixture from it.")
+    ] = None,
+    renormalize: Annotated[
+        bool, typer.Option("--renormalize", help="Scale weights that do not sum to 1.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write an HTML report as well.")
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Fit laws to a table of runs: diagnostics, and the mixture that they propose.
+
+    Needs no cluster. Every run counts as evidence, whoever trained it.
+
+    Example: mixopt fit runs.csv --minimize code --where "params == 1e6"
+    """
+    runs = read_table(table, renormalize=renormalize)
+    runs = runs.query(where) if where else runs
+    named = bool(minimize or maximize)
+    objective = Objective.of(minimize or ([] if named else runs.metrics), maximize or ())
+    space = publish.table_space(runs, read_spec(spec) if spec else None)
+    outcome = table_outcome(runs, objective, space, law=law, seed=seed)
+    console.show_outcome(outcome)
+    console.show_checkup(outcome)
+    if report is not None:
+        publish.write_table_report(report, outcome, title=table.stem)
+        console.say(f"Report: {report}")
+    if json is not None:
+        console.write_json(json, outcome.to_dict())
+
+
+@app.command()
+def report(
+    sweep: SweepArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write (default: in the sweep's folder)."),
+    ] = None,
+) -> None:
+    """Write a sweep's report anew from its store (also while the sweep is running).
+
+    Example: mixopt report runs/quickstart
+    """
+    with launch.open_sweep(launch.sweep_folder(sweep)) as opened:
+        path = publish.write_report(opened, publish.conclude(opened), out)
+    console.say(f"Report: {path}")
+
+
+@app.command(name="export")
+def export_(
+    sweep: SweepArgument,
+    format: Annotated[
+        str, typer.Option("--format", "-f", help=f"One of: {', '.join(export.EXPORTERS)}.")
+    ] = "json",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Write here (default: stdout)."),
+    ] = None,
+    path: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DOMAIN=PATH", help="Where a domain's data is; repeat."),
+    ] = None,
+    tokens_per_example: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DOMAIN=NUMBER", help="For formats that count examples; repeat."),
+    ] = None,
+) -> None:
+    """Export the recommended mixture into a trainer's own format.
+
+    Example: mixopt export runs/quickstart --format hf-datasets -o mixture.py
+    """
+    options: dict[str, Any] = {}
+    if path:
+        options["paths"] = _pairs(path, "--path")
+    if tokens_per_example:
+        sizes = _pairs(tokens_per_example, "--tokens-per-example")
+        options["tokens_per_example"] = {k: _number(v) for k, v in sizes.items()}
+    with launch.open_sweep(launch.sweep_folder(sweep)) as opened:
+        text = publish.export_sweep(opened, format, **options)
+    console.write_text(out, text)
+    if out is not None:
+        console.say(f"Wrote {out}")
+
+
+@app.command()
+def ui(
+    sweep: SweepArgument = launch.RUNS / "quickstart",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+) -> None:
+    """Open MLflow's pages on a sweep's store; Ctrl-C closes them.
+
+    Example: mixopt ui runs/quickstart
+    """
+    uri = launch.store_uri(launch.sweep_folder(sweep))
+    console.say(f"MLflow on http://127.0.0.1:{port} (Ctrl-C closes it)")
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    # MLflow's job workers take 2 GB and serve none of its tracking pages.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    try:
+        done = subprocess.run([*command, "--port", str(port)], env=environment, check=False)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+    raise typer.Exit(done.returncode)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of spec.yaml, for editors that complete and check it.
+
+    Example: mixopt schema > spec.schema.json
+    """
+    console.write_json(None, json_schema())
+
+
+def _pairs(given: list[str], option: str) -> dict[str, str]:
+    pairs = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"{option} {text!r}: write it as DOMAIN=VALUE")
+        pairs[name] = value
+    return pairs
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{text!r} is no number") from None
+
+
+def main() -> None:
+    """The entry point: errors that mixopt raises on purpose end in words, not in a traceback."""
+    # A trainer of the user's own is found in the folder that the command runs from.
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        app()
+    except MixoptError as error:
+        console.show_error(error)
+        sys.exit(2 if isinstance(error, InputError) else 1)

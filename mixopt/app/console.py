@@ -1,0 +1,243 @@
+"""What the commands print: progress of a sweep, results, errors.
+
+On a terminal, a live bar and tables; elsewhere (a log file, CI) plain lines every few seconds.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from mixopt.app.launch import Sweep
+from mixopt.errors import InputError
+from mixopt.evidence.outcome import Outcome
+from mixopt.execution.sweep import SweepStatus
+from mixopt.proposers.pareto import spread_out
+from mixopt.runs import short_number
+from mixopt.runs.kinds import RECOMMENDED
+
+_PLAIN_SECONDS = 5.0
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class SweepProgress:
+    """Shows a sweep's status: a bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self, unit: str = "") -> None:
+        self._unit = unit
+        self._live: Progress | None = None
+        self._last = 0.0
+        self._seen = ("", -1)
+        if err.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24))
+            self._live = Progress(*columns, TextColumn("{task.fields[line]}"), console=err)
+            self._task = self._live.add_task("starting", total=None, line="")
+
+    def __enter__(self) -> "SweepProgress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, status: SweepStatus) -> None:
+        """Show a new status."""
+        if self._live:
+            self._live.update(
+                self._task,
+                description=status.phase or "starting",
+                total=status.planned or None,
+                completed=status.done,
+                line=describe(status, self._unit),
+            )
+            return
+        now = time.monotonic()
+        finished = status.running == 0 and status.done > 0
+        first = status.done > 0 and self._seen[1] == 0
+        due = first or (now - self._last >= _PLAIN_SECONDS and status.done != self._seen[1])
+        if due or finished or status.phase != self._seen[0]:
+            self._last, self._seen = now, (status.phase, status.done)
+            say(f"[{status.phase or 'starting'}] {describe(status, self._unit)}")
+
+
+def describe(status: SweepStatus, unit: str = "") -> str:
+    """One line: runs done, cost, ETA, best so far."""
+    parts = [f"{status.done}/{status.planned} runs"]
+    if status.failed:
+        parts.append(f"{status.failed} failed")
+    parts.append(f"{short_number(status.flops)}FLOP")
+    if status.eta_seconds is not None and status.done < status.planned:
+        parts.append(f"ETA {clock(status.eta_seconds)}")
+    if status.best is not None:
+        parts.append(f"best {status.best:.4f} {unit} ({status.best_mixture})".replace("  ", " "))
+    return " | ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> clock(7), clock(125), clock(7322)
+    ('7 s', '2 min 05 s', '2 h 02 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def say(text: str) -> None:
+    """A line for people, on standard error so that standard output stays for results."""
+    err.print(text, markup=False)
+
+
+def show_start(sweep: Sweep) -> None:
+    """What a sweep is about to do, and what is odd about its data."""
+    tokens = [d.tokens or 0.0 for d in sweep.info.domains]
+    say(
+        f"{len(tokens)} domains, {short_number(sum(tokens))} tokens: "
+        + ", ".join(
+            f"{d.name} {short_number(d.tokens)}" if d.tokens else d.name
+            for d in sweep.info.domains[:12]
+        )
+        + (", ..." if len(tokens) > 12 else "")
+    )
+    scales = "; ".join(str(scale) for scale in sweep.problem.scales)
+    say(f"Minimising {sweep.problem.objective.describe()} with proxies of {scales}")
+    done = len(sweep.store.observations())
+    if done:
+        say(f"Going on from {done} runs in the store")
+    for warning in sweep.info.warnings:
+        err.print(Text(f"Note: {warning}", style="yellow"))
+
+
+def show_outcome(outcome: Outcome, next_steps: Mapping[str, str] | None = None) -> None:
+    """The answer: mixture, comparison with baselines, warnings, where to look next."""
+    out.print()
+    out.print(_mixture_table(outcome))
+    if outcome.settings:
+        chosen = ", ".join(f"{name} {value}" for name, value in outcome.settings.items())
+        out.print(f"With the settings: {chosen}", markup=False)
+    if outcome.front:
+        out.print()
+        out.print(_front_table(outcome))
+    if outcome.confirmation is not None:
+        out.print()
+        out.print(_comparison_table(outcome))
+        style = "bold green" if outcome.confirmation.passed else "bold red"
+        out.print(Text(outcome.confirmation.verdict, style=style))
+    out.print(f"{outcome.checkup.trust.line}.", markup=False)
+    for warning in outcome.warnings:
+        out.print(Text(f"Note: {warning}", style="yellow"))
+    if next_steps:
+        out.print()
+        width = max(map(len, next_steps))
+        for what, command in next_steps.items():
+            out.print(f"{what:<{width}}  {command}", markup=False)
+
+
+def show_checkup(outcome: Outcome) -> None:
+    """The diagnostics in plain words."""
+    out.print()
+    out.print(Text("Diagnostics", style="bold"))
+    for line in outcome.checkup.lines():
+        out.print(f"- {line}", markup=False)
+
+
+def show_error(error: Exception) -> None:
+    """An error for people: what was given, which rule it broke, what to do; no traceback."""
+    err.print(Text("mixopt: ", style="bold red") + Text(str(error), style="default"))
+
+
+def write_json(path: Path | None, values: Mapping[str, Any]) -> None:
+    """Write a program's copy of a result; NaN never gets in."""
+    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path | None, text: str) -> None:
+    """Write a file; None and `-` are standard output.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if path is None or str(path) == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; give another path") from error
+
+
+def _mixture_table(outcome: Outcome) -> Table:
+    table = _table("Recommended mixture", ("domain", "natural", "proposed", "interval"))
+    rows = outcome.shares()
+    for row in sorted(rows, key=lambda r: -r.proposed):
+        table.add_row(
+            row.domain,
+            f"{row.natural:.1%}",
+            Text(f"{row.proposed:.1%}", style="bold"),
+            f"{row.low:.0%} - {row.high:.0%}",
+        )
+    return table
+
+
+def _front_table(outcome: Outcome, most: int = 8) -> Table:
+    """Some trade-offs, evenly from one end of the front to the other."""
+    names = list(outcome.front[0].objectives)
+    title = f"Trade-offs, {min(most, len(outcome.front))} of {len(outcome.front)} in the report"
+    table = _table(title, (*names, "mixture"))
+    F = np.array([list(found.objectives.values()) for found in outcome.front])
+    for i in spread_out(F, most):
+        found = outcome.front[i]
+        shares = sorted(found.mixture.to_dict().items(), key=lambda item: -item[1])
+        largest = " ".join(f"{name} {share:.0%}" for name, share in shares[:3])
+        table.add_row(*(f"{found.objectives[name]:.4f}" for name in names), largest)
+    return table
+
+
+def _comparison_table(outcome: Outcome) -> Table:
+    confirmation = outcome.confirmation
+    assert confirmation is not None
+    unit = f" ({outcome.unit})" if outcome.unit else ""
+    title = f"Trained with fresh seeds: {outcome.study.objective.describe()}{unit}"
+    table = _table(title, ("candidate", "mean", "sd", "seeds", "behind by", "beyond noise"))
+    found = {c.baseline: c for c in confirmation.comparisons}
+    for candidate in confirmation.candidates:
+        comparison = found.get(candidate.name)
+        style = "bold" if candidate.name == RECOMMENDED else ""
+        table.add_row(
+            Text(candidate.name, style=style),
+            f"{candidate.mean:.4f}",
+            f"{candidate.sd:.4f}" if candidate.seeds > 1 else "-",
+            str(candidate.seeds) + (f" ({candidate.failed} failed)" if candidate.failed else ""),
+            "" if comparison is None else f"{comparison.difference:+.4f}",
+            "" if comparison is None else ("yes" if comparison.beyond_noise else "NO"),
+        )
+    return table
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="right" if place else "left", style=None)
+    return table

@@ -1,0 +1,211 @@
+"""The gate between a recommendation and a large run.
+
+Candidates are trained with fresh seeds at the largest proxy scale and compared on the objective.
+Purposes of such runs are `"confirm/<candidate>"`; `"confirm/recommended"` is the proposal, every
+other candidate is a baseline.
+
+Notation:
+    s: pooled seed sd, sqrt(sum over candidates of squared deviations / degrees of freedom)
+    difference: mean objective of a baseline minus that of the recommendation; above 0 is a win
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from mixopt.errors import InputError
+from mixopt.runs import Observation
+from mixopt.runs.kinds import BEST_RANDOM, CONFIRM, RECOMMENDED
+from mixopt.runs.objective import Objective, objective_of
+from mixopt.space import Mixture
+
+NOISE_FACTOR = 2.0  # a difference counts as real above this many seed sds
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A mixture that was trained with fresh seeds.
+
+    Attributes:
+        name: `"recommended"` or the name of a baseline.
+        mixture: what was trained.
+        values: the objective, one value per seed.
+        failed: how many of its runs failed.
+    """
+
+    name: str
+    mixture: Mixture
+    values: tuple[float, ...]
+    failed: int = 0
+
+    @property
+    def mean(self) -> float:
+        """Mean objective over seeds; NaN without one."""
+        return float(np.mean(self.values)) if self.values else float("nan")
+
+    @property
+    def sd(self) -> float:
+        """Sample sd over seeds; NaN with fewer than two."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else float("nan")
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds that succeeded."""
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The recommendation against one baseline.
+
+    Attributes:
+        baseline: its name.
+        difference: objective of the baseline minus that of the recommendation (above 0 is a win).
+        low, high: 90 % interval of the difference (t, pooled seed sd).
+        beyond_noise: the difference exceeds twice the pooled seed sd.
+    """
+
+    baseline: str
+    difference: float
+    low: float
+    high: float
+    beyond_noise: bool
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What the confirmatory runs showed.
+
+    Attributes:
+        candidates: the recommendation first, then the baselines from best to worst.
+        comparisons: one per baseline, in that order.
+        seed_sd: pooled sd of the objective over seeds; NaN if no candidate has two seeds.
+    """
+
+    candidates: tuple[Candidate, ...]
+    comparisons: tuple[Comparison, ...]
+    seed_sd: float
+
+    @property
+    def recommended(self) -> Candidate:
+        """The candidate that was recommended."""
+        return self.candidates[0]
+
+    @property
+    def baselines(self) -> tuple[Comparison, ...]:
+        """Comparisons with what one would train without any search."""
+        return tuple(c for c in self.comparisons if c.baseline != BEST_RANDOM)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the recommendation beats every baseline beyond noise.
+
+        `best-random` came out of the same search and is reported beside them.
+        """
+        return bool(self.baselines) and all(c.beyond_noise for c in self.baselines)
+
+    @property
+    def verdict(self) -> str:
+        """What was shown, in a sentence or two for people."""
+        return " ".join(
+            part for part in (self._against_baselines(), self._against_random()) if part
+        )
+
+    def _against_random(self) -> str:
+        found = next((c for c in self.comparisons if c.baseline == BEST_RANDOM), None)
+        if found is None or not np.isfinite(self.seed_sd):
+            return ""
+        if found.beyond_noise:
+            return "It also beats the best random run of the search."
+        if found.difference < -NOISE_FACTOR * self.seed_sd:
+            return "But the best random run of the search is better: train that one."
+        return "The best random run of the search is as good within noise."
+
+    def _against_baselines(self) -> str:
+        if not self.baselines:
+            return "No baseline was trained, so nothing shows that the recommendation is better."
+        if not np.isfinite(self.seed_sd):
+            return "No candidate has two seeds, so the noise is unknown and nothing is shown."
+        if self.passed:
+            return (
+                f"The recommended mixture beats {_all(self.baselines)} by more than "
+                f"twice the seed sd (2 x {self.seed_sd:.4f})."
+            )
+        lost = [c.baseline for c in self.baselines if c.difference <= 0]
+        unclear = [c.baseline for c in self.baselines if not c.beyond_noise and c.difference > 0]
+        parts = []
+        if lost:
+            parts.append(f"is no better than {', '.join(lost)}")
+        if unclear:
+            parts.append(f"is not better than {', '.join(unclear)} beyond noise")
+        return (
+            f"NOT SHOWN: the recommended mixture {' and '.join(parts)} "
+            f"(twice the seed sd is {NOISE_FACTOR * self.seed_sd:.4f})."
+        )
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Candidate name to mean, sd and seeds of the objective; a missing number is None."""
+        return {
+            c.name: {
+                "mean": c.mean if c.values else None,
+                "sd": c.sd if c.seeds > 1 else None,
+                "seeds": c.seeds,
+            }
+            for c in self.candidates
+        }
+
+
+def confirm(observations: Iterable[Observation], objective: Objective) -> Confirmation:
+    """Compare the candidates that were trained under purposes `confirm/<name>`.
+
+    Raises:
+        InputError: there is no finished run of the recommendation.
+    """
+    grouped: dict[str, list[Observation]] = {}
+    for seen in observations:
+        if seen.spec.purpose.startswith(CONFIRM):
+            grouped.setdefault(seen.spec.purpose[len(CONFIRM) :], []).append(seen)
+    candidates = {name: _candidate(name, runs, objective) for name, runs in grouped.items()}
+    recommended = candidates.pop(RECOMMENDED, None)
+    if recommended is None or not recommended.values:
+        raise InputError("no confirmatory run of the recommended mixture succeeded")
+    baselines = sorted((c for c in candidates.values() if c.values), key=lambda c: c.mean)
+    sd, freedom = _pooled([recommended, *baselines])
+    return Confirmation(
+        (recommended, *baselines),
+        tuple(_compare(recommended, b, sd, freedom) for b in baselines),
+        sd,
+    )
+
+
+def _all(baselines: tuple[Comparison, ...]) -> str:
+    return baselines[0].baseline if len(baselines) == 1 else f"all {len(baselines)} baselines"
+
+
+def _candidate(name: str, runs: list[Observation], objective: Objective) -> Candidate:
+    good = [r for r in runs if r.ok]
+    values = [float(objective_of(r.metrics, objective)) for r in good]
+    return Candidate(name, runs[0].spec.mixture, tuple(values), failed=len(runs) - len(good))
+
+
+def _pooled(candidates: list[Candidate]) -> tuple[float, int]:
+    squares = sum(float(np.var(c.values)) * c.seeds for c in candidates)
+    freedom = sum(c.seeds - 1 for c in candidates)
+    return (float(np.sqrt(squares / freedom)) if freedom > 0 else float("nan")), freedom
+
+
+def _compare(ours: Candidate, theirs: Candidate, sd: float, freedom: int) -> Comparison:
+    difference = theirs.mean - ours.mean
+    half = float("nan")
+    if freedom > 0:
+        half = float(stats.t.ppf(0.95, freedom)) * sd * np.sqrt(1 / ours.seeds + 1 / theirs.seeds)
+    return Comparison(
+        theirs.name,
+        difference,
+        difference - half,
+        difference + half,
+        beyond_noise=bool(np.isfinite(sd) and difference > NOISE_FACTOR * sd),
+    )

@@ -1,0 +1,133 @@
+"""The default: an ensemble chosen and weighted per metric by runs that were held out.
+
+Two Gaussian processes (on sqrt w and log w) fit best within a scale; formulas bend the right way
+outside the runs, need few of them and transfer well. Each metric gets the weights of least held-out
+error, drawn towards equal weights (`stacking`), and intervals that are scaled to cover held-out
+runs.
+
+Notation:
+    W: (n, m) mixtures; Y: (n, k) metrics; weights: (l, k) of l laws
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mixopt.errors import InputError
+from mixopt.laws import fitted_law, law
+from mixopt.laws.base import (
+    JSON,
+    FittedLaw,
+    Law,
+    Prediction,
+    Runs,
+    check_runs,
+    numbers,
+    several_scales,
+)
+from mixopt.laws.held_out import held_out, sd_factors, stacking
+from mixopt.laws.mean import combine, combine_means
+from mixopt.space.simplex import Array
+
+DEFAULT = ("gp", "gp-log", "log-linear-sqrt", "shukor-additive", "bimix")
+MANY_DOMAINS = ("gp", "gp-log", "log-linear-sqrt", "log-linear")
+"""Beyond 64 domains formulas with several parameters per domain cost minutes and tell little."""
+
+
+@dataclass(frozen=True)
+class Auto:
+    """An ensemble that weighs itself.
+
+    Args:
+        laws: names or laws to choose from; `DEFAULT` (or `MANY_DOMAINS`) if left out.
+        folds: of cross-validation; mixtures are never split between folds.
+        shrink: how far weights are drawn to equal ones, in units of the best law's squared error.
+        transfer: sd of what another scale does differently, in units of the sd of a metric: errors
+            below it are as good as none. The same mixtures at two scales correlate at about .995.
+    """
+
+    laws: Sequence["str | Law"] | None = None
+    folds: int = 5
+    shrink: float = 0.1
+    transfer: float = 0.1
+
+    def fit(
+        self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
+    ) -> FittedLaw:
+        """Fit every law to all runs, and weigh them by held-out runs.
+
+        Raises:
+            InputError: see `check_runs`.
+        """
+        runs = check_runs(W, Y, scale)
+        if several_scales(runs.scale):
+            # Maps and formulas over scales are learned around the same ensemble.
+            return law("ladder", base=self).fit(runs.W, runs.Y, runs.scale, rng=rng)
+        few = runs.W.shape[1] <= 64
+        laws = self.laws or (DEFAULT if few else MANY_DOMAINS)
+        made = [law(x) if isinstance(x, str) else x for x in laws]
+        parts = tuple(x.fit(runs.W, runs.Y, rng=rng) for x in made)
+        found = self._held_out(made, parts, runs, rng)
+        if found is None:
+            k = runs.Y.shape[1]
+            return FittedAuto(parts, np.full((len(parts), k), 1.0 / len(parts)), np.ones(k))
+        errors = np.stack([runs.Y - f.mean for f in found])
+        floor = self.transfer**2 * np.nanvar(runs.Y, axis=0)
+        weights = stacking(errors, self.shrink, floor)
+        together = combine(found, weights)
+        return FittedAuto(parts, weights, sd_factors(runs.Y, together), together)
+
+    def _held_out(
+        self, made: Sequence[Law], parts: Sequence[FittedLaw], runs: Runs, rng: np.random.Generator
+    ) -> list[Prediction] | None:
+        """Held-out predictions of every law on the same folds; None where runs are too few."""
+        seed = int(rng.integers(2**62))
+        try:
+            return [
+                held_out(x, p, runs, folds=self.folds, rng=np.random.default_rng(seed))
+                for x, p in zip(made, parts, strict=True)
+            ]
+        except InputError:
+            return None
+
+
+@dataclass(frozen=True, eq=False)
+class FittedAuto:
+    """Fitted laws, their weights (l, k), and factors (k,) of their intervals.
+
+    `held_out` of the training runs is kept in memory, not in JSON; its intervals are not scaled.
+    """
+
+    parts: tuple[FittedLaw, ...]
+    weights: Array
+    factors: Array
+    held_out: Prediction | None = None
+
+    def predict(self, W: Array, scale: Array | None = None) -> Prediction:
+        """Weighted mean of the laws; intervals hold their ignorance and their disagreement."""
+        found = combine([p.predict(W, scale) for p in self.parts], self.weights)
+        return Prediction(found.mean, found.sd * self.factors, found.noise * self.factors)
+
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of `predict`, without the work for the sd."""
+        return combine_means(self.parts, self.weights, W, scale)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "law": "auto",
+            "parts": [p.to_dict() for p in self.parts],
+            "weights": self.weights.tolist(),
+            "factors": self.factors.tolist(),
+        }
+
+
+def read(values: JSON) -> FittedAuto:
+    """The fitted law that `to_dict` wrote."""
+    return FittedAuto(
+        tuple(fitted_law(p) for p in values["parts"]),
+        numbers(values["weights"]),
+        numbers(values["factors"]),
+    )

@@ -1,0 +1,1 @@
+"""Gaussian processes: over one scale, and over several at once."""

@@ -1,0 +1,173 @@
+"""A Gaussian process per metric: ARD Matern-5/2 on sqrt w.
+
+On sqrt w Euclidean distance is Hellinger distance, zeros are harmless, and a domain's first percent
+counts more than its last; on raw weights or with one shared lengthscale the fit is clearly worse.
+
+Notation:
+    W: (n, m) mixtures; Y: (n, k) metrics; Z: (n, p) standardised features
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+
+from mixopt.laws.base import (
+    JSON,
+    Prediction,
+    as_mixtures,
+    check_runs,
+    numbers,
+    one_scale,
+)
+from mixopt.laws.features import EPSILON, FeatureMap
+from mixopt.laws.processes import kernel
+from mixopt.laws.processes.moments import MANY, many_means, many_moments
+from mixopt.laws.standard import Standard
+from mixopt.space.simplex import Array
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class GaussianProcess:
+    """Hyperparameters by maximum a posteriori, one process per metric.
+
+    Args:
+        features: `"sqrt"`, `"weights"` or `"log"`.
+        epsilon: offset of the log feature.
+        subset: hyperparameters are learned on at most this many runs, drawn at random, and the
+            process is then conditioned on all runs.
+        iterations: of L-BFGS at most.
+        priors: of the hyperparameters.
+    """
+
+    features: str = "sqrt"
+    epsilon: float = EPSILON
+    subset: int = 256
+    iterations: int = 60
+    priors: kernel.Priors = field(default_factory=kernel.Priors)
+
+    def fit(
+        self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
+    ) -> "FittedGaussianProcess":
+        """Fit one process per metric.
+
+        Raises:
+            InputError: see `check_runs`; or runs of several scales.
+        """
+        runs = one_scale(check_runs(W, Y, scale), self.name)
+        standard = Standard.learn(runs.Y)
+        features = FeatureMap.learn(runs.W, self.features, self.epsilon)
+        Z, T = features(runs.W), standard.forward(runs.Y)
+        order = rng.permutation(len(Z))
+        log_thetas = []
+        for column in range(T.shape[1]):
+            seen = np.isfinite(runs.Y[:, column])
+            rows = [i for i in order if seen[i]][: self.subset]
+            y = T[rows, column]
+            log_thetas.append(kernel.learn(Z[rows], y - y.mean(), self.priors, self.iterations))
+        return FittedGaussianProcess(
+            self.name, features, standard, np.stack(log_thetas), runs.W, runs.Y
+        )
+
+    @property
+    def name(self) -> str:
+        """Its name in `mixopt.laws.LAWS`."""
+        return "gp" if self.features == "sqrt" else f"gp-{self.features}"
+
+
+def gp_log(**settings: Any) -> GaussianProcess:
+    """The Gaussian process on log(w + epsilon)."""
+    return GaussianProcess(features="log", **settings)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedGaussianProcess:
+    """Hyperparameters and the runs to condition on; predicts with numpy and scipy alone.
+
+    Attributes:
+        name: in `mixopt.laws.LAWS`. features, standard: of inputs and outputs.
+        log_theta: (k, p + 2), see `kernel`.
+        W: (n, m) mixtures and Y: (n, k) metrics of the runs.
+    """
+
+    name: str
+    features: FeatureMap
+    standard: Standard
+    log_theta: Array
+    W: Array
+    Y: Array
+
+    @cached_property
+    def posteriors(self) -> tuple[kernel.Posterior, ...]:
+        """One per metric, conditioned on the runs that have the metric."""
+        Z, T = self.features(self.W), self.standard.forward(self.Y)
+        return tuple(
+            kernel.Posterior.condition(Z[seen], T[seen, i], self.log_theta[i])
+            for i, seen in enumerate(np.isfinite(self.Y).T)
+        )
+
+    def predict(self, W: Array, scale: Array | None = None) -> Prediction:
+        """Posterior mean and sd of the expected metrics at mixtures W (n, m).
+
+        More than 4,096 mixtures at once are scored in single precision, their sd to about 20 %.
+        """
+        del scale
+        found = self._per_metric(many_moments, W)
+        mean, variance = (np.column_stack(columns) for columns in zip(*found, strict=True))
+        return self.standard.prediction(mean, np.sqrt(variance), np.exp(self.log_theta[:, -1] / 2))
+
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of `predict`, without the work for the sd."""
+        del scale
+        mean = np.column_stack(self._per_metric(many_means, W))
+        return self.standard.center + mean * self.standard.spread
+
+    def _per_metric(self, ask: Callable[[kernel.Posterior, Array], Found], W: Array) -> list[Found]:
+        """What every metric's posterior answers about mixtures W."""
+        Z = self.features(as_mixtures(W, self.W.shape[1]))
+        if len(Z) <= MANY:
+            return [ask(posterior, Z) for posterior in self.posteriors]
+        # numpy works outside the interpreter's lock: very many points use the second core.
+        with ThreadPoolExecutor(min(len(self.posteriors), 2)) as pool:
+            return list(pool.map(lambda posterior: ask(posterior, Z), self.posteriors))
+
+    @cached_property
+    def held_out(self) -> Prediction:
+        """(n, k) what each run's mixture is predicted without its runs, in closed form."""
+        residual, variance = np.full((2, *self.Y.shape), np.nan)
+        groups = check_runs(self.W, self.Y).groups
+        for i, posterior in enumerate(self.posteriors):
+            seen = np.isfinite(self.Y[:, i])
+            residual[seen, i], variance[seen, i] = posterior.leave_out(groups[seen])
+        noise = np.exp(self.log_theta[:, -1])
+        sd = np.sqrt(np.maximum(variance - noise, 0.0))
+        mean = self.standard.forward(self.Y) - residual
+        return self.standard.prediction(mean, sd, np.sqrt(noise))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "law": self.name,
+            "features": self.features.to_dict(),
+            "standard": self.standard.to_dict(),
+            "log_theta": self.log_theta.tolist(),
+            "W": self.W.tolist(),
+            "Y": [[None if np.isnan(v) else v for v in row] for row in self.Y.tolist()],
+        }
+
+
+def read(values: JSON) -> FittedGaussianProcess:
+    """The fitted law that `to_dict` wrote."""
+    return FittedGaussianProcess(
+        values["law"],
+        FeatureMap.read(values["features"]),
+        Standard.read(values["standard"]),
+        numbers(values["log_theta"]),
+        numbers(values["W"]),
+        numbers(values["Y"]),
+    )

@@ -1,0 +1,164 @@
+"""Gaussian-process regression on standardised features: likelihood, gradient, leave-one-out.
+
+The kernel is s (1 + r + r^2 / 3) exp(-r), r^2 = 5 sum_d ((z_d - z'_d) / l_d)^2 (Matern-5/2 with a
+lengthscale per feature), plus a constant for the unknown mean; observations add noise v.
+
+Notation:
+    Z: (n, p) features; y: (n,) one standardised metric
+    log_theta: (p + 2,) = [log l, log s, log v]
+    K: (n, n) covariance of the observations, noise included
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+from scipy.optimize import minimize
+
+from mixopt.space.simplex import Array
+
+MEAN_VARIANCE = 1.0
+"""Prior variance of the constant mean, in units of the variance of the metric."""
+_NOISE_FLOOR, _NOISE_CEILING = 1e-6, 2.0
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Log-normal priors of the hyperparameters: (center, sd) of their logarithms.
+
+    The lengthscale grows with sqrt p, so that typical correlations do not depend on the number of
+    domains (Hvarfner et al., 2402.02229).
+    """
+
+    lengthscale: tuple[float, float] = (2.0, 1.7)
+    signal: tuple[float, float] = (0.0, 1.0)
+    noise: tuple[float, float] = (-5.0, 2.0)
+
+    def centers(self, p: int) -> Array:
+        """(p + 2,) centers of log_theta."""
+        lengths = np.full(p, self.lengthscale[0] + 0.5 * np.log(p))
+        return np.array([*lengths, self.signal[0], self.noise[0]])
+
+    def spreads(self, p: int) -> Array:
+        """(p + 2,) sds of log_theta."""
+        return np.array([*np.full(p, self.lengthscale[1]), self.signal[1], self.noise[1]])
+
+
+def squared(A: Array, B: Array) -> Array:
+    """(a, b) squared distances of rows."""
+    found = (A * A).sum(1)[:, None] + (B * B).sum(1)[None, :] - 2.0 * (A @ B.T)
+    return np.asarray(np.maximum(found, 0.0, out=found))
+
+
+def covariance(A: Array, B: Array, log_theta: Array) -> Array:
+    """(a, b) prior covariance of the expected metric at rows of A and B, constant included."""
+    lengths = np.exp(log_theta[:-2])
+    r = np.sqrt(5.0 * squared(A / lengths, B / lengths))
+    return np.asarray(np.exp(log_theta[-2]) * (1.0 + r + r * r / 3.0) * np.exp(-r) + MEAN_VARIANCE)
+
+
+def correlation(A: Array, B: Array, log_lengths: Array) -> tuple[Array, Array]:
+    """(a, b) correlation of rows of A and B without the constant, and (1 + r) exp(-r) beside it."""
+    lengths = np.exp(log_lengths)
+    r = np.sqrt(5.0 * squared(A / lengths, B / lengths))
+    decay = np.exp(-r)
+    return (1.0 + r + r * r / 3.0) * decay, (1.0 + r) * decay
+
+
+def by_length(G: Array, X: Array) -> Array:
+    """(p,) half the sum over pairs of G (n, n), symmetric, times squared differences of X (n, p).
+
+    With G = M (1 + r) exp(-r) and X = Z / l it is 3 / 5 of the derivative by log l of half the sum
+    of M * correlation.
+    """
+    return np.asarray((G.sum(1) @ X**2) - np.einsum("nd,nd->d", X, G @ X))
+
+
+def negative_evidence(log_theta: Array, Z: Array, y: Array, priors: Priors) -> tuple[float, Array]:
+    """Minus the log posterior of the hyperparameters, and its gradient (p + 2,)."""
+    n, p = Z.shape
+    s, v = np.exp(log_theta[-2]), np.exp(log_theta[-1])
+    shape, slope = correlation(Z, Z, log_theta[:-2])
+    K = s * shape + MEAN_VARIANCE
+    K[np.diag_indices(n)] += v + 1e-10
+    lower, info = linalg.lapack.dpotrf(K, lower=1, clean=1)
+    if info != 0:
+        return 1e10, np.zeros_like(log_theta)
+    inverse, _ = linalg.lapack.dpotri(lower, lower=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    alpha = inverse @ y
+    value = 0.5 * y @ alpha + np.log(np.diag(lower)).sum()
+    M = inverse - np.outer(alpha, alpha)  # d value / d K = M / 2
+    # d shape / d log l_d = (5/3) (1 + r) exp(-r) (x_d - x'_d)^2
+    lengths = (5.0 * s / 3.0) * by_length(M * slope, Z / np.exp(log_theta[:-2]))
+    gradient = np.array([*lengths, 0.5 * s * np.vdot(M, shape), 0.5 * v * np.trace(M)])
+    off = (log_theta - priors.centers(p)) / priors.spreads(p)
+    return float(value + 0.5 * off @ off), gradient + off / priors.spreads(p)
+
+
+def learn(Z: Array, y: Array, priors: Priors, iterations: int, start: Array | None = None) -> Array:
+    """(p + 2,) the hyperparameters of highest posterior, by L-BFGS from `start`."""
+    p = Z.shape[1]
+    center = priors.centers(p)
+    if start is None:
+        start = center
+    bounds = [(c - 6.0, c + 6.0) for c in center[:-1]]
+    bounds.append((np.log(_NOISE_FLOOR), np.log(_NOISE_CEILING)))
+    found = minimize(
+        negative_evidence,
+        start,
+        args=(Z, y, priors),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": iterations, "maxcor": 20, "ftol": 1e-6},
+    )
+    return np.asarray(found.x)
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """One metric's process, conditioned on its runs.
+
+    Attributes:
+        Z: (n, p) features of the runs. log_theta: (p + 2,). lower: (n, n) Cholesky factor of K.
+        alpha: (n,) K^-1 y.
+    """
+
+    Z: Array
+    log_theta: Array
+    lower: Array
+    alpha: Array
+
+    @classmethod
+    def condition(cls, Z: Array, y: Array, log_theta: Array) -> "Posterior":
+        """The posterior given observations y (n,) at Z."""
+        K = covariance(Z, Z, log_theta)
+        K[np.diag_indices(len(Z))] += np.exp(log_theta[-1]) + 1e-10
+        lower = linalg.cholesky(K, lower=True, check_finite=False)
+        return cls(Z, log_theta, lower, linalg.cho_solve((lower, True), y, check_finite=False))
+
+    def mean(self, Z: Array) -> Array:
+        """(a,) mean of the expected metric, exactly."""
+        return np.asarray(covariance(Z, self.Z, self.log_theta) @ self.alpha)
+
+    def moments(self, Z: Array) -> tuple[Array, Array]:
+        """(a,) mean and (a,) variance of the expected metric, exactly."""
+        cross = covariance(Z, self.Z, self.log_theta)
+        half = linalg.solve_triangular(self.lower, cross.T, lower=True, check_finite=False)
+        prior = np.exp(self.log_theta[-2]) + MEAN_VARIANCE
+        return cross @ self.alpha, np.maximum(prior - (half * half).sum(axis=0), 0.0)
+
+    def leave_out(self, groups: np.ndarray) -> tuple[Array, Array]:
+        """(n,) residuals and (n,) variances with each group of rows held out, in closed form.
+
+        With P = K^-1: e_g = P_gg^-1 alpha_g with covariance P_gg^-1 (noise included).
+        """
+        P = linalg.cho_solve((self.lower, True), np.eye(len(self.Z)), check_finite=False)
+        residual, variance = self.alpha / np.diag(P), 1.0 / np.diag(P)
+        values, counts = np.unique(groups, return_counts=True)
+        for group in values[counts > 1]:
+            rows = np.flatnonzero(groups == group)
+            block = np.linalg.inv(P[np.ix_(rows, rows)])
+            residual[rows], variance[rows] = block @ self.alpha[rows], np.diag(block)
+        return residual, variance

@@ -1,0 +1,1 @@
+"""What relates scales: laws that learn from runs of several."""

@@ -1,0 +1,172 @@
+"""Affine maps between scales, and their course over scales.
+
+Notation:
+    r rungs (scales), k metrics; g: (n, k) what the law of the source scale predicts
+    y = a + b g + e at every rung; prior b ~ N(b0, t^2) with b0 and t from all metrics of the rung
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixopt.laws.base import JSON, Prediction, numbers
+from mixopt.space.simplex import Array
+
+EXPONENT = 0.35
+"""alpha and beta of E + A N^-alpha + B D^-beta until many scales tell (2305.16264 finds .3527)."""
+_EXPONENTS = (0.15, 0.25, 0.35, 0.5, 0.7)
+_ROUNDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """Maps y = a + b g per rung and metric.
+
+    Attributes:
+        center: (k,) the g around which level and slope are independent.
+        a, b: (r, k). level_variance, slope_variance: (r, k) what is not known of them.
+        noise: (r, k) sd of the runs around the map; 0 at the source, whose law knows its noise.
+    """
+
+    center: Array
+    a: Array
+    b: Array
+    level_variance: Array
+    slope_variance: Array
+    noise: Array
+
+    @classmethod
+    def identity(cls, rungs: int, metrics: int) -> "Affine":
+        """Maps that change nothing."""
+        zero = np.zeros((rungs, metrics))
+        return cls(np.zeros(metrics), zero, np.ones((rungs, metrics)), zero, zero, zero)
+
+    @property
+    def level(self) -> Array:
+        """(r, k) metrics at the center."""
+        return np.asarray(self.a + self.b * self.center)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {name: getattr(self, name).tolist() for name in self.__dataclass_fields__}
+
+    @classmethod
+    def read(cls, values: JSON) -> "Affine":
+        """What `to_dict` wrote."""
+        return cls(**{name: numbers(values[name]) for name in cls.__dataclass_fields__})
+
+
+def fit_affine(found: Prediction, Y: Array, rung: NDArray[Any], source: int) -> Affine:
+    """The maps of every rung.
+
+    Args:
+        found: (n, k) what the source's law predicts for each run.
+        Y: (n, k) the runs, NaN where missing.
+        rung: (n,) their rungs.
+        source: the rung whose map is the identity.
+    """
+    r, k = int(rung.max()) + 1, Y.shape[1]
+    at_source = rung == source
+    center = np.nanmean(np.where(np.isfinite(Y), found.mean, np.nan)[at_source], axis=0)
+    spread = found.mean[at_source].std(axis=0)
+    spread = np.where(spread > 1e-9 * np.abs(center), spread, 1.0)
+    out = Affine(center, *(np.zeros((r, k)) for _ in range(5)))
+    out.b[source] = 1.0
+    for i in range(r):
+        if i != source:
+            rows = rung == i
+            _fit_rung(out, i, (found.mean[rows] - center) / spread, Y[rows] / spread)
+            for table in (out.level_variance, out.noise):
+                table[i] *= spread ** (2 if table is out.level_variance else 1)
+            level = out.a[i] * spread
+            out.a[i] = level - out.b[i] * center
+    return out
+
+
+def _fit_rung(out: Affine, i: int, g: Array, y: Array) -> None:
+    """Level (into `out.a`), slope, their variances and noise of one rung, in units of g's sd.
+
+    Bayesian least squares per metric; the prior of the slope is learned from all metrics, for at a
+    larger scale all slopes tend to shrink together.
+    """
+    k = g.shape[1]
+    seen = np.isfinite(y)
+    count = seen.sum(axis=0)
+    mean_g = np.where(seen, g, 0).sum(0) / np.maximum(count, 1)
+    mean_y = np.nansum(y, axis=0) / np.maximum(count, 1)
+    dg, dy = np.where(seen, g - mean_g, 0.0), np.where(seen, y - mean_y, 0.0)
+    Sgg, Sgy = (dg * dg).sum(0), (dg * dy).sum(0)
+    center, width = 1.0, 0.5
+    b, variance = np.full(k, center), np.full(k, width**2)
+    noise2 = np.full(k, 0.05)
+    for _ in range(_ROUNDS):
+        residual = (dy - b * dg) ** 2
+        # Two runs' worth of the spread that is typical of the rung keep tiny rungs sober.
+        typical = np.median(residual.sum(0) / np.maximum(count - 2, 1)) + 1e-6
+        noise2 = (residual.sum(0) + 2.0 * typical) / np.maximum(count - 2 + 2, 1)
+        precision = Sgg / noise2 + 1.0 / width**2
+        b = (Sgy / noise2 + center / width**2) / precision
+        variance = 1.0 / precision
+        if k >= 3 and (count >= 3).sum() >= 3:
+            center = float(np.median(b))
+            width = float(np.clip(np.sqrt(np.mean((b - center) ** 2 + variance)), 0.1, 1.0))
+    b = np.maximum(b, 0.0)
+    unseen = count == 0
+    out.b[i], out.slope_variance[i] = b, variance
+    out.a[i] = np.where(unseen, np.nan_to_num(np.nanmean(y)), mean_y - b * mean_g)
+    out.level_variance[i] = noise2 / np.maximum(count, 1) + variance * mean_g**2
+    out.level_variance[i] = np.where(unseen, 1.0, out.level_variance[i])
+    out.noise[i] = np.sqrt(noise2)
+
+
+def level_curve(
+    rungs: Array, maps: Affine, target: Array
+) -> tuple[Array, Array, tuple[Array, Array]]:
+    """Level (k,), slope (k,) and their variances at a scale that no run has.
+
+    The level is E + A N^-alpha + B D^-beta through the rungs' levels, with E, A, B >= 0 towards
+    larger scales as losses behave (of either sign for other metrics); the logarithm of the slope is
+    a line in log N and log D, shrunk to no change.
+    """
+    varied = np.ptp(np.log(rungs), axis=0) > 1e-9
+    x, x_new = np.log(rungs[:, varied]), np.log(target[varied])
+    level, doubt = _levels(x, maps.level, x_new)
+    # slopes
+    center = x.mean(axis=0)
+    X = x - center
+    logs = np.log(np.maximum(maps.b, 0.02))
+    relative = maps.slope_variance / np.maximum(maps.b, 0.02) ** 2 + 0.02
+    b = np.empty(maps.b.shape[1])
+    for j in range(b.size):
+        weight = 1.0 / relative[:, j]
+        base = (weight * logs[:, j]).sum() / weight.sum()
+        A = (X * weight[:, None]).T @ X + 4.0 * np.eye(X.shape[1])
+        slope = np.linalg.solve(A, X.T @ (weight * (logs[:, j] - base)))
+        b[j] = np.exp(np.clip(base + (x_new - center) @ slope, -4, 2))
+    distance = float(np.abs(np.log(rungs / target)).max(axis=1).min())
+    return level, b, (doubt, (0.15 * distance * b) ** 2)
+
+
+def _levels(x: Array, levels: Array, x_new: Array) -> tuple[Array, Array]:
+    """(k,) level and its variance at log scale x_new, from levels (r, k) at x (r, q)."""
+    r, q = x.shape
+    choices = _EXPONENTS if r >= q + 3 else (EXPONENT,)
+    low = x.min(axis=0)
+    best = np.full(levels.shape[1], np.inf)
+    found, doubt = np.zeros(levels.shape[1]), np.zeros(levels.shape[1])
+    for exponents in np.stack(np.meshgrid(*[choices] * q), axis=-1).reshape(-1, q):
+        X = np.column_stack([np.ones(r), np.exp(-exponents * (x - low))])
+        new = np.concatenate([[1.0], np.exp(-exponents * (x_new - low))])
+        A = X.T @ X + 1e-6 * np.eye(q + 1)
+        coefficients = np.linalg.solve(A, X.T @ levels)
+        error = ((levels - X @ coefficients) ** 2).sum(axis=0)
+        freedom = max(r - q - 1, 1)
+        better = error < best
+        best = np.where(better, error, best)
+        found = np.where(better, new @ coefficients, found)
+        lever = new @ np.linalg.solve(A, new)
+        drop = np.abs(levels - found).min(axis=0)
+        doubt = np.where(better, error / freedom * (1 + lever) + (0.2 * drop) ** 2, doubt)
+    return found, doubt

@@ -1,0 +1,198 @@
+"""Few runs of other scales correct a law of one scale, per metric.
+
+At every scale s and for every metric, y = a_s + b_s g(w) + noise: targets keep their ranking
+between scales far better than their slopes, so an average of metrics is mis-weighted until the
+slopes are known (METHODS 11.3, the first order of an AR(1) co-kriging). g is any law without a
+scale term, fitted to the runs of the scale with most mixtures, and to those of other well-filled
+scales mapped back to it. A scale that no run has gets its level from E + A N^-alpha + B D^-beta and
+its slope from a line in log N and log D.
+
+Notation:
+    W: (n, m) mixtures; Y: (n, k) metrics; scale: (n, 2) parameters N and tokens D
+    rungs: (r, 2) distinct scales; a, b: (r, k) offsets and slopes per rung and metric
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixopt.laws import fitted_law, law
+from mixopt.laws.base import (
+    JSON,
+    FittedLaw,
+    Ints,
+    Law,
+    Prediction,
+    Runs,
+    check_runs,
+    check_scale,
+    mean_of,
+    numbers,
+    several_scales,
+)
+from mixopt.laws.scales.affine import Affine, fit_affine, level_curve
+from mixopt.space.simplex import Array
+
+_FILLED = 0.25  # of the source's mixtures: from here on a rung helps to learn g
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """A law without a scale term, with an affine map to every scale.
+
+    Args:
+        base: name of the law, or the law, that learns g.
+        rounds: how often g is learned again from all well-filled scales.
+    """
+
+    base: "str | Law" = "gp"
+    rounds: int = 2
+
+    def fit(
+        self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
+    ) -> "FittedFidelity":
+        """Fit g, then the maps; with one scale this is the base law.
+
+        Raises:
+            InputError: see `check_runs`, or what the base law raises.
+        """
+        runs = check_runs(W, Y, scale)
+        base = law(self.base) if isinstance(self.base, str) else self.base
+        if runs.scale is None or not several_scales(runs.scale):
+            rungs = np.ones((1, 2)) if runs.scale is None else runs.scale[:1]
+            return FittedFidelity(
+                base.fit(runs.W, runs.Y, rng=rng), rungs, 0, Affine.identity(1, runs.Y.shape[1])
+            )
+        rungs, rung = np.unique(runs.scale, axis=0, return_inverse=True)
+        rung = np.asarray(rung, dtype=np.intp).reshape(-1)
+        source = _source(runs, rungs, rung)
+        pooled = _well_filled(runs, rung, source)
+        fitted = _fit_pooled(base, runs, rung, [source], None, rng)
+        maps = _maps(fitted, runs, rung, source)
+        for _ in range(self.rounds if len(pooled) > 1 else 0):
+            fitted = _fit_pooled(base, runs, rung, pooled, maps, rng)
+            maps = _maps(fitted, runs, rung, source)
+        return FittedFidelity(fitted, rungs, source, maps)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedFidelity:
+    """The law g, the scales (r, 2) that were seen, which of them g is at, and the maps."""
+
+    base: FittedLaw
+    rungs: Array
+    source: int
+    maps: Affine
+
+    def predict(self, W: Array, scale: Array | None = None) -> Prediction:
+        """Metrics at mixtures W (n, m) and scales (n, 2) or (2,).
+
+        Without a scale, the largest one that was seen (by 6 N D) is meant.
+        """
+        found = self.base.predict(W)
+        asked = self._asked(found.mean, scale)
+        mean, variance = np.empty((2, *found.mean.shape))
+        noise = np.zeros((1, found.mean.shape[1]))
+        for target in np.unique(asked, axis=0):
+            rows = (asked == target).all(axis=1)
+            a, b, extra, spread = self._map(target)
+            mean[rows] = a + b * found.mean[rows]
+            off = found.mean[rows] - self.maps.center
+            variance[rows] = (b * found.sd[rows]) ** 2 + extra[0] + extra[1] * off**2
+            noise = np.maximum(noise, np.maximum(spread, b * found.noise * (spread == 0)))
+        return Prediction(mean, np.sqrt(variance), noise[0])
+
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of `predict`, without the work for the sd."""
+        found = mean_of(self.base, W)
+        asked = self._asked(found, scale)
+        for target in np.unique(asked, axis=0):
+            rows = (asked == target).all(axis=1)
+            a, b, _, _ = self._map(target)
+            found[rows] = a + b * found[rows]
+        return found
+
+    def _asked(self, found: Array, scale: Array | None) -> Array:
+        """(n, 2) scales asked for; the largest that was seen without one."""
+        asked = check_scale(scale, len(found))
+        if asked is None:
+            asked = np.tile(self.rungs[int(np.argmax(self.rungs.prod(axis=1)))], (len(found), 1))
+        return asked
+
+    def _map(self, target: Array) -> tuple[Array, Array, tuple[Array, Array], Array]:
+        """a, b, (variance of level, variance of slope) and noise (k,) at a scale (2,)."""
+        near = np.abs(np.log(self.rungs / target)).max(axis=1)
+        i = int(near.argmin())
+        maps = self.maps
+        if near[i] < 1e-6 or len(self.rungs) == 1:
+            return (
+                maps.a[i],
+                maps.b[i],
+                (maps.level_variance[i], maps.slope_variance[i]),
+                maps.noise[i],
+            )
+        level, b, doubt = level_curve(self.rungs, maps, target)
+        noise = maps.noise[i]
+        return level - b * maps.center, b, (doubt[0], doubt[1]), noise
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "law": "fidelity",
+            "base": self.base.to_dict(),
+            "rungs": self.rungs.tolist(),
+            "source": self.source,
+            "maps": self.maps.to_dict(),
+        }
+
+
+def read(values: JSON) -> FittedFidelity:
+    """The fitted law that `to_dict` wrote."""
+    return FittedFidelity(
+        fitted_law(values["base"]),
+        numbers(values["rungs"]),
+        int(values["source"]),
+        Affine.read(values["maps"]),
+    )
+
+
+def _mixtures(runs: Runs, rows: NDArray[np.bool_]) -> int:
+    return int(np.unique(runs.groups[rows]).size)
+
+
+def _source(runs: Runs, rungs: Array, rung: Ints) -> int:
+    """The rung with most mixtures; of equals, the largest scale."""
+    counts = [(_mixtures(runs, rung == i), rungs[i].prod()) for i in range(len(rungs))]
+    return max(range(len(rungs)), key=counts.__getitem__)
+
+
+def _well_filled(runs: Runs, rung: Ints, source: int) -> list[int]:
+    least = max(8.0, _FILLED * _mixtures(runs, rung == source))
+    return [
+        i for i in range(int(rung.max()) + 1) if i == source or _mixtures(runs, rung == i) >= least
+    ]
+
+
+def _fit_pooled(
+    base: Law,
+    runs: Runs,
+    rung: Ints,
+    pooled: Sequence[int],
+    maps: Affine | None,
+    rng: np.random.Generator,
+) -> FittedLaw:
+    """The law g from the runs of some rungs, mapped back to the source's units."""
+    Y = runs.Y.copy()
+    if maps is not None:
+        slope = np.where(maps.b > 0.02, maps.b, np.nan)  # what does not follow g teaches nothing
+        Y = (Y - maps.a[rung]) / slope[rung]
+    rows = np.isin(rung, pooled)
+    return base.fit(runs.W[rows], Y[rows], rng=rng)
+
+
+def _maps(fitted: FittedLaw, runs: Runs, rung: Ints, source: int) -> Affine:
+    found = fitted.predict(runs.W)
+    return fit_affine(found, runs.Y, rung, source)

@@ -1,0 +1,206 @@
+"""Laws over a ladder of scales, weighted by what they say of scales and mixtures held out.
+
+A law of mixtures with an affine map to every scale (`fidelity`) stands beside formulas in N and D
+(2507.09404). Two sets of weights are learned per metric: *inside* the scales that were seen, from
+held-out mixtures; and *beyond* them, from the largest model held out, for a law that interpolates
+well may extrapolate badly. With fewer than three well-filled scales only `fidelity` is used.
+
+Notation:
+    W: (n, m) mixtures; Y: (n, k) metrics; scale: (n, 2) parameters and tokens
+    weights: (l, k) of l laws; E: (l, n, k) held-out errors
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixopt.errors import InputError
+from mixopt.laws import fitted_law, law
+from mixopt.laws.base import (
+    JSON,
+    FittedLaw,
+    Law,
+    Prediction,
+    Runs,
+    check_runs,
+    check_scale,
+    numbers,
+    several_scales,
+)
+from mixopt.laws.held_out import refit_folds, sd_factors, stacking
+from mixopt.laws.mean import combine, combine_means
+from mixopt.space.simplex import Array
+
+_FORMULAS = ("shukor-joint", "shukor-additive")
+_RUNGS, _MIXTURES = 3, 4  # fewer scales, with fewer mixtures, tell nothing of a formula in N and D
+_LEVEL = 0.1  # of a common error of level beside one of ranking, where weights are learned
+_SHRINK = 0.1
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The ensemble over scales.
+
+    Args:
+        base: law of mixtures for `fidelity`.
+        quick: the same for held-out runs, where it is fitted many times.
+        formulas: names of the scale laws beside it.
+        folds: of cross-validation over mixtures.
+    """
+
+    base: "str | Law" = "gp"
+    quick: str = "gp"
+    formulas: Sequence[str] = _FORMULAS
+    folds: int = 4
+
+    def fit(
+        self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
+    ) -> FittedLaw:
+        """Fit all laws to all runs, and weigh them by held-out runs.
+
+        Raises:
+            InputError: see `check_runs`; or no law can be fitted.
+        """
+        runs = check_runs(W, Y, scale)
+        names = ["fidelity", *(self.formulas if _fills_ladder(runs) else ())]
+        fitted: dict[str, FittedLaw] = {}
+        failures = []
+        for name in names:
+            made = law(name, base=self.base) if name == "fidelity" else law(name)
+            try:
+                fitted[name] = made.fit(runs.W, runs.Y, runs.scale, rng=rng)
+            except InputError as error:
+                failures.append(str(error))
+        if not fitted:
+            raise InputError(failures[0])
+        if len(fitted) == 1:
+            return next(iter(fitted.values()))
+        return self._weigh(fitted, runs, rng)
+
+    def _weigh(
+        self, fitted: dict[str, FittedLaw], runs: Runs, rng: np.random.Generator
+    ) -> "FittedLadder":
+        assert runs.scale is not None
+        quick = [
+            law(name, base=self.quick, rounds=0) if name == "fidelity" else law(name)
+            for name in fitted
+        ]
+        top = _largest(runs.scale)
+        seed = int(rng.integers(2**62))
+        inside = [
+            refit_folds(x, runs, folds=self.folds, rng=np.random.default_rng(seed)) for x in quick
+        ]
+        both = [_weights(inside, runs)]
+        rest = np.unique(runs.scale[~top], axis=0)
+        if len(rest) >= 2:
+            beyond = [_without(x, runs, top, rng) for x in quick]
+            both.append(_weights(beyond, runs))
+        else:
+            both.append(both[0])
+        return FittedLadder(
+            tuple(fitted.values()),
+            np.vstack([runs.scale.min(axis=0), runs.scale.max(axis=0)]),
+            np.stack([w for w, _ in both]),
+            np.stack([f for _, f in both]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLadder:
+    """Fitted laws with weights inside and beyond the scales that were seen.
+
+    Attributes:
+        parts: (l) laws. seen: (2, 2) smallest and largest parameters and tokens.
+        weights: (2, l, k) inside and beyond. factors: (2, k) of the intervals.
+    """
+
+    parts: tuple[FittedLaw, ...]
+    seen: Array
+    weights: Array
+    factors: Array
+
+    def predict(self, W: Array, scale: Array | None = None) -> Prediction:
+        """Metrics at mixtures W (n, m) and scales (n, 2) or (2,); the largest seen without one."""
+        asked, beyond = self._asked(W, scale)
+        found = [p.predict(W, asked) for p in self.parts]
+        sides = [
+            _scaled(combine(found, w), f) for w, f in zip(self.weights, self.factors, strict=True)
+        ]
+        return Prediction(
+            np.where(beyond, sides[1].mean, sides[0].mean),
+            np.where(beyond, sides[1].sd, sides[0].sd),
+            sides[1].noise if beyond.all() else sides[0].noise,
+        )
+
+    def mean(self, W: Array, scale: Array | None = None) -> Array:
+        """(n, k) the mean of `predict`, without the work for the sd."""
+        asked, beyond = self._asked(W, scale)
+        inside, outside = (combine_means(self.parts, w, W, asked) for w in self.weights)
+        return np.where(beyond, outside, inside)
+
+    def _asked(self, W: Array, scale: Array | None) -> tuple[Array, NDArray[np.bool_]]:
+        """(n, 2) scales asked for, and (n, 1) which are beyond those that were seen."""
+        rows = len(np.atleast_2d(W))
+        asked = check_scale(scale, rows)
+        if asked is None:
+            asked = np.tile(self.seen[1], (rows, 1))
+        return asked, (np.log(asked / self.seen[1]).max(axis=1) > 1e-6)[:, None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "law": "ladder",
+            "parts": [p.to_dict() for p in self.parts],
+            "seen": self.seen.tolist(),
+            "weights": self.weights.tolist(),
+            "factors": self.factors.tolist(),
+        }
+
+
+def read(values: JSON) -> FittedLadder:
+    """The fitted law that `to_dict` wrote."""
+    return FittedLadder(
+        tuple(fitted_law(p) for p in values["parts"]),
+        *(numbers(values[name]) for name in ("seen", "weights", "factors")),
+    )
+
+
+def _fills_ladder(runs: Runs) -> bool:
+    if runs.scale is None or not several_scales(runs.scale):
+        return False
+    _, rung = np.unique(runs.scale, axis=0, return_inverse=True)
+    rung = np.asarray(rung).reshape(-1)
+    filled = [np.unique(runs.groups[rung == i]).size for i in range(int(rung.max()) + 1)]
+    # Where every run has its own scale no rung is filled, and formulas are all there is.
+    return sum(f >= _MIXTURES for f in filled) >= _RUNGS or len(filled) >= 4 * _RUNGS
+
+
+def _largest(scale: Array) -> NDArray[np.bool_]:
+    """Rows of the largest model; where all are of one size, of the most tokens."""
+    column = 0 if np.ptp(scale[:, 0]) > 0 else 1
+    return np.asarray(scale[:, column] == scale[:, column].max())
+
+
+def _without(made: Law, runs: Runs, out: NDArray[np.bool_], rng: np.random.Generator) -> Prediction:
+    """Predictions of some rows by the law fitted to the others; NaN elsewhere."""
+    assert runs.scale is not None
+    mean, sd = np.full((2, *runs.Y.shape), np.nan)
+    fitted = made.fit(runs.W[~out], runs.Y[~out], runs.scale[~out], rng=rng)
+    found = fitted.predict(runs.W[out], runs.scale[out])
+    mean[out], sd[out] = found.mean, found.sd
+    return Prediction(mean, sd, found.noise)
+
+
+def _weights(found: list[Prediction], runs: Runs) -> tuple[Array, Array]:
+    """(l, k) weights and (k,) interval factors from held-out predictions."""
+    errors = np.stack([runs.Y - f.mean for f in found])
+    level = np.nanmean(errors, axis=1, keepdims=True)
+    weights = stacking(errors - (1.0 - _LEVEL) * level, _SHRINK, np.zeros(runs.Y.shape[1]))
+    return weights, sd_factors(runs.Y, combine(found, weights))
+
+
+def _scaled(found: Prediction, factors: Array) -> Prediction:
+    return Prediction(found.mean, found.sd * factors, found.noise * factors)

@@ -1,0 +1,285 @@
+"""The tidy run table: studies, benchmarks and users' own results as arrays.
+
+Notation:
+    n runs, m domains, k metrics
+    W: (n, m) mixtures; Y: (n, k) metrics, NaN where a run has none
+    scales: (n, 2) parameters and tokens of every run, NaN where the table does not say
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mixopt.errors import InputError, did_you_mean
+from mixopt.runs.run_spec import Observation
+from mixopt.space import simplex
+from mixopt.space.simplex import Array
+
+WEIGHT, METRIC = "w/", "m/"
+_FACTS = ("run", "params", "tokens", "seed", "cost")
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """Runs as arrays, with the frame that they came from.
+
+    Attributes:
+        domains: (m,) names.
+        metrics: (k,) names.
+        W: (n, m) mixtures, rows on the simplex.
+        Y: (n, k) metrics, NaN where missing.
+        frame: (n rows) every column that was given, in the tidy format.
+    """
+
+    domains: tuple[str, ...]
+    metrics: tuple[str, ...]
+    W: Array
+    Y: Array
+    frame: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def scales(self) -> Array:
+        """(n, 2) parameters and tokens per run, NaN where the table does not say."""
+        missing = pd.Series(np.nan, index=self.frame.index)
+        columns = [self.frame.get(c, missing) for c in ("params", "tokens")]
+        return np.column_stack([np.asarray(c, dtype=float) for c in columns])
+
+    @property
+    def costs(self) -> Array:
+        """(n,) cost per run: the `cost` column, else 6 * params * tokens, else 1."""
+        if "cost" in self.frame:
+            return self.frame["cost"].to_numpy(dtype=float)
+        flops = 6.0 * self.scales.prod(axis=1)
+        return np.where(np.isfinite(flops), flops, 1.0)
+
+    def metric(self, name: str) -> Array:
+        """(n,) one metric.
+
+        Raises:
+            InputError: the table has no such metric.
+        """
+        if name not in self.metrics:
+            raise InputError(f"unknown metric {name!r}; {did_you_mean(name, self.metrics)}")
+        return self.Y[:, self.metrics.index(name)]
+
+    def only(self, metrics: Sequence[str]) -> "RunTable":
+        """The same runs with some of the metrics.
+
+        Raises:
+            InputError: the table has no such metric.
+        """
+        Y = np.column_stack([self.metric(name) for name in metrics])
+        dropped = [METRIC + k for k in self.metrics if k not in metrics]
+        return RunTable(self.domains, tuple(metrics), self.W, Y, self.frame.drop(columns=dropped))
+
+    def take(self, rows: Sequence[int] | NDArray[np.integer[Any] | np.bool_]) -> "RunTable":
+        """The runs at integer positions, or where a boolean mask holds."""
+        picked = np.asarray(rows)
+        frame = self.frame.iloc[picked].reset_index(drop=True)
+        return RunTable(self.domains, self.metrics, self.W[picked], self.Y[picked], frame)
+
+    def query(self, condition: str) -> "RunTable":
+        """The runs for which a pandas query holds, e.g. `"params == 1e6 and split == 'train'"`.
+
+        Raises:
+            InputError: the condition cannot be read, or no run satisfies it.
+        """
+        try:
+            mask = np.asarray(self.frame.eval(condition), dtype=bool)
+        except (ValueError, TypeError, SyntaxError, KeyError, NameError) as error:
+            raise InputError(
+                f"cannot apply the condition {condition!r}: {error}; columns besides weights and "
+                f"metrics: {', '.join(str(c) for c in self.frame if '/' not in str(c))}"
+            ) from error
+        if mask.shape != (len(self),) or not mask.any():
+            raise InputError(f"no run of the table satisfies {condition!r}")
+        return self.take(np.flatnonzero(mask))
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, *, renormalize: bool = False) -> "RunTable":
+        """Read a frame in the tidy format (`w/<domain>`, `m/<metric>`, facts).
+
+        Raises:
+            InputError: no weight or metric columns, duplicated columns, values that are no
+                numbers, weights off the simplex (the first bad run is named).
+        """
+        columns = [str(c) for c in frame.columns]
+        if len(set(columns)) < len(columns):
+            twice = next(c for c in columns if columns.count(c) > 1)
+            raise InputError(f"the table has the column {twice!r} twice; drop or rename one")
+        weights = [c for c in columns if c.startswith(WEIGHT)]
+        metrics = [c for c in columns if c.startswith(METRIC)]
+        for prefix, found, noun in ((WEIGHT, weights, "domain"), (METRIC, metrics, "metric")):
+            if not found:
+                raise InputError(
+                    f"the table has no column that starts with {prefix!r} (one per {noun}); its "
+                    f"columns are: {', '.join(columns[:12])}"
+                )
+        if frame.empty:
+            raise InputError("the table has no rows; give at least one run")
+        W = simplex.as_simplex(_numbers(frame, weights), renormalize=renormalize)
+        Y = _numbers(frame, metrics)
+        tidy = frame.reset_index(drop=True)
+        tidy.columns = pd.Index(columns)
+        return cls(
+            tuple(c[len(WEIGHT) :] for c in weights),
+            tuple(c[len(METRIC) :] for c in metrics),
+            W,
+            np.where(np.isfinite(Y), Y, np.nan),
+            tidy,
+        )
+
+    @classmethod
+    def from_observations(
+        cls, observations: Iterable[Observation], domains: Sequence[str] | None = None
+    ) -> "RunTable":
+        """The runs that succeeded, one row each.
+
+        Raises:
+            InputError: no run succeeded.
+        """
+        frame = observations_frame(observations)
+        done = frame[frame["status"] == "ok"] if len(frame) else frame
+        if not len(done):
+            raise InputError(f"none of {len(frame)} runs succeeded; there is nothing to fit")
+        if domains is not None:
+            wanted = [WEIGHT + d for d in domains]
+            done = done.reindex(columns=[c for c in done if c not in wanted] + wanted)
+        weights = [c for c in done.columns if str(c).startswith(WEIGHT)]
+        return cls.from_frame(done.fillna(dict.fromkeys(weights, 0.0)))
+
+
+def observations_frame(observations: Iterable[Observation]) -> pd.DataFrame:
+    """Every run in the tidy format, failed ones with their error and without metrics."""
+    rows = []
+    for seen in observations:
+        spec = seen.spec
+        rows.append(
+            {
+                "run": spec.run_id,
+                "purpose": spec.purpose,
+                "status": seen.status,
+                "params": spec.scale.params,
+                "tokens": spec.scale.tokens,
+                "seed": spec.seed,
+                **{WEIGHT + d: w for d, w in spec.mixture.to_dict().items()},
+                **{METRIC + k: v for k, v in seen.metrics.items()},
+                "cost": seen.flops,
+                "seconds": seen.seconds,
+                "error": seen.error,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def read_table(
+    path: str | Path, metrics: str | Path | None = None, *, renormalize: bool = False
+) -> RunTable:
+    """Read a run table from CSV or parquet.
+
+    Args:
+        path: a tidy table; or the mixtures of a two-file layout, RegMix's
+            (`*_mixture_*.csv` with `*_loss_*.csv`) or Olmix's (`ratios.csv` with `metrics.csv`).
+        metrics: the second file of such a layout; found beside the first by its name if left out.
+        renormalize: accept weights that sum further than 0.005 from 1.
+
+    Raises:
+        InputError: the file is missing or unreadable, or the table breaks a rule.
+    """
+    first = Path(path)
+    frame = _read(first)
+    if not any(str(c).startswith(WEIGHT) for c in frame.columns):
+        second = Path(metrics) if metrics is not None else _partner(first)
+        if second is None:
+            raise InputError(
+                f"{first}: no column starts with {WEIGHT!r}, and no file of metrics is beside it; "
+                "write one row per run with columns w/<domain> and m/<metric>"
+            )
+        frame = _join(frame, _read(second), first, second)
+    try:
+        return RunTable.from_frame(frame, renormalize=renormalize)
+    except InputError as error:
+        raise InputError(f"{first}: {error}") from error
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a run table in CSV or parquet")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(path)
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        raise InputError(
+            f"{path}: cannot be read as {path.suffix or 'a table'}: {error}"
+        ) from error
+
+
+def _partner(path: Path) -> Path | None:
+    for mark, other in (("_mixture_", "_loss_"), ("ratios", "metrics")):
+        if mark in path.name:
+            candidate = path.with_name(path.name.replace(mark, other))
+            return candidate if candidate.is_file() else None
+    return None
+
+
+def _join(ratios: pd.DataFrame, metrics: pd.DataFrame, first: Path, second: Path) -> pd.DataFrame:
+    """Two files joined on the key that they share, columns renamed to the tidy format."""
+    shared = [c for c in ratios.columns if c in set(metrics.columns)]
+    known = [c for c in ("index", "run", "run_id", "id", "name", "Unnamed: 0") if c in shared]
+    key = next(iter([*known, *shared]), None)
+    if key is None:
+        raise InputError(f"{first} and {second} share no column to join on; name one 'run'")
+    if ratios[key].duplicated().any() or metrics[key].duplicated().any():
+        raise InputError(f"{first} or {second} has a value of {key!r} twice; it must name a run")
+    both = _prefixed(ratios, key, WEIGHT).merge(_prefixed(metrics, key, METRIC), on=key)
+    if both.empty:
+        raise InputError(f"{first} and {second} have no value of {key!r} in common")
+    return both.rename(columns={key: "run"})
+
+
+def _prefixed(frame: pd.DataFrame, key: str, prefix: str) -> pd.DataFrame:
+    """The key and the numeric columns, under the tidy names.
+
+    RegMix writes `train_<domain>` and `metric/<validation set>/loss`-like headers; the words that
+    all columns share at either end say nothing and are cut.
+    """
+    numeric = [
+        c
+        for c in frame.columns
+        if c != key and str(c) not in _FACTS and pd.api.types.is_numeric_dtype(frame[c])
+    ]
+    names = _trim_common([str(c) for c in numeric])
+    renamed = {c: prefix + n for c, n in zip(numeric, names, strict=True)}
+    return frame[[key, *numeric]].rename(columns=renamed)
+
+
+def _trim_common(names: list[str]) -> list[str]:
+    if len(names) < 2:
+        return names
+    for separator in ("/", "_"):
+        parts = [n.split(separator) for n in names]
+        while min(map(len, parts)) > 1 and len({p[0] for p in parts}) == 1:
+            parts = [p[1:] for p in parts]
+        while min(map(len, parts)) > 1 and len({p[-1] for p in parts}) == 1:
+            parts = [p[:-1] for p in parts]
+        names = [separator.join(p) for p in parts]
+    return names
+
+
+def _numbers(frame: pd.DataFrame, columns: list[str]) -> Array:
+    for column in columns:
+        values = frame[column]
+        if not pd.api.types.is_numeric_dtype(values):
+            bad = pd.to_numeric(values, errors="coerce").isna() & values.notna()
+            example = values[bad].iloc[0] if bad.any() else "empty"
+            raise InputError(f"column {column!r} holds {example!r}, which is no number")
+    return frame[columns].to_numpy(dtype=float)

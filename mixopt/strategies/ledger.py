@@ -1,0 +1,257 @@
+"""What recipes share: what is known so far, which runs are left to choose from, one fit at a time.
+
+A recipe is written once. Where the problem has a finite pool at a scale, designs draw from what is
+left of it and optima are looked for among it; else both use the space.
+
+Notation:
+    W: (n, m) mixtures that were run; X: (c, m) mixtures to choose from
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mixopt import designs
+from mixopt.errors import InputError
+from mixopt.laws.base import Law
+from mixopt.proposers import Surrogate
+from mixopt.proposers.learn import learn, weights_in
+from mixopt.proposers.search import Score, minimize
+from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.kinds import CONFIRM
+from mixopt.runs.objective import objective_of
+from mixopt.runs.run_table import RunTable
+from mixopt.space import Mixture
+from mixopt.space.simplex import Array
+from mixopt.strategies.base import Problem
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What a recipe looks at: search runs by identity, so that the order of arrival is no matter.
+
+    Attributes:
+        problem: what is asked.
+        runs: finished search runs, failed ones included, by run id.
+        pending: search runs under way.
+    """
+
+    problem: Problem
+    runs: tuple[Observation, ...]
+    pending: tuple[RunSpec, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        observations: Sequence[Observation],
+        pending: Sequence[RunSpec] = (),
+    ) -> "Ledger":
+        """The search runs among what is known; confirmatory ones are none."""
+        search = [o for o in observations if not o.spec.purpose.startswith(CONFIRM)]
+        under_way = [s for s in pending if not s.purpose.startswith(CONFIRM)]
+        return cls(
+            problem,
+            tuple(sorted(search, key=lambda o: o.run_id)),
+            tuple(sorted(under_way, key=lambda s: s.run_id)),
+        )
+
+    @property
+    def asked(self) -> int:
+        """Runs finished, failed or under way."""
+        return len(self.runs) + len(self.pending)
+
+    def at(self, scale: Scale) -> list[Observation]:
+        """Successful runs of a scale."""
+        return [o for o in self.runs if o.ok and o.spec.scale == scale]
+
+    def partial(self, scale: Scale) -> list[Observation]:
+        """Longer runs of the same size as they stood at a scale's tokens, failed ones included.
+
+        Only those whose curve has a point at exactly these tokens, and that have no run of their
+        own there: nothing counts twice. A point on the way was measured at another learning rate
+        than the end of a run, so that the two may only be mixed where the rate is constant.
+        """
+        own = {(o.spec.mixture, o.spec.seed) for o in self.at(scale)}
+        found = []
+        for seen in self.runs:
+            spec = seen.spec
+            longer = spec.scale.params == scale.params and spec.scale.tokens > scale.tokens
+            point = next((p for p in seen.curve if p.tokens == scale.tokens), None)
+            if longer and point is not None and (spec.mixture, spec.seed) not in own:
+                own.add((spec.mixture, spec.seed))
+                found.append(Observation(replace(spec, scale=scale), metrics=point.metrics))
+        return found
+
+    def count(self, scale: Scale) -> int:
+        """Runs of a scale, finished, failed or under way."""
+        specs = [*(o.spec for o in self.runs), *self.pending]
+        return sum(spec.scale == scale for spec in specs)
+
+    def table(self, scale: Scale) -> RunTable:
+        """Successful runs of a scale.
+
+        Raises:
+            InputError: there is none.
+        """
+        return RunTable.from_observations(self.at(scale), self.problem.space.names)
+
+    def every(self) -> RunTable:
+        """Successful runs of all scales.
+
+        Raises:
+            InputError: there is none.
+        """
+        return RunTable.from_observations(self.runs, self.problem.space.names)
+
+    def weights(self, scale: Scale) -> Array:
+        """(n, m) mixtures of the successful runs of a scale."""
+        return weights_in(self.problem.space, self.table(scale))
+
+    def avoid(self, scale: Scale) -> Array | None:
+        """(p, m) mixtures of a scale that are under way or have failed: not to be asked again."""
+        failed = [o.spec for o in self.runs if not o.ok]
+        found = [s.mixture.array for s in (*failed, *self.pending) if s.scale == scale]
+        return np.array(found) if found else None
+
+    def left(self, scale: Scale) -> list[Mixture]:
+        """Mixtures of the pool that nobody has asked for; empty without a pool."""
+        used = self._used
+        return [m for m in self.problem.pool.get(scale, ()) if (scale, m.weights) not in used]
+
+    def pooled(self, scale: Scale) -> bool:
+        """Whether the mixtures of a scale are given."""
+        return scale in self.problem.pool
+
+    def rng(self, step: int | None = None) -> np.random.Generator:
+        """The same random numbers for the same problem and the same number of runs."""
+        return np.random.default_rng([self.problem.seed, self.asked if step is None else step])
+
+    def design(
+        self, n: int, purpose: str, *, name: str = "regmix", scale: Scale | None = None, **how: Any
+    ) -> list[RunSpec]:
+        """Runs that ignore what is known: from the pool at random, else by the design `name`."""
+        scale = scale or self.problem.scales[0]
+        if n < 1:
+            return []
+        if self.pooled(scale):
+            left = self.left(scale)
+            order = self.rng().permutation(len(left))[:n]
+            return [self.problem.run(left[i], purpose, scale=scale) for i in order]
+        known = [key[1] for key in self._used if key[0] == scale]
+        W = designs.design(
+            name,
+            self.problem.space,
+            n,
+            rng=self.rng(),
+            existing=np.array(known) if known else None,
+            **how,
+        )
+        return [self.problem.run(self.problem.space.mixture(w), purpose, scale=scale) for w in W]
+
+    def lowest(
+        self, score: Score, n: int, purpose: str, *, scale: Scale | None = None
+    ) -> list[RunSpec]:
+        """The n runs not asked for yet that score lowest, in the pool or in the space."""
+        scale = scale or self.problem.scales[0]
+        if self.pooled(scale):
+            mixtures = self.left(scale)
+        else:
+            starts = self.weights(scale) if self.at(scale) else None
+            found = minimize(score, self.problem.space, rng=self.rng(), starts=starts)
+            rounded = self.problem.space.round(found)
+            mixtures = [self.problem.space.mixture(w) for w in rounded]
+            mixtures = [m for m in dict.fromkeys(mixtures) if (scale, m.weights) not in self._used]
+        if not mixtures:
+            return []
+        values = score(np.array([m.weights for m in mixtures]))
+        order = np.argsort(values, kind="stable")[:n]
+        return [self.problem.run(mixtures[i], purpose, scale=scale) for i in order]
+
+    def answer(self, score: Score, *, scale: Scale | None = None) -> Mixture:
+        """The mixture that scores lowest at the target: of its pool, or of the space."""
+        target = self.problem.target
+        if self.pooled(target):
+            mixtures = self.problem.pool[target]
+            values = score(np.array([m.weights for m in mixtures]))
+            return mixtures[int(values.argmin())]
+        scale = scale or self.problem.scales[0]
+        starts = self.weights(scale) if self.at(scale) else None
+        found = minimize(score, self.problem.space, rng=self.rng(), starts=starts)
+        return self.problem.space.mixture(self.problem.space.round(found[:1])[0])
+
+    def best_run(self, scale: Scale | None = None) -> Mixture:
+        """The mixture of the best run of a scale; of the largest with any, if none is named.
+
+        Raises:
+            InputError: no run has succeeded.
+        """
+        scales = [scale] if scale else self.problem.scales[::-1]
+        for rung in scales:
+            runs = self.at(rung)
+            if runs:
+                objective = self.problem.objective
+                return min(runs, key=lambda o: objective_of(o.metrics, objective)).spec.mixture
+        raise InputError(f"none of {len(self.runs)} runs succeeded, so no mixture is the best")
+
+    @cached_property
+    def _used(self) -> set[tuple[Scale, tuple[float, ...]]]:
+        specs = [*(o.spec for o in self.runs), *self.pending]
+        return {(spec.scale, spec.mixture.weights) for spec in specs}
+
+
+@dataclass
+class Memo:
+    """The last thing computed: `next` and `recommend` are asked about the same runs in turn."""
+
+    key: object = None
+    value: Any = field(default=None, repr=False)
+
+    def get(self, key: object, make: Callable[[], Any]) -> Any:
+        """What `make` gave for this key."""
+        if key != self.key:
+            self.value = make()
+            self.key = key
+        return self.value
+
+
+def check_whole(settings: object, least: Mapping[str, int]) -> None:
+    """Refuse a setting that is no whole number, or below its least value.
+
+    Raises:
+        InputError: names the setting, the value and the rule.
+    """
+    for name, low in least.items():
+        value = getattr(settings, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise InputError(f"{name} is {value!r}; give a whole number of at least {low}")
+
+
+def fit(ledger: Ledger, law: Law, *, scale: Scale | None = None) -> Surrogate:
+    """A law fitted to the runs of one scale (the smallest), seen through the objective.
+
+    Raises:
+        InputError: no run succeeded, or too few for the law.
+    """
+    problem = ledger.problem
+    table = ledger.table(scale or problem.scales[0])
+    return learn(table, problem.objective, problem.space, law, rng=ledger.rng())
+
+
+def fitted_to(ledger: Ledger) -> tuple[str, ...]:
+    """A key for a fit: the identities of the runs that it rests on."""
+    return tuple(o.run_id for o in ledger.runs if o.ok)
+
+
+def free_slots(ledger: Ledger, batch: int, wait: bool) -> int:
+    """How many runs to choose now: a round once the last one is in, or what is missing of one.
+
+    A negative number where more than a batch is under way (a design is asked for at once).
+    """
+    if wait:
+        return sys.maxsize if not ledger.pending else 0
+    return batch - len(ledger.pending)

@@ -1,0 +1,1 @@
+"""The record of sweeps in MLflow: store, records of runs, locks."""

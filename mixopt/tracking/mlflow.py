@@ -1,0 +1,366 @@
+"""A sweep in MLflow: the record and the journal. Written by the driver alone.
+
+An experiment per sweep; in it one parent run for the sweep as a whole and a nested run per run
+spec. What mixopt reads back is JSON in tags, exact; params and metrics are the view for people.
+A run is closed when its observation is in its tags, which is what MLflow writes last.
+"""
+
+import json
+import logging
+import os
+import re
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mixopt.errors import InputError, StoreError
+from mixopt.execution.local import as_json
+from mixopt.lazy import require
+from mixopt.runs import Observation, RunSpec
+from mixopt.tracking import location, records
+from mixopt.tracking.locks import FileLock, Lease
+
+_FORMAT = "1"  # of the tags below; a store of another format is refused
+_KIND, _RUN, _ORDER, _PURPOSE = "mixopt.kind", "mixopt.run_id", "mixopt.order", "mixopt.purpose"
+_SPEC, _SEEN, _ERROR, _NOTE = "mixopt.spec", "mixopt.observation", "mixopt.error", "mixopt.note."
+_DRIVER = "mixopt.driver"
+_ARTIFACT = "artifact:"
+_PAGE = 1000
+_TAGS_PER_BATCH = 90
+
+
+class MLflowStore:
+    """A sweep's runs in MLflow.
+
+    Args:
+        uri: tracking URI; `sqlite:///<file>` is made if it is not there.
+        name: of the sweep, and of its experiment.
+        artifacts: where a SQLite store keeps files, by default `artifacts` beside the database;
+            a server has its own place.
+        read_only: look only; does not wait for, or keep out, the driver of the sweep.
+
+    Raises:
+        StoreError: the store cannot be reached or written, has no space, was written by another
+            version, or another driver is running this sweep.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        name: str,
+        *,
+        artifacts: str | Path | None = None,
+        read_only: bool = False,
+    ) -> None:
+        self.uri, self.name, self.read_only = uri, name, read_only
+        self._lock: FileLock | Lease | None = None
+        self._ids: dict[str, str] = {}  # run_id to MLflow's own, in the order of opening
+        self._started: dict[str, int] = {}  # run_id to milliseconds
+        self._specs: dict[str, RunSpec] = {}
+        self._seen: dict[str, Observation] = {}
+        database = location.sqlite_file(uri)
+        self._what = f"sweep {name!r} in {uri}"
+        if database is not None:
+            location.check_folder(database, read_only=read_only)
+            if not read_only:
+                safe = re.sub(r"[^0-9A-Za-z._-]", "_", name)
+                lock = database.with_name(f"{database.name}.{safe}.lock")
+                self._lock = FileLock(lock, self._what)
+        else:
+            location.check_server(uri)
+        with ExitStack() as undo, self._words("open"), _quiet():
+            undo.callback(self.release)  # unless everything below succeeds
+            self._entities = require("mlflow.entities")
+            self._client = require("mlflow.tracking").MlflowClient(uri, registry_uri=uri)
+            place = Path(artifacts or database.parent / "artifacts") if database else None
+            self._experiment = self._find_experiment(place)
+            self._parent = self._find_parent()
+            if self._lock is None and not read_only:
+                self._lock = Lease(self._read_driver, self._write_driver, self._what)
+            self._read_runs()
+            undo.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let other drivers run the sweep; may be called twice."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    @property
+    def sweep_id(self) -> str:
+        """MLflow's id of the parent run, for links and artifacts."""
+        return self._parent
+
+    # -- the journal -----------------------------------------------------------------------------
+
+    def open(self, spec: RunSpec) -> None:
+        """Note that a run is about to be submitted. Opening it again changes nothing.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        if spec.run_id in self._ids:
+            return
+        purpose = spec.purpose or "run"
+        tags = {
+            "mlflow.parentRunId": self._parent,
+            _KIND: "run",
+            _RUN: spec.run_id,
+            _ORDER: str(len(self._ids)),
+            _PURPOSE: purpose[: records.PART_CHARS],
+        }
+        started = _now()
+        with self._writing(f"run {spec.run_id}"):
+            tags |= self._text_tags(_SPEC, records.write_spec(spec), f"specs/{spec.run_id}.json")
+            run = self._client.create_run(
+                self._experiment,
+                start_time=started,
+                tags=tags,
+                run_name=f"{purpose[:200]} {spec.run_id[:6]}",
+            )
+            shown = [self._entities.Param(k, v) for k, v in records.params(spec).items()]
+            self._client.log_batch(run.info.run_id, params=shown)
+        self._ids[spec.run_id] = run.info.run_id
+        self._started[spec.run_id] = started
+        self._specs[spec.run_id] = spec
+
+    def close(self, observation: Observation) -> None:
+        """Note what came of a run. The first observation of a `run_id` stays.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        run_id = observation.run_id
+        if run_id in self._seen:
+            return
+        self.open(observation.spec)
+        with self._writing(f"run {run_id}"):
+            text = records.write_observation(observation)
+            tags = self._text_tags(_SEEN, text, f"observations/{run_id}.json")
+            if observation.error:
+                tags[_ERROR] = observation.error[: records.PART_CHARS]
+            self._log(run_id, observation, tags)
+            status = "FINISHED" if observation.ok else "FAILED"
+            self._client.set_terminated(self._ids[run_id], status)
+        self._seen[run_id] = observation
+
+    def observations(self) -> list[Observation]:
+        """All closed runs, in the order in which they were opened."""
+        return [self._seen[i] for i in self._ids if i in self._seen]
+
+    def pending(self) -> list[RunSpec]:
+        """Runs that were opened and not closed, in the order in which they were opened."""
+        return [self._specs[i] for i in self._ids if i not in self._seen]
+
+    # -- the sweep as a whole ----------------------------------------------------------------------
+
+    def annotate(self, values: Mapping[str, Any]) -> None:
+        """Keep facts of the sweep, by name; a name that is there is overwritten.
+
+        Raises:
+            InputError: a name that MLflow does not take, or a value that is not plain JSON.
+            StoreError: they cannot be written.
+        """
+        for name, value in values.items():
+            if not re.fullmatch(r"[\w\-. /]{1,200}", name, re.ASCII):
+                raise InputError(
+                    f"annotation {name!r} has a name that MLflow does not take; use letters, "
+                    "digits, '_', '-', '.', '/' or spaces"
+                )
+            text = as_json(name, value)
+            with self._writing(f"annotation {name!r}"):
+                self._tag(self._parent, self._text_tags(_NOTE + name, text, f"notes/{name}.json"))
+
+    def annotations(self) -> dict[str, Any]:
+        """What was annotated, by name.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        if not self._parent:
+            return {}
+        with self._words("read"):
+            tags = self._client.get_run(self._parent).data.tags
+            names = [k.removeprefix(_NOTE) for k in tags if k.startswith(_NOTE)]
+            whole = [n for n in names if ":" not in n]  # others are parts of a longer text
+            return {n: json.loads(self._text(_NOTE + n, tags)) for n in whole}
+
+    def attach(self, path: Path) -> None:
+        """Keep a copy of a file with the sweep.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        with self._writing(str(path)):
+            self._client.log_artifact(self._parent, str(path))
+
+    # -- reading and writing ---------------------------------------------------------------------
+
+    def _find_experiment(self, place: Path | None) -> str:
+        found = self._client.get_experiment_by_name(self.name)
+        if found is None:
+            if self.read_only:
+                raise StoreError(f"{self.uri} holds no sweep {self.name!r}; 'mixopt run' starts it")
+            location = place.resolve().as_uri() if place is not None else None
+            return str(self._client.create_experiment(self.name, artifact_location=location))
+        if found.lifecycle_stage != "active":
+            raise StoreError(
+                f"experiment {self.name!r} was deleted in {self.uri}; restore it in the MLflow UI, "
+                "or give the sweep another name"
+            )
+        return str(found.experiment_id)
+
+    def _find_parent(self) -> str:
+        """The parent run; made if it is not there."""
+        found = self._client.search_runs([self._experiment], f"tags.`{_KIND}` = 'sweep'")
+        if found:
+            form = found[0].data.tags.get("mixopt.format")
+            if form != _FORMAT:
+                raise StoreError(
+                    f"sweep {self.name!r} in {self.uri} is of store format {form}, and this mixopt "
+                    f"reads {_FORMAT}; use the version that wrote it, or another sweep name"
+                )
+            return str(found[0].info.run_id)
+        if self.read_only:
+            return ""
+        tags = {_KIND: "sweep", "mixopt.format": _FORMAT}
+        return str(
+            self._client.create_run(self._experiment, tags=tags, run_name=self.name).info.run_id
+        )
+
+    def _read_runs(self) -> None:
+        page = None
+        found: list[Any] = []
+        while page is None or page:
+            batch = self._client.search_runs(
+                [self._experiment], f"tags.`{_KIND}` = 'run'", max_results=_PAGE, page_token=page
+            )
+            found += batch
+            page = batch.token or ""
+        for run in sorted(found, key=lambda r: int(r.data.tags[_ORDER])):
+            self._read_run(run)
+
+    def _read_run(self, run: Any) -> None:
+        tags = run.data.tags
+        run_id = tags[_RUN]
+        spec = records.read_spec(self._text(_SPEC, tags))
+        self._ids.setdefault(run_id, run.info.run_id)
+        self._started.setdefault(run_id, run.info.start_time)
+        self._specs.setdefault(run_id, spec)
+        if _SEEN in tags:
+            seen = records.read_observation(self._text(_SEEN, tags), spec)
+            self._seen.setdefault(run_id, seen)
+            if run.info.status == "RUNNING" and not self.read_only:  # killed between two writes
+                self._client.set_terminated(run.info.run_id, "FINISHED" if seen.ok else "FAILED")
+
+    def _log(self, run_id: str, seen: Observation, tags: Mapping[str, str]) -> None:
+        """Metrics and tags, in one batch unless there are more than 900 of them."""
+        started, end = self._started[run_id], seen.spec.scale.tokens
+        metrics = [
+            self._entities.Metric(key, value, started + int(1000 * seen.seconds * step / end), step)
+            for key, value, step in records.values(seen)
+        ]
+        size = records.MAX_VALUES
+        batches = [metrics[i : i + size] for i in range(0, len(metrics), size)] or [[]]
+        for batch in batches[:-1]:
+            self._client.log_batch(self._ids[run_id], metrics=batch)
+        last = [self._entities.RunTag(k, v) for k, v in tags.items()]
+        self._client.log_batch(self._ids[run_id], metrics=batches[-1], tags=last)
+
+    def _read_driver(self) -> str:
+        with self._words("read"):
+            return str(self._client.get_run(self._parent).data.tags.get(_DRIVER, ""))
+
+    def _write_driver(self, note: str) -> None:
+        with self._words("write"):
+            self._client.set_tag(self._parent, _DRIVER, note)
+
+    def _tag(self, mlflow_id: str, tags: Mapping[str, str]) -> None:
+        self._client.log_batch(
+            mlflow_id, tags=[self._entities.RunTag(k, v) for k, v in tags.items()]
+        )
+
+    def _text_tags(self, key: str, text: str, file: str) -> dict[str, str]:
+        """A text as tags; one that is too long for them goes to a file of the parent run."""
+        tags = records.to_tags(key, text)
+        if tags is None:
+            self._client.log_text(self._parent, text, file)
+            tags = {key: _ARTIFACT + file}
+        return tags
+
+    def _text(self, key: str, tags: Mapping[str, str]) -> str:
+        text = records.from_tags(key, tags) or "null"
+        if not text.startswith(_ARTIFACT):
+            return text
+        file = self._client.download_artifacts(self._parent, text.removeprefix(_ARTIFACT))
+        return Path(file).read_text(encoding="utf-8")
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        if self.read_only:
+            raise StoreError(f"cannot write {what}: the store was opened to read only")
+        if self._lock is None:
+            raise StoreError(f"cannot write {what}: the store was released; open it again")
+        self._lock.check()
+        with self._words(f"write {what} to"):
+            yield
+
+    @contextmanager
+    def _words(self, what: str) -> Iterator[None]:
+        """What MLflow and its database raise, as a `StoreError`."""
+        foreign = (
+            require("mlflow.exceptions").MlflowException,
+            require("sqlalchemy.exc").SQLAlchemyError,
+            OSError,
+        )
+        try:
+            yield
+        except foreign as error:
+            raise StoreError(
+                f"cannot {what} the store {self.uri}: {_brief(error)}; what was closed before is "
+                "safe, and the sweep can be resumed"
+            ) from error
+
+
+def _brief(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No reports home, no links and bars, no lines about tables being made, no import warnings."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    loggers = [logging.getLogger(n) for n in ("alembic", "mlflow.store.db.utils")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        require("mlflow.tracking")  # sets the levels of its loggers
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,273 @@
+"""`CommandTrainer`: any external trainer, one process per run, behind mixopt's Trainer port."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mixopt.errors import InputError, TrainerError, did_you_mean
+from mixopt.execution.files import locked, write_atomically
+from mixopt.export import export
+from mixopt.ports import Report, TrainerInfo, ignore_report
+from mixopt.runs import Observation, RunSpec
+from mixopt.space import Domain, Mixture, MixtureSpace
+from mixopt.space.numbers import check_number
+from proxies.command.metrics import MetricsFile
+from proxies.command.process import Command, run_command
+
+DONE = "observation.json"
+PLACEHOLDERS = (
+    *("weights_json", "tokens", "params", "seed", "out", "run_id"),
+    *("mixture_file", "metrics_file"),
+)
+_PLACEHOLDER = re.compile(r"\{(w:[^{}]+|[a-z_]+)\}")
+_ENV = {"PYTHONUNBUFFERED": "1"}  # or a traceback would stand before what was printed earlier
+
+
+@dataclass(frozen=True)
+class CommandTrainer:
+    """Trains by calling a program: Megatron, OLMo-core, torchtitan, Axolotl, a script of yours.
+
+    Named `"proxies.command:CommandTrainer"` in a spec. No shell is involved: every argument
+    reaches the program as it is. In arguments and environment stand for
+
+    * `{w:<domain>}` the share of a domain, `{weights_json}` all of them as a JSON object;
+    * `{mixture_file}` a file with the mixture, in `mixture_format`;
+    * `{tokens}`, `{params}`, `{seed}` numbers of the run, `{run_id}` its name;
+    * `{out}` a folder of its own, `{metrics_file}` where its metrics are expected.
+
+    Other braces stay as they are. The tokens per domain of an observation are those asked for: what
+    the command really drew is not known here.
+
+    Attributes:
+        argv: program and arguments.
+        domains: domain to its unique tokens (or to None, or to the fields of `mixopt.Domain`).
+        metrics: names of the metrics; or name to key in the file, where a dot enters an object.
+        unit: of the metrics.
+        metrics_file: in `{out}`; `.jsonl` grows by an object a line, `.json` holds one object.
+        tokens_key: key of the training tokens that metrics belong to; without it in the file,
+            metrics count as those of the end, and there is no curve.
+        mixture_file: name of the file behind `{mixture_file}`.
+        mixture_format: a format of `mixopt.export`, or `"shares"`: a JSON object of shares.
+        mixture_options: of that format, e.g. the paths of the domains.
+        env: additions to the environment.
+        cwd: where the command runs; None: the current folder of the worker.
+        timeout: seconds for one run.
+        grace: seconds that a command has after SIGTERM before it is killed.
+        min_free_gb: a run is ended when the disk of the cache has less room than this.
+        resume: a second attempt finds `{out}` as the first left it, for programs that continue
+            from their own checkpoints; otherwise `{out}` is empty at every start.
+        keep_output: keep `{out}` of runs that ended well; otherwise its log and result stay alone.
+        data: version of the data behind the command; change it when they change.
+
+    Raises:
+        InputError: an unknown placeholder or domain, or a setting that breaks its rule.
+    """
+
+    argv: Sequence[str]
+    domains: Mapping[str, Any] | Sequence[str]
+    metrics: Sequence[str] | Mapping[str, str]
+    unit: str = "nats/token"
+    metrics_file: str = "metrics.jsonl"
+    tokens_key: str = "tokens"
+    mixture_file: str = "mixture.json"
+    mixture_format: str = "shares"
+    mixture_options: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None
+    timeout: float = 86_400.0
+    grace: float = 10.0
+    min_free_gb: float = 1.0
+    resume: bool = False
+    keep_output: bool = True
+    data: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.argv, str) or not self.argv:
+            raise InputError(
+                f"argv is {self.argv!r}; give a list, program first (no shell splits it)"
+            )
+        for text in [*self.argv, *self.env.values()]:
+            if not isinstance(text, str):
+                raise InputError(f"argv and env hold text, not {text!r}; put it in quotes")
+            self._check_placeholders(text)
+        if not self._keys():
+            raise InputError("metrics is empty; name what the command writes")
+        for name in ("metrics_file", "mixture_file"):
+            given = Path(getattr(self, name))
+            if given.is_absolute() or ".." in given.parts or not given.name:
+                raise InputError(
+                    f"{name} is {str(given)!r}; give a name inside the run's folder, without '..'"
+                )
+        check_number("timeout", self.timeout, least=0.0, open=True)
+        check_number("grace", self.grace, least=0.0)
+        check_number("min_free_gb", self.min_free_gb, least=0.0)
+
+    def prepare(self, cache: Path) -> TrainerInfo:
+        """Check what can be checked before the first run; see `mixopt.ports.Trainer`.
+
+        Raises:
+            InputError: program or folder do not exist here, or the format is unknown.
+        """
+        cache.mkdir(parents=True, exist_ok=True)
+        if self.cwd is not None and not Path(self.cwd).is_dir():
+            raise InputError(f"cwd: {self.cwd!r} is no folder; create it or correct the path")
+        program = self.argv[0]
+        if not _PLACEHOLDER.search(program) and not self._find(program):
+            raise InputError(
+                f"argv: there is no program {program!r} here; install it, or give its full path"
+            )
+        domains = self._domains()
+        even = {d.name: 1 / len(domains) for d in domains}
+        self._mixture_text(even)
+        identity = json.dumps([sorted(even), self._keys(), self.data], sort_keys=True)
+        return TrainerInfo(
+            domains=domains,
+            metrics=tuple(self._keys()),
+            unit=self.unit,
+            data=hashlib.sha256(identity.encode()).hexdigest(),
+            notes={"argv": list(self.argv), "data": self.data},
+        )
+
+    def train(
+        self, specs: Sequence[RunSpec], cache: Path, report: Report = ignore_report
+    ) -> list[Observation]:
+        """Run the command for every spec, one after another; see `mixopt.ports.Trainer`."""
+        return [self._train(spec, cache, report) for spec in specs]
+
+    def _train(self, spec: RunSpec, cache: Path, report: Report) -> Observation:
+        started = time.perf_counter()
+        folder = cache.resolve() / "commands" / spec.run_id
+        try:
+            unknown = [d for d, w in spec.mixture.to_dict().items() if w and d not in self.domains]
+            if unknown:
+                known = did_you_mean(unknown[0], self.domains)
+                raise InputError(f"the command knows no domain {unknown[0]!r}; {known}")
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder / "lock", self.grace + 30.0, f"run {spec.run_id}") as lock:
+                done = _read_done(folder, spec)
+                if done is not None:
+                    return done
+                return self._kept(self._run(spec, folder, lock, report), folder)
+        except (InputError, TrainerError, OSError) as error:
+            # the other runs of the pack may still end well
+            seconds = time.perf_counter() - started
+            reason = f"{type(error).__name__}: {error}"
+            return Observation.failure(spec, reason, seconds=seconds)
+
+    def _kept(self, seen: Observation, folder: Path) -> Observation:
+        """Remember a run that ended well; it is not lost where the disk has no room for that."""
+        if not seen.ok:
+            return seen
+        try:
+            write_atomically(folder / DONE, json.dumps(seen.to_dict()).encode())
+        except OSError as error:
+            return replace(seen, info={**seen.info, "not_kept": str(error)})
+        if not self.keep_output:
+            shutil.rmtree(folder / "out", ignore_errors=True)
+        return seen
+
+    def _run(self, spec: RunSpec, folder: Path, lock: int, report: Report) -> Observation:
+        out, started = folder / "out", time.perf_counter()
+        if not self.resume:
+            shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(exist_ok=True)
+        command = self._command(spec, folder)
+        path = out / self.metrics_file
+        metrics = MetricsFile(path, self._keys(), self.tokens_key, spec.scale.tokens)
+
+        def look() -> None:
+            for point in metrics.new_points():
+                report(spec, point)
+
+        # The guard holds the lock until all of the command has ended: after a driver was killed,
+        # the next attempt waits for what is left of the last one.
+        ending = run_command(command, look, keep=(lock,))
+        final, missing = metrics.final()
+        look()
+        facts: dict[str, Any] = {
+            "curve": metrics.curve(),
+            "seconds": time.perf_counter() - started,
+            "info": {
+                "exit_code": ending.code,
+                "output": str(command.log),
+                "bad_lines": metrics.bad_lines,
+            },
+        }
+        done = min(1.0, metrics.tokens / spec.scale.tokens)
+        facts["tokens"] = {
+            d: round(w * spec.scale.tokens) for d, w in spec.mixture.to_dict().items()
+        }
+        reason = ending.explain() or (missing and f"{missing}; {ending.last_lines()}")
+        if reason:
+            return Observation.failure(spec, reason, flops=done * spec.scale.flops, **facts)
+        return Observation.of(spec, final, flops=spec.scale.flops, **facts)
+
+    def _command(self, spec: RunSpec, folder: Path) -> Command:
+        shares = {d: 0.0 for d in self.domains} | spec.mixture.to_dict()
+        values = {
+            "weights_json": json.dumps(shares),
+            "tokens": str(spec.scale.tokens),
+            "params": str(spec.scale.params),
+            "seed": str(spec.seed),
+            "out": str(folder / "out"),
+            "run_id": spec.run_id,
+            "mixture_file": str(folder / self.mixture_file),
+            "metrics_file": str(folder / "out" / self.metrics_file),
+        } | {f"w:{d}": f"{w:.9f}" for d, w in shares.items()}
+        (folder / self.mixture_file).write_text(self._mixture_text(shares), encoding="utf-8")
+
+        def fill(text: str) -> str:
+            return _PLACEHOLDER.sub(lambda found: values[found[1]], text)
+
+        return Command(
+            argv=[fill(argument) for argument in self.argv],
+            env=_ENV | os.environ | {name: fill(value) for name, value in self.env.items()},
+            cwd=None if self.cwd is None else Path(self.cwd),
+            log=folder / "output.log",
+            timeout=self.timeout,
+            grace=self.grace,
+            min_free=self.min_free_gb * 1e9,
+        )
+
+    def _mixture_text(self, shares: Mapping[str, float]) -> str:
+        if self.mixture_format == "shares":
+            return json.dumps(shares, indent=2)
+        return export(Mixture.of(shares), self.mixture_format, **self.mixture_options)
+
+    def _keys(self) -> dict[str, str]:
+        if isinstance(self.metrics, Mapping):
+            return dict(self.metrics)
+        return {name: name for name in self.metrics}
+
+    def _domains(self) -> tuple[Domain, ...]:
+        return MixtureSpace(self.domains).domains
+
+    def _find(self, program: str) -> bool:
+        paths = [Path(program), Path(self.cwd or ".") / program]
+        return shutil.which(program) is not None or any(
+            p.is_file() and os.access(p, os.X_OK) for p in paths if "/" in program
+        )
+
+    def _check_placeholders(self, text: str) -> None:
+        known = [*PLACEHOLDERS, *(f"w:{d}" for d in self.domains)]
+        for name in _PLACEHOLDER.findall(text):
+            if name not in known:
+                raise InputError(
+                    f"argv or env: unknown placeholder {{{name}}}; {did_you_mean(name, known)}"
+                )
+
+
+def _read_done(folder: Path, spec: RunSpec) -> Observation | None:
+    """What came of the run when it was trained before, if it was."""
+    try:
+        seen = Observation.from_dict(json.loads((folder / DONE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError):  # never finished, or not readable any more
+        return None
+    return replace(seen, spec=spec) if seen.run_id == spec.run_id else None

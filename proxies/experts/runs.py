@@ -1,0 +1,81 @@
+"""Answering run specs with a pool of experts: what merging and MDE share."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from mixopt.errors import MixoptError, did_you_mean
+from mixopt.runs import Observation, RunSpec
+from mixopt.space.simplex import Array
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an evaluator makes of one mixture: metrics, FLOPs of that, and what is to be known."""
+
+    metrics: dict[str, float]
+    flops: float
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+class Evaluator(Protocol):
+    """Evaluates mixtures with the experts of one seed."""
+
+    domains: tuple[str, ...]
+
+    def spent(self) -> float:
+        """FLOPs spent on training so far."""
+        ...
+
+    def evaluate(self, weights: Array) -> Answer:
+        """Metrics of a mixture, (m,) weights in the order of `domains`."""
+        ...
+
+
+def answer_runs(
+    specs: Sequence[RunSpec], open_seed: Callable[[int], Evaluator]
+) -> list[Observation]:
+    """One observation per spec, in order; experts are opened once per seed.
+
+    The FLOPs of training experts are charged to the run that had them trained. Where an expert
+    fails, all runs of its seed fail with that reason. An observation's tokens are those that a real
+    run of its mixture would have trained on.
+    """
+    opened: dict[int, Evaluator | MixoptError] = {}
+    return [_answer(spec, opened, open_seed) for spec in specs]
+
+
+def _answer(
+    spec: RunSpec,
+    opened: dict[int, Evaluator | MixoptError],
+    open_seed: Callable[[int], Evaluator],
+) -> Observation:
+    started = time.perf_counter()
+    fresh = spec.seed not in opened
+    if fresh:
+        try:
+            opened[spec.seed] = open_seed(spec.seed)
+        except MixoptError as error:
+            opened[spec.seed] = error
+    evaluator = opened[spec.seed]
+    if isinstance(evaluator, MixoptError):
+        return Observation.failure(
+            spec, f"its experts are not there: {evaluator}", seconds=time.perf_counter() - started
+        )
+    shares = spec.mixture.to_dict()
+    unknown = [d for d, w in shares.items() if w > 0 and d not in evaluator.domains]
+    if unknown:
+        known = did_you_mean(unknown[0], evaluator.domains)
+        return Observation.failure(spec, f"there is no expert of {unknown[0]!r}; {known}")
+    answer = evaluator.evaluate(np.array([shares.get(d, 0.0) for d in evaluator.domains]))
+    return Observation.of(
+        spec,
+        answer.metrics,
+        flops=answer.flops + (evaluator.spent() if fresh else 0.0),
+        seconds=time.perf_counter() - started,
+        tokens={d: round(w * spec.scale.tokens) for d, w in shares.items()},
+        info=answer.info,
+    )

@@ -1,0 +1,141 @@
+"""The tokenised sets of a fine-tuning study, made once and kept in the cache."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from mixopt.errors import InputError
+from mixopt.execution.files import write_atomically
+from proxies.finetune.data import Examples, encode_rows, held_out, read_rows
+
+Paths = Mapping[str, str | Sequence[str]]
+Rows = list[dict[str, Any]]
+_FORMAT = 1
+_TRAIN, _VALIDATION = "train/", "validation/"
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Training and validation sets of a study.
+
+    Attributes:
+        train: per domain.
+        validation: per metric.
+        data: hash of all that decides them.
+        warnings: what was left out, in words.
+    """
+
+    train: dict[str, Examples]
+    validation: dict[str, Examples]
+    data: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SetConfig:
+    """What decides the sets, tokenizer aside; see `FineTuneTrainer`."""
+
+    domains: Paths
+    validation: Paths | None
+    validation_fraction: float
+    max_length: int
+    model: str
+    revision: str | None
+
+
+def load_sets(config: SetConfig, tokenizer: Any, cache: Path) -> Sets:
+    """The sets, from the cache if they are there.
+
+    Raises:
+        InputError: a file is missing, a row has no known form, or a set is left without examples.
+    """
+    splits = _split(config)
+    vocabulary = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    identity = [splits, vocabulary, tokenizer.chat_template, config.max_length, _FORMAT]
+    whole = json.dumps([*identity, _model_files(config)])
+    data = hashlib.sha256(whole.encode()).hexdigest()
+    path = cache / "finetune" / f"{data[:16]}.safetensors"
+    tensors = _read(path)
+    if tensors is None:
+        tensors = _tokenise(splits, tokenizer, config.max_length)
+        write_atomically(path, save(tensors))
+    found = {name: _unpack(tensors, name) for name in splits}
+    return Sets(
+        train=_named(found, _TRAIN),
+        validation=_named(found, _VALIDATION),
+        data=data,
+        warnings=tuple(
+            f"{name}: {len(rows) - len(found[name])} of {len(rows)} examples are left out, their "
+            f"answer begins beyond max_length {config.max_length}"
+            for name, rows in splits.items()
+            if len(found[name]) < len(rows)
+        ),
+    )
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]] | None:
+    try:
+        tensors: dict[str, NDArray[Any]] = load(path.read_bytes())
+    except (FileNotFoundError, SafetensorError):  # not made yet, or not readable any more
+        return None
+    return tensors
+
+
+def _split(config: SetConfig) -> dict[str, Rows]:
+    """Rows per `train/<name>` and `validation/<name>`."""
+    splits: dict[str, Rows] = {}
+    for name, paths in config.domains.items():
+        rows = list(read_rows(name, _listed(paths)))
+        if config.validation is None:
+            held = [held_out(row, config.validation_fraction) for row in rows]
+            pairs = list(zip(rows, held, strict=True))
+            splits[_VALIDATION + name] = [row for row, out in pairs if out]
+            rows = [row for row, out in pairs if not out]
+        splits[_TRAIN + name] = rows
+    for name, paths in (config.validation or {}).items():
+        splits[_VALIDATION + name] = list(read_rows(name, _listed(paths)))
+    return splits
+
+
+def _tokenise(
+    splits: Mapping[str, Rows], tokenizer: Any, max_length: int
+) -> dict[str, NDArray[Any]]:
+    tensors: dict[str, NDArray[Any]] = {}
+    for name, rows in splits.items():
+        examples = encode_rows(tokenizer, rows, max_length)
+        if not len(examples):
+            raise InputError(
+                f"{name}: none of {len(rows)} rows is left with an answer that begins within "
+                f"max_length {max_length}; add rows, or raise max_length (or, for a set that is "
+                "held out, validation_fraction)"
+            )
+        tensors |= {f"{name}/{field}": values for field, values in asdict(examples).items()}
+    return tensors
+
+
+def _unpack(tensors: Mapping[str, NDArray[Any]], name: str) -> Examples:
+    return Examples(*(tensors[f"{name}/{field}"] for field in ("ids", "ends", "answers")))
+
+
+def _named(found: Mapping[str, Examples], prefix: str) -> dict[str, Examples]:
+    return {n.removeprefix(prefix): e for n, e in found.items() if n.startswith(prefix)}
+
+
+def _model_files(config: SetConfig) -> list[str]:
+    """What tells one model from another: its files' names and sizes, or name and revision."""
+    folder = Path(config.model)
+    if not folder.is_dir():
+        return [config.model, str(config.revision)]
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
+    return [f"{file.name} {file.stat().st_size}" for file in files]
+
+
+def _listed(paths: str | Sequence[str]) -> tuple[str, ...]:
+    return (paths,) if isinstance(paths, str) else tuple(paths)

@@ -1,0 +1,169 @@
+"""The whole loop in memory: strategy, executor, store; stopped and continued at every point."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mixopt import InputError, MixtureSpace, Objective, Observation, RunSpec, Scale
+from mixopt.evidence.outcome import sweep_outcome
+from mixopt.execution.local import LocalExecutor, MemoryStore
+from mixopt.execution.sweep import SweepError, SweepStatus, run_sweep
+from mixopt.ports import Event
+from mixopt.strategies import Problem, strategy
+from mixopt.strategies.auto import Auto
+from mixopt.testing.trainers import NAME, FakeTrainer
+
+TRAINER = FakeTrainer(noise=0.002)
+RECIPE = Auto(design=10, proposals=4, batch=2, law="log-linear", confirm_seeds=2)
+
+
+def problem(**changes: Any) -> Problem:
+    fields: dict[str, Any] = {
+        "space": MixtureSpace(TRAINER.prepare(Path("/tmp")).domains),
+        "objective": Objective.of(TRAINER.metrics),
+        "scales": (Scale(1000, 10_000), Scale(1000, 40_000)),
+        "trainer": NAME,
+        "config": {"noise": 0.002},
+        "data": "fake",
+    }
+    return Problem(**{**fields, **changes})
+
+
+class Counting(LocalExecutor):
+    """A local executor that remembers what it was given, and may be interrupted."""
+
+    def __init__(self, cache: Path, stop_after: int | None = None) -> None:
+        super().__init__(cache)
+        self.submitted: list[RunSpec] = []
+        self.packs: list[int] = []
+        self._stop_after = stop_after
+
+    def submit(self, pack: Sequence[RunSpec]) -> None:
+        self.submitted.extend(pack)
+        self.packs.append(len(pack))
+        super().submit(pack)
+
+    def wait(self, timeout: float) -> list[Event]:
+        if self._stop_after is not None and len(self.submitted) > self._stop_after:
+            raise KeyboardInterrupt
+        return super().wait(timeout)
+
+
+def test_a_sweep_finds_the_known_optimum_and_proves_it(tmp_path: Path) -> None:
+    store, seen = MemoryStore(), list[SweepStatus]()
+    status = run_sweep(RECIPE, problem(), LocalExecutor(tmp_path), store, on_change=seen.append)
+    observations = store.observations()
+    assert status.done == status.trained == len(observations)
+    assert status.done <= status.planned == len(RECIPE.planned(problem()))
+    outcome = sweep_outcome(problem(), observations, law="log-linear")
+    best = TRAINER.optimum().array
+    np.testing.assert_allclose(outcome.recommendation.mixture.array, best, atol=0.08)
+    assert outcome.confirmation is not None
+    names = {c.name for c in outcome.confirmation.candidates}
+    assert {"recommended", "natural", "only-web", "only-code", "only-math"} <= names
+    assert all(c.seeds == 2 for c in outcome.confirmation.candidates)
+    beaten = {c.baseline for c in outcome.confirmation.comparisons if c.beyond_noise}
+    assert {"only-web", "only-code", "only-math"} <= beaten
+    search_seeds = {o.spec.seed for o in observations if "confirm" not in o.spec.purpose}
+    confirm_seeds = {o.spec.seed for o in observations if "confirm" in o.spec.purpose}
+    assert not search_seeds & confirm_seeds
+    assert [s.done for s in seen] == sorted(s.done for s in seen)
+    etas = [s.eta_seconds for s in seen if s.eta_seconds is not None]
+    assert len(etas) > 10
+    assert etas[-1] == 0.0
+
+
+def test_a_finished_sweep_trains_nothing_again(tmp_path: Path) -> None:
+    store = MemoryStore()
+    run_sweep(RECIPE, problem(), LocalExecutor(tmp_path), store)
+    again = Counting(tmp_path)
+    status = run_sweep(RECIPE, problem(), again, store)
+    assert again.submitted == []
+    assert status.trained == 0
+
+
+@pytest.mark.parametrize("stop_after", [0, 3, 9, 11, 15, 20])
+def test_a_sweep_that_was_stopped_goes_on_to_the_same_end(tmp_path: Path, stop_after: int) -> None:
+    whole = MemoryStore()
+    run_sweep(RECIPE, problem(), LocalExecutor(tmp_path), whole)
+    store, first, second = MemoryStore(), Counting(tmp_path, stop_after), Counting(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(RECIPE, problem(), first, store)
+    done = {o.run_id for o in store.observations()}
+    run_sweep(RECIPE, problem(), second, store)
+    assert not done & {spec.run_id for spec in second.submitted}
+    assert {o.run_id for o in store.observations()} == {o.run_id for o in whole.observations()}
+
+
+def test_a_run_that_diverges_is_recorded_and_the_sweep_goes_on(tmp_path: Path) -> None:
+    config = {"noise": 0.002, "faults": {"1": "nan"}}  # seed 1 is the first fresh one
+    store = MemoryStore()
+    status = run_sweep(RECIPE, problem(config=config), LocalExecutor(tmp_path), store)
+    failed = [o for o in store.observations() if not o.ok]
+    assert failed
+    assert status.failed == len(failed)
+    assert all(o.spec.seed == 1 and "nan" in o.error for o in failed)
+    outcome = sweep_outcome(problem(config=config), store.observations(), law="log-linear")
+    assert outcome.confirmation is not None
+    assert outcome.confirmation.recommended.seeds == 1
+    assert any("runs failed" in w for w in outcome.warnings)
+
+
+def test_failed_runs_count_against_the_budget(tmp_path: Path) -> None:
+    class HalfBroken(FakeTrainer):
+        def train(self, specs: Any, cache: Any, report: Any = None) -> list[Observation]:
+            return [
+                o if int(o.run_id, 16) % 2 else Observation.failure(o.spec, "diverged")
+                for o in super().train(specs, cache)
+            ]
+
+    store = MemoryStore()
+    executor = LocalExecutor(tmp_path, trainers={NAME: HalfBroken(noise=0.002)})
+    run_sweep(replace(RECIPE, confirm_seeds=0), problem(), executor, store)
+    small, large = problem().scales
+    scales = [o.spec.scale for o in store.observations()]
+    assert scales.count(small) == RECIPE.design + RECIPE.proposals
+    assert scales.count(large) == RECIPE.corrections
+
+
+def test_a_sweep_in_which_everything_fails_stops_early_with_the_reason(tmp_path: Path) -> None:
+    config = {"faults": {"0": "raise"}}
+    store = MemoryStore()
+    with pytest.raises(SweepError, match="the first 5 runs all failed"):
+        run_sweep(RECIPE, problem(config=config), LocalExecutor(tmp_path), store)
+    assert len(store.observations()) == 5
+
+
+def test_packs_hold_runs_of_one_scale(tmp_path: Path) -> None:
+    executor = Counting(tmp_path)
+    run_sweep(RECIPE, problem(), executor, MemoryStore(), pack_size=lambda scale: 4)
+    assert max(executor.packs) == 4
+    assert executor.packs[:3] == [4, 3, 3]  # ten runs of the design, evenly
+    assert sum(executor.packs) == len({s.run_id for s in executor.submitted})
+
+
+def test_the_order_in_which_runs_finish_does_not_change_the_proposals(tmp_path: Path) -> None:
+    store = MemoryStore()
+    run_sweep(replace(RECIPE, confirm_seeds=0), problem(), LocalExecutor(tmp_path), store)
+    design = [o for o in store.observations() if o.spec.purpose == "design"]
+    one = RECIPE.next(problem(), design, [])
+    other = RECIPE.next(problem(), design[::-1], [])
+    assert [s.run_id for s in one] == [s.run_id for s in other]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"design": 2}, "design is 2; give a whole number of at least 3"),
+        ({"batch": 0}, "batch is 0"),
+        ({"law": "log-liner"}, "did you mean 'log-linear'"),
+        ({"desing": 8}, "no setting 'desing'; .*did you mean 'design'"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        strategy("auto", **settings)
