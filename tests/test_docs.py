@@ -22,6 +22,8 @@ from mixopt.strategies import Problem, strategy
 ROOT = Path(__file__).parent.parent
 GUIDE = ROOT / "docs" / "guide"
 PAGES = [*sorted(GUIDE.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+LOG = sorted((ROOT / "docs" / "log").glob("*.md"))
+ENTRIES = [page for page in LOG if page.name != "index.md"]
 
 
 def spec_keys(schema: dict[str, Any]) -> list[str]:
@@ -54,11 +56,24 @@ def test_every_command_is_in_the_documentation() -> None:
         assert f"mixopt {name}" in text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [*PAGES, *LOG], ids=lambda p: p.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if not target.startswith("https://"):
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ENTRIES, ids=lambda p: p.name)
+def test_an_entry_of_the_log_asks_a_question_and_decides(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert re.match(r"# [^\n]+\?\n\nDates: 20\d\d-\d\d-\d\d", text)
+    sections = ["Question", "What was run", "Result", "Decision"]
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == sections
+
+
+def test_the_index_of_the_log_names_every_entry_once() -> None:
+    text = (ROOT / "docs" / "log" / "index.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"\]\(([\w-]+\.md)\)", text)) == [page.name for page in ENTRIES]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
