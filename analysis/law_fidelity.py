@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -62,8 +61,8 @@ class Task:
             extra = test.take(np.sort(order[: self.calibrate]))
             test = test.take(np.sort(order[self.calibrate :]))
             train = _stack(train, extra)
-        used = set(train.frame[_ROW])
-        test = test.take(~test.frame[_ROW].isin(used).to_numpy())
+        used = set(train.facts[_ROW])
+        test = test.take(~test.facts[_ROW].isin(used).to_numpy())
         scales = [t.scales for t in (train, test)]
         # A scale that some run lacks says nothing of the others.
         gaps = np.isnan(np.vstack(scales)).any(axis=0)
@@ -195,7 +194,7 @@ def _records(
 
 def _task(options: argparse.Namespace) -> Task:
     table = read_table(options.table, renormalize=options.renormalize)
-    table = replace(table, frame=table.frame.assign(**{_ROW: np.arange(len(table))}))
+    table = replace(table, facts=table.facts.assign(**{_ROW: np.arange(len(table))}))
     train, test = (table.query(c) if c else table for c in (options.train, options.test))
     kept = np.isfinite(train.Y).any(axis=0) & np.isfinite(test.Y).any(axis=0)
     train, test = _only(train, np.atleast_1d(kept)), _only(test, np.atleast_1d(kept))
@@ -224,12 +223,7 @@ def _only(table: RunTable, metrics: NDArray[np.bool_]) -> RunTable:
 
 
 def _stack(first: RunTable, second: RunTable) -> RunTable:
-    return replace(
-        first,
-        W=np.vstack([first.W, second.W]),
-        Y=np.vstack([first.Y, second.Y]),
-        frame=pd.concat([first.frame, second.frame], ignore_index=True),
-    )
+    return RunTable.joined([first, second])
 
 
 def _parser() -> argparse.ArgumentParser:

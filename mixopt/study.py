@@ -19,10 +19,10 @@ from mixopt import designs, laws, proposers
 from mixopt.errors import InputError, NotFittedError
 from mixopt.laws.base import FittedLaw, Law
 from mixopt.proposers import Recommendation, Surrogate
-from mixopt.proposers.learn import learn, weights_in
+from mixopt.proposers.learn import learn
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective, weights_of
-from mixopt.runs.run_table import METRIC, WEIGHT, RunTable
+from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace
 
 UNSTATED = Scale(params=1, tokens=1)
@@ -61,13 +61,13 @@ class Study:
         self.scale = scale
         self.seed = seed
         self.law = law
-        self._frames: list[pd.DataFrame] = []
+        self._tables: list[RunTable] = []
         self._asked: dict[str, RunSpec] = {}
         self._surrogate: Surrogate | None = None
 
     def __len__(self) -> int:
         """Number of runs told."""
-        return sum(map(len, self._frames))
+        return sum(map(len, self._tables))
 
     # -- evidence --------------------------------------------------------------------------------
 
@@ -99,11 +99,9 @@ class Study:
         else:
             table = RunTable.from_observations(runs, self.space.names)
         self.objective.check(table.metrics)
-        told = table.frame.copy()
-        told[[WEIGHT + d for d in self.space.names]] = weights_in(self.space, table)
-        extra = [WEIGHT + d for d in table.domains if d not in self.space.names]
-        self._frames.append(told.drop(columns=extra))
-        for run_id in told.get("run", pd.Series(dtype=object)):
+        table = table.within(self.space.names)
+        self._tables.append(table)
+        for run_id in table.facts.get("run", ()):
             self._asked.pop(str(run_id), None)
         self._surrogate = None
 
@@ -114,13 +112,10 @@ class Study:
         Raises:
             NotFittedError: nothing was told yet.
         """
-        if not self._frames:
+        if not self._tables:
             raise NotFittedError("the study has no runs yet; tell it some first")
-        frame = pd.concat(self._frames, ignore_index=True)
-        weights = [WEIGHT + d for d in self.space.names]
-        metrics = [c for c in frame if str(c).startswith(METRIC)]
-        facts = [c for c in frame if c not in {*weights, *metrics}]
-        return RunTable.from_frame(frame[[*facts, *weights, *metrics]])
+        self._tables = [RunTable.joined(self._tables)]
+        return self._tables[0]
 
     # -- what follows from it --------------------------------------------------------------------
 
@@ -186,7 +181,7 @@ class Study:
         """
         told = len(self)
         if told + len(self._asked) < DESIGN_RUNS * self.space.dim or not told:
-            known = [f[[WEIGHT + d for d in self.space.names]].to_numpy() for f in self._frames]
+            known = [table.W for table in self._tables]
             pending = self._pending()
             existing = [*known, *([] if pending is None else [pending])]
             W = designs.design(

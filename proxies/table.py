@@ -119,7 +119,7 @@ class TableTrainer:
         missing = [k for k in runs.metrics if k not in values]
         if missing:
             return Observation.failure(spec, f"{name} of the table has no value of {missing[0]!r}")
-        column = runs.frame.get("seconds")
+        column = runs.facts.get("seconds")
         facts = {"row": row, "run": name, "hellinger": distance}
         return Observation.of(
             spec,
@@ -177,7 +177,7 @@ class TableTrainer:
 
     def _with_seed(self, rows: Rows, spec: RunSpec) -> int:
         """Of equally near runs, the one with the spec's seed, or the seed-th of them."""
-        column = self.runs.frame.get("seed")
+        column = self.runs.facts.get("seed")
         if column is None or self.any_seed:
             return int(rows[spec.seed % len(rows)])
         seeds = column.to_numpy(dtype=float)[rows]
@@ -192,7 +192,7 @@ class TableTrainer:
 
     def _curve(self, row: int) -> tuple[Point, ...]:
         """Rows of the same run, size and seed at fewer tokens."""
-        frame = self.runs.frame
+        frame = self.runs.facts
         if "run" not in frame or not np.isfinite(self.runs.scales[row, 1]):
             return ()
         same = (frame["run"] == frame["run"].iloc[row]).to_numpy()
@@ -212,7 +212,7 @@ class TableTrainer:
         return {name: value for name, value in pairs if np.isfinite(value)}
 
     def _name(self, row: int) -> str:
-        names: Any = self.runs.frame.get("run")
+        names: Any = self.runs.facts.get("run")
         return f"run {row if names is None else names.iloc[row]}"
 
     def _mixture(self, row: int) -> Mixture:

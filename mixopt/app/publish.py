@@ -145,7 +145,7 @@ def export_sweep(sweep: Sweep, target: str, **options: Any) -> str:
 
 
 def _names(runs: RunTable) -> tuple[str, ...]:
-    return tuple(str(name)[:8] for name in runs.frame["run"]) if "run" in runs.frame else ()
+    return tuple(str(name)[:8] for name in runs.facts["run"]) if "run" in runs.facts else ()
 
 
 def next_steps(folder: Path) -> dict[str, str]:

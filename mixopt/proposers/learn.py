@@ -12,7 +12,6 @@ from mixopt.proposers.surrogate import Surrogate
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace
-from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
 
 
@@ -56,32 +55,10 @@ def learn(
     scales = runs.scales
     several = len(np.unique(scales[np.isfinite(scales).all(axis=1)], axis=0)) > 1
     target = tuple(float(v) for v in scales[np.argmax(scales.prod(axis=1))]) if several else None
-    Y = np.column_stack([runs.metric(k) for k in names])
+    Y = runs.values(names)
     if objective.standardize:
         objective = objective.standardized(Y, names)
-    fitted = law.fit(weights_in(space, runs), Y, scales if several else None, rng=rng)
+    fitted = law.fit(runs.within(space.names).W, Y, scales if several else None, rng=rng)
     return Surrogate.of(
         fitted, objective, names, space, None if target is None else (target[0], target[1])
     )
-
-
-def weights_in(space: MixtureSpace, runs: RunTable) -> Array:
-    """(n, m) the runs' mixtures in the space's order of domains.
-
-    Raises:
-        InputError: a run gives weight to a domain that the space does not hold.
-    """
-    if runs.domains == space.names:
-        return runs.W
-    positions = {name: i for i, name in enumerate(space.names)}
-    W = np.zeros((len(runs), space.dim))
-    for j, name in enumerate(runs.domains):
-        if name in positions:
-            W[:, positions[name]] = runs.W[:, j]
-        elif (runs.W[:, j] > 0).any():
-            row = int(np.argmax(runs.W[:, j] > 0))
-            raise InputError(
-                f"run {row} gives {runs.W[row, j]:.3g} of its tokens to {name!r}, which the space "
-                "does not hold; add the domain, or leave the run out"
-            )
-    return W

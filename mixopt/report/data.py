@@ -145,8 +145,8 @@ def table_observations(table: RunTable, domains: Sequence[str] = ()) -> tuple[Ob
     unknown = Scale(params=1, tokens=1)
     order = [table.domains.index(d) for d in domains or table.domains]
     names = tuple(table.domains[i] for i in order)
-    seeds = table.frame["seed"] if "seed" in table.frame else np.zeros(len(table))
-    costs = table.costs if "cost" in table.frame else np.nan_to_num(6 * table.scales.prod(axis=1))
+    seeds = table.facts["seed"] if "seed" in table.facts else np.zeros(len(table))
+    costs = table.costs if "cost" in table.facts else np.nan_to_num(6 * table.scales.prod(axis=1))
     found = []
     for row, (w, y) in enumerate(zip(table.W[:, order], table.Y, strict=True)):
         scale = table.scales[row]
@@ -154,7 +154,7 @@ def table_observations(table: RunTable, domains: Sequence[str] = ()) -> tuple[Ob
             Mixture(names, tuple(w.tolist())),
             Scale(*(int(v) for v in scale)) if np.isfinite(scale).all() else unknown,
             seed=int(seeds[row]) if np.isfinite(seeds[row]) else 0,
-            purpose=str(table.frame["purpose"][row]) if "purpose" in table.frame else "",
+            purpose=str(table.facts["purpose"][row]) if "purpose" in table.facts else "",
         )
         metrics = {k: float(v) for k, v in zip(table.metrics, y, strict=True) if np.isfinite(v)}
         found.append(Observation(spec, metrics=metrics, flops=float(np.nan_to_num(costs[row]))))

@@ -8,6 +8,7 @@ Notation:
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,39 +25,46 @@ WEIGHT, METRIC = "w/", "m/"
 _FACTS = ("run", "params", "tokens", "seed", "cost")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunTable:
-    """Runs as arrays, with the frame that they came from.
+    """Runs as arrays: checked once, where they come in, and handed on as they are.
 
     Attributes:
         domains: (m,) names.
         metrics: (k,) names.
         W: (n, m) mixtures, rows on the simplex.
         Y: (n, k) metrics, NaN where missing.
-        frame: (n rows) every column that was given, in the tidy format.
+        facts: (n rows) every other column that was given (`run`, `params`, `seed`, ...).
     """
 
     domains: tuple[str, ...]
     metrics: tuple[str, ...]
     W: Array
     Y: Array
-    frame: pd.DataFrame
+    facts: pd.DataFrame
 
     def __len__(self) -> int:
-        return len(self.frame)
+        return len(self.W)
 
     @property
+    def frame(self) -> pd.DataFrame:
+        """The table in the tidy format, facts first."""
+        weights = pd.DataFrame(self.W, columns=[WEIGHT + d for d in self.domains])
+        metrics = pd.DataFrame(self.Y, columns=[METRIC + k for k in self.metrics])
+        return pd.concat([self.facts, weights, metrics], axis=1)
+
+    @cached_property
     def scales(self) -> Array:
         """(n, 2) parameters and tokens per run, NaN where the table does not say."""
-        missing = pd.Series(np.nan, index=self.frame.index)
-        columns = [self.frame.get(c, missing) for c in ("params", "tokens")]
+        missing = pd.Series(np.nan, index=self.facts.index)
+        columns = [self.facts.get(c, missing) for c in ("params", "tokens")]
         return np.column_stack([np.asarray(c, dtype=float) for c in columns])
 
     @property
     def costs(self) -> Array:
         """(n,) cost per run: the `cost` column, else 6 * params * tokens, else 1."""
-        if "cost" in self.frame:
-            return self.frame["cost"].to_numpy(dtype=float)
+        if "cost" in self.facts:
+            return self.facts["cost"].to_numpy(dtype=float)
         flops = 6.0 * self.scales.prod(axis=1)
         return np.where(np.isfinite(flops), flops, 1.0)
 
@@ -77,14 +85,41 @@ class RunTable:
             InputError: the table has no such metric.
         """
         Y = np.column_stack([self.metric(name) for name in metrics])
-        dropped = [METRIC + k for k in self.metrics if k not in metrics]
-        return RunTable(self.domains, tuple(metrics), self.W, Y, self.frame.drop(columns=dropped))
+        return RunTable(self.domains, tuple(metrics), self.W, Y, self.facts)
 
     def take(self, rows: Sequence[int] | NDArray[np.integer[Any] | np.bool_]) -> "RunTable":
         """The runs at integer positions, or where a boolean mask holds."""
         picked = np.asarray(rows)
-        frame = self.frame.iloc[picked].reset_index(drop=True)
-        return RunTable(self.domains, self.metrics, self.W[picked], self.Y[picked], frame)
+        facts = self.facts.iloc[picked].reset_index(drop=True)
+        return RunTable(self.domains, self.metrics, self.W[picked], self.Y[picked], facts)
+
+    def within(self, domains: Sequence[str]) -> "RunTable":
+        """The same runs over other domains: in their order, 0 where the table has none.
+
+        Raises:
+            InputError: a run gives weight to a domain that is not among them.
+        """
+        names = tuple(domains)
+        if names == self.domains:
+            return self
+        positions = {name: i for i, name in enumerate(names)}
+        W = np.zeros((len(self), len(names)))
+        for j, name in enumerate(self.domains):
+            if name in positions:
+                W[:, positions[name]] = self.W[:, j]
+            elif (self.W[:, j] > 0).any():
+                row = int(np.argmax(self.W[:, j] > 0))
+                raise InputError(
+                    f"run {row} gives {self.W[row, j]:.3g} of its tokens to {name!r}, which the "
+                    "space does not hold; add the domain, or leave the run out"
+                )
+        return RunTable(names, self.metrics, W, self.Y, self.facts)
+
+    def values(self, metrics: Sequence[str]) -> Array:
+        """(n, k) metrics by name, NaN where the table lacks one."""
+        missing = np.full(len(self), np.nan)
+        columns = [self.metric(k) if k in self.metrics else missing for k in metrics]
+        return np.column_stack(columns) if columns else np.empty((len(self), 0))
 
     def query(self, condition: str) -> "RunTable":
         """The runs for which a pandas query holds, e.g. `"params == 1e6 and split == 'train'"`.
@@ -97,11 +132,34 @@ class RunTable:
         except (ValueError, TypeError, SyntaxError, KeyError, NameError) as error:
             raise InputError(
                 f"cannot apply the condition {condition!r}: {error}; columns besides weights and "
-                f"metrics: {', '.join(str(c) for c in self.frame if '/' not in str(c))}"
+                f"metrics: {', '.join(str(c) for c in self.facts)}"
             ) from error
         if mask.shape != (len(self),) or not mask.any():
             raise InputError(f"no run of the table satisfies {condition!r}")
         return self.take(np.flatnonzero(mask))
+
+    @classmethod
+    def joined(cls, tables: Sequence["RunTable"]) -> "RunTable":
+        """Tables of the same domains, one after another; a metric that one lacks is missing there.
+
+        Raises:
+            InputError: no table, or domains that differ (see `within`).
+        """
+        if not tables:
+            raise InputError("no table was given; give at least one")
+        if len(tables) == 1:
+            return tables[0]
+        domains = tables[0].domains
+        if any(table.domains != domains for table in tables):
+            raise InputError("the tables have different domains; express them in one set first")
+        metrics = tuple(dict.fromkeys(k for table in tables for k in table.metrics))
+        return cls(
+            domains,
+            metrics,
+            np.vstack([table.W for table in tables]),
+            np.vstack([table.values(metrics) for table in tables]),
+            pd.concat([table.facts for table in tables], ignore_index=True),
+        )
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, *, renormalize: bool = False) -> "RunTable":
@@ -117,24 +175,24 @@ class RunTable:
             raise InputError(f"the table has the column {twice!r} twice; drop or rename one")
         weights = [c for c in columns if c.startswith(WEIGHT)]
         metrics = [c for c in columns if c.startswith(METRIC)]
-        for prefix, found, noun in ((WEIGHT, weights, "domain"), (METRIC, metrics, "metric")):
-            if not found:
+        for prefix, named, noun in ((WEIGHT, weights, "domain"), (METRIC, metrics, "metric")):
+            if not named:
                 raise InputError(
                     f"the table has no column that starts with {prefix!r} (one per {noun}); its "
                     f"columns are: {', '.join(columns[:12])}"
                 )
         if frame.empty:
             raise InputError("the table has no rows; give at least one run")
-        W = simplex.as_simplex(_numbers(frame, weights), renormalize=renormalize)
-        Y = _numbers(frame, metrics)
         tidy = frame.reset_index(drop=True)
         tidy.columns = pd.Index(columns)
+        W = simplex.as_simplex(_numbers(tidy, weights), renormalize=renormalize)
+        Y = _numbers(tidy, metrics)
         return cls(
             tuple(c[len(WEIGHT) :] for c in weights),
             tuple(c[len(METRIC) :] for c in metrics),
             W,
             np.where(np.isfinite(Y), Y, np.nan),
-            tidy,
+            tidy[[c for c in columns if c not in {*weights, *metrics}]],
         )
 
     @classmethod
@@ -143,41 +201,39 @@ class RunTable:
     ) -> "RunTable":
         """The runs that succeeded, one row each.
 
+        Args:
+            observations: runs; failed ones are left out.
+            domains: of the table, in this order; by default all that a run names.
+
         Raises:
-            InputError: no run succeeded.
+            InputError: no run succeeded, or one gives weight to a domain that is not among these.
         """
-        frame = observations_frame(observations)
-        done = frame[frame["status"] == "ok"] if len(frame) else frame
-        if not len(done):
-            raise InputError(f"none of {len(frame)} runs succeeded; there is nothing to fit")
-        if domains is not None:
-            wanted = [WEIGHT + d for d in domains]
-            done = done.reindex(columns=[c for c in done if c not in wanted] + wanted)
-        weights = [c for c in done.columns if str(c).startswith(WEIGHT)]
-        return cls.from_frame(done.fillna(dict.fromkeys(weights, 0.0)))
+        seen = list(observations)
+        done = [o for o in seen if o.ok]
+        if not done:
+            raise InputError(f"none of {len(seen)} runs succeeded; there is nothing to fit")
+        named = tuple(dict.fromkeys(d for o in done for d in o.spec.mixture.domains))
+        metrics = tuple(dict.fromkeys(k for o in done for k in o.metrics))
+        W = np.array([[o.spec.mixture.to_dict().get(d, 0.0) for d in named] for o in done])
+        Y = np.array([[o.metrics.get(k, np.nan) for k in metrics] for o in done])
+        table = cls(named, metrics, simplex.as_simplex(W), Y, pd.DataFrame(map(_facts, done)))
+        return table if domains is None else table.within(domains)
 
 
-def observations_frame(observations: Iterable[Observation]) -> pd.DataFrame:
-    """Every run in the tidy format, failed ones with their error and without metrics."""
-    rows = []
-    for seen in observations:
-        spec = seen.spec
-        rows.append(
-            {
-                "run": spec.run_id,
-                "purpose": spec.purpose,
-                "status": seen.status,
-                "params": spec.scale.params,
-                "tokens": spec.scale.tokens,
-                "seed": spec.seed,
-                **{WEIGHT + d: w for d, w in spec.mixture.to_dict().items()},
-                **{METRIC + k: v for k, v in seen.metrics.items()},
-                "cost": seen.flops,
-                "seconds": seen.seconds,
-                "error": seen.error,
-            }
-        )
-    return pd.DataFrame(rows)
+def _facts(seen: Observation) -> dict[str, Any]:
+    """What a run table says of a run beside its mixture and metrics."""
+    spec = seen.spec
+    return {
+        "run": spec.run_id,
+        "purpose": spec.purpose,
+        "status": seen.status,
+        "params": spec.scale.params,
+        "tokens": spec.scale.tokens,
+        "seed": spec.seed,
+        "cost": seen.flops,
+        "seconds": seen.seconds,
+        "error": seen.error,
+    }
 
 
 def read_table(

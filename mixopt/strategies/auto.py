@@ -31,7 +31,7 @@ from mixopt.errors import InputError
 from mixopt.laws.base import Law
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import gains, propose
-from mixopt.proposers.learn import learn, weights_in
+from mixopt.proposers.learn import learn
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import BEST_RANDOM, CONFIRM, RECOMMENDED
 from mixopt.runs.objective import objective_of
@@ -262,7 +262,7 @@ class Auto:
 
     def _recommend(self, ledger: Ledger) -> Mixture:
         surrogate = self._surrogate(ledger, laws.law(self.law))
-        space, W = ledger.problem.space, weights_in(ledger.problem.space, ledger.every())
+        space, W = ledger.problem.space, ledger.every().W
         return proposers.recommend(surrogate, space, W=W, rng=ledger.rng()).mixture
 
     def _baselines(self, problem: Problem) -> dict[str, Mixture]:

@@ -29,7 +29,6 @@ from mixopt.proposers.bayes import (
     lowest_values,
     propose,
 )
-from mixopt.proposers.learn import weights_in
 from mixopt.proposers.search import cloud
 from mixopt.proposers.surrogate import Levels
 from mixopt.runs import Observation, RunSpec, Scale
@@ -328,24 +327,18 @@ def fit_scales(
     tables = [RunTable.from_observations(o, space.names) if o else None for o in known]
     if objective.standardize:
         first = next(table for table in tables if table is not None)
-        objective = objective.standardized(_metrics(first, names), names)
+        objective = objective.standardized(first.values(names), names)
     runs = []
     for table in (*problem.earlier, *tables):
         W, Y = np.empty((0, space.dim)), np.empty((0, len(names)))
         if table is not None:
-            W, Y = weights_in(space, table), _metrics(table, names)
+            W, Y = table.W, table.values(names)
         runs.append((W, Y if composite else objective.value(Y, names)[:, None]))
     fit = fit_ladder if fidelity == "cokriging" else fit_truncated
     fitted = fit(runs, law, rng=ledger.rng())
     if composite:
         return Surrogate.of(fitted, objective, names, space)
     return Surrogate.of(fitted, Objective.of("objective"), ("objective",), space)
-
-
-def _metrics(table: RunTable, names: Sequence[str]) -> Array:
-    """(n, k) metrics of a table; NaN where it lacks one."""
-    missing = np.full(len(table), np.nan)
-    return np.column_stack([table.metric(k) if k in table.metrics else missing for k in names])
 
 
 def _wanted(objective: Objective, metrics: Sequence[str]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from mixopt import designs
 from mixopt.errors import InputError
 from mixopt.laws.base import Law
 from mixopt.proposers import Surrogate
-from mixopt.proposers.learn import learn, weights_in
+from mixopt.proposers.learn import learn
 from mixopt.proposers.search import Score, minimize
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import CONFIRM
@@ -110,7 +110,7 @@ class Ledger:
 
     def weights(self, scale: Scale) -> Array:
         """(n, m) mixtures of the successful runs of a scale."""
-        return weights_in(self.problem.space, self.table(scale))
+        return self.table(scale).W
 
     def avoid(self, scale: Scale) -> Array | None:
         """(p, m) mixtures of a scale that are under way or have failed: not to be asked again."""

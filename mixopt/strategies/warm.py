@@ -16,7 +16,7 @@ import pandas as pd
 
 from mixopt.errors import InputError
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import METRIC, WEIGHT, RunTable
+from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace
 from mixopt.space.domains import Domain
 
@@ -53,23 +53,23 @@ def earlier_runs(
             f"the earlier study has no metric {missing[0]!r}, which the objective needs; it has "
             f"{', '.join(runs.metrics)}"
         )
-    needed = np.column_stack([runs.metric(k) for k in objective.needed])
-    runs = runs.take(np.flatnonzero(np.isfinite(needed).all(axis=1)))
+    complete = np.isfinite(runs.values(objective.needed)).all(axis=1)
+    runs = runs.take(np.flatnonzero(complete)).only(objective.needed)
     embedded = space.embed(runs.W, domains if domains is not None else runs.domains)
     kept = runs.take(embedded.kept)
-    shares = pd.DataFrame(embedded.W, columns=[WEIGHT + name for name in space.names])
-    values = {METRIC + name: kept.metric(name) for name in objective.needed}
-    frame = shares.assign(**values)
-    found = []
+    tables = []
     sizes = np.nan_to_num(kept.scales)
     for scale in np.unique(sizes, axis=0):
         rows = np.flatnonzero((sizes == scale).all(axis=1))
         if len(rows) >= LEAST:
-            found.append(RunTable.from_frame(frame.iloc[rows]))
-    if not found:
+            nothing = pd.DataFrame(index=range(len(rows)))
+            tables.append(
+                RunTable(space.names, kept.metrics, embedded.W[rows], kept.Y[rows], nothing)
+            )
+    if not tables:
         why = next(iter(embedded.refused.values()), "it has too few")
         raise InputError(
             f"none of {len(runs)} complete runs of the earlier study can be used ({LEAST} per "
             f"scale are needed): {why}"
         )
-    return tuple(found)
+    return tuple(tables)
