@@ -39,7 +39,7 @@ class TrainerSpec(_Strict):
 
 
 class ScaleSpec(_Strict):
-    """One rung of the proxy ladder."""
+    """One scale of the proxies."""
 
     params: Count = Field(description="Model parameters, e.g. 100_000 or 1.5M.")
     tokens: Count = Field(description="Training tokens, e.g. 64k.")

@@ -98,8 +98,8 @@ def transfer(
     strata = scale_numbers(checked)
     if checked.scale is None or strata.max() == 0:
         raise InputError("all runs have one scale; transfer needs runs at two or more")
-    rungs = np.array([checked.scale[strata == s][0] for s in range(int(strata.max()) + 1)])
-    order = np.argsort(rungs.prod(axis=1))
+    distinct = np.array([checked.scale[strata == s][0] for s in range(int(strata.max()) + 1)])
+    order = np.argsort(distinct.prod(axis=1))
     large = int(order[-1])
     best: tuple[int, int, Array, Array] | None = None
     for small in order[-2::-1]:
@@ -118,7 +118,7 @@ def transfer(
         best = (
             int(rows.sum()),
             small,
-            fitted.predict(checked.W[rows], np.tile(rungs[small], (int(rows.sum()), 1))).mean,
+            fitted.predict(checked.W[rows], np.tile(distinct[small], (int(rows.sum()), 1))).mean,
             checked.Y[rows],
         )
     pairs, small, a, b = best
@@ -126,8 +126,8 @@ def transfer(
     low, high = bootstrap_spearman(x, y, rng=rng)
     k = range(len(runs.metrics))
     return Transfer(
-        small=(float(rungs[small][0]), float(rungs[small][1])),
-        large=(float(rungs[large][0]), float(rungs[large][1])),
+        small=(float(distinct[small][0]), float(distinct[small][1])),
+        large=(float(distinct[large][0]), float(distinct[large][1])),
         pairs=pairs,
         paired=paired,
         metrics=runs.metrics,

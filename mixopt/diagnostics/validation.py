@@ -83,7 +83,7 @@ def cross_validate(
 
     Args:
         law: a name or a law. With runs of several scales it needs a term for the scale; names of
-            other laws are fitted through `fidelity`.
+            other laws are fitted through `correction`.
         runs: a table, or (W, Y).
         objective: the mean of all metrics if left out.
         folds: at most the number of different mixtures.
@@ -231,7 +231,7 @@ def as_table(runs: "RunTable | tuple[Array, Array]") -> RunTable:
 
 
 def as_law(law: "str | Law", runs: Runs) -> Law:
-    """The law of that name, through `fidelity` where runs have several scales and it needs that."""
+    """The law of that name, through `correction` where runs of several scales need that."""
     if not isinstance(law, str):
         return law
     return for_scales(law) if several_scales(runs.scale) else named_law(law)

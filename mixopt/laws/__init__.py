@@ -26,22 +26,22 @@ LAWS: dict[str, str] = {
     "shukor-additive": "mixopt.laws.shukor:additive",
     "shukor-joint": "mixopt.laws.shukor:joint",
     "capacity-competition": "mixopt.laws.capacity:CapacityCompetition",
-    "fidelity": "mixopt.laws.scales.correction:Fidelity",
-    "ladder": "mixopt.laws.scales.stacking:Ladder",
+    "correction": "mixopt.laws.scales.correction:Correction",
+    "stacking": "mixopt.laws.scales.stacking:Stacking",
     "gp-residual": "mixopt.laws.processes.residual:Residual",
     "repeated": "mixopt.laws.repetition:Repeated",
     "bootstrap": "mixopt.laws.wrappers:Bootstrap",
     "conformal": "mixopt.laws.wrappers:Conformal",
     "mean": "mixopt.laws.mean:Mean",
-    "auto": "mixopt.laws.ensemble:Auto",
+    "auto": "mixopt.laws.ensemble:Ensemble",
 }
 """Name of a law to where it lives; a user's own law is named `"module:attribute"`."""
 
 
 SCALE_LAWS = frozenset(
-    {"auto", "ladder", "fidelity", "shukor-additive", "shukor-joint", "capacity-competition"}
+    {"auto", "stacking", "correction", "shukor-additive", "shukor-joint", "capacity-competition"}
 )
-"""Laws with a term for the scale; the others are fitted to one scale, or through `fidelity`."""
+"""Laws with a term for the scale; the others are fitted to one scale, or through `correction`."""
 
 
 def law(name: str, **hyperparameters: Any) -> Law:
@@ -60,7 +60,7 @@ def for_scales(name: str) -> Law:
     Raises:
         InputError: an unknown name.
     """
-    return law(name) if name in SCALE_LAWS else law("fidelity", base=name)
+    return law(name) if name in SCALE_LAWS else law("correction", base=name)
 
 
 def fitted_law(values: Mapping[str, Any]) -> FittedLaw:

@@ -222,7 +222,7 @@ def one_scale(runs: Runs, law: str) -> Runs:
         found = len(np.unique(runs.scale, axis=0))
         raise InputError(
             f"the runs have {found} scales and the law {law!r} has no term for the scale; fit one "
-            "scale, or use 'auto', 'fidelity' or a scale law"
+            "scale, or use 'auto', 'correction' or a scale law"
         )
     return runs
 

@@ -2,8 +2,8 @@
 
 Two Gaussian processes (on sqrt w and log w) fit best within a scale; formulas bend the right way
 outside the runs, need few of them and transfer well. Each metric gets the weights of least held-out
-error, drawn towards equal weights (`stacking`), and intervals that are scaled to cover held-out
-runs.
+error, drawn towards equal weights (`stacking_weights`), and intervals that are scaled to cover
+held-out runs.
 
 Notation:
     W: (n, m) mixtures; Y: (n, k) metrics; weights: (l, k) of l laws
@@ -27,7 +27,7 @@ from mixopt.laws.base import (
     numbers,
     several_scales,
 )
-from mixopt.laws.held_out import held_out, sd_factors, stacking
+from mixopt.laws.held_out import held_out, sd_factors, stacking_weights
 from mixopt.laws.mean import combine, combine_means
 from mixopt.space.simplex import Array
 
@@ -37,7 +37,7 @@ MANY_DOMAINS = ("gp", "gp-log", "log-linear-sqrt", "log-linear")
 
 
 @dataclass(frozen=True)
-class Auto:
+class Ensemble:
     """An ensemble that weighs itself.
 
     Args:
@@ -64,7 +64,7 @@ class Auto:
         runs = check_runs(W, Y, scale)
         if several_scales(runs.scale):
             # Maps and formulas over scales are learned around the same ensemble.
-            return law("ladder", base=self).fit(runs.W, runs.Y, runs.scale, rng=rng)
+            return law("stacking", base=self).fit(runs.W, runs.Y, runs.scale, rng=rng)
         few = runs.W.shape[1] <= 64
         laws = self.laws or (DEFAULT if few else MANY_DOMAINS)
         made = [law(x) if isinstance(x, str) else x for x in laws]
@@ -72,12 +72,12 @@ class Auto:
         found = self._held_out(made, parts, runs, rng)
         if found is None:
             k = runs.Y.shape[1]
-            return FittedAuto(parts, np.full((len(parts), k), 1.0 / len(parts)), np.ones(k))
+            return FittedEnsemble(parts, np.full((len(parts), k), 1.0 / len(parts)), np.ones(k))
         errors = np.stack([runs.Y - f.mean for f in found])
         floor = self.transfer**2 * np.nanvar(runs.Y, axis=0)
-        weights = stacking(errors, self.shrink, floor)
+        weights = stacking_weights(errors, self.shrink, floor)
         together = combine(found, weights)
-        return FittedAuto(parts, weights, sd_factors(runs.Y, together), together)
+        return FittedEnsemble(parts, weights, sd_factors(runs.Y, together), together)
 
     def _held_out(
         self, made: Sequence[Law], parts: Sequence[FittedLaw], runs: Runs, rng: np.random.Generator
@@ -94,7 +94,7 @@ class Auto:
 
 
 @dataclass(frozen=True, eq=False)
-class FittedAuto:
+class FittedEnsemble:
     """Fitted laws, their weights (l, k), and factors (k,) of their intervals.
 
     `held_out` of the training runs is kept in memory, not in JSON; its intervals are not scaled.
@@ -124,9 +124,9 @@ class FittedAuto:
         }
 
 
-def read(values: JSON) -> FittedAuto:
+def read(values: JSON) -> FittedEnsemble:
     """The fitted law that `to_dict` wrote."""
-    return FittedAuto(
+    return FittedEnsemble(
         tuple(fitted_law(p) for p in values["parts"]),
         numbers(values["weights"]),
         numbers(values["factors"]),

@@ -56,7 +56,7 @@ def refit_folds(law: Law, runs: Runs, *, folds: int, rng: np.random.Generator) -
     return Prediction(mean, sd, np.sqrt(np.nanmean(noise**2, axis=0)))
 
 
-def stacking(errors: Array, shrink: float, floor: Array) -> Array:
+def stacking_weights(errors: Array, shrink: float, floor: Array) -> Array:
     """(l, k) weights of least held-out squared error per metric, on the simplex.
 
     Args:

@@ -15,7 +15,7 @@ from mixopt.space import Mixture
 
 @dataclass(frozen=True, order=True)
 class Scale:
-    """One rung of the proxy ladder.
+    """Size and token budget of a run; the last scale of a study is the target.
 
     Attributes:
         params: model parameters N, as the trainer counts them.

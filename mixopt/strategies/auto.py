@@ -6,9 +6,9 @@
    predicted optimum, then mixtures chosen by one Gaussian process per metric (composite Bayesian
    optimisation, 1906.01537), pending runs conditioned on;
 3. where there are larger scales, `corrections` runs at the largest: each is the best next run given
-   one co-kriging ladder per metric (see `ladder`), the second is the natural mixture, and scales in
-   between are run where they promise more per cost. They say per metric whether the small runs can
-   be believed, and correct them where they can;
+   co-kriging per metric (see `ladder`), the second is the natural mixture, and scales in between
+   are run where they promise more per cost. They say per metric whether the small runs can be
+   believed, and correct them where they can;
 4. the posterior-mean optimum is trained with fresh seeds at the largest scale, beside the
    baselines and the best run of the design.
 

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from mixopt.errors import InputError
-from mixopt.laws.processes.cokriging import fit_ladder
+from mixopt.laws.processes.cokriging import fit_cokriging
 from mixopt.laws.processes.gp import GaussianProcess
 from mixopt.laws.processes.truncated import fit_truncated
 from mixopt.proposers import Surrogate
@@ -48,7 +48,7 @@ _LOOK = 400  # mixtures at most among which the next proxy run is looked for
 _PROXY_ROUND = 16
 
 
-Fidelity = Literal["cokriging", "truncated"]
+ScaleProcess = Literal["cokriging", "truncated"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class LadderSearch:
             at a scale's tokens; for trainers with a constant learning rate (see `Ledger.partial`).
         criterion: by which the scale is chosen, per cost: `"gain"` (knowledge gradient) or
             `"entropy"` (information about the lowest value).
-        fidelity: over several scales, `"cokriging"` (every scale on the one below) or
+        process: over several scales, `"cokriging"` (every scale on the one below) or
             `"truncated"` (all in one process with a bias that fades, as in BoTorch).
         wait: choose once all runs under way are in; else `batch` runs are kept under way, chosen
             with what those may show in mind.
@@ -91,15 +91,15 @@ class LadderSearch:
     caution: float = 0.5
     partial: bool = False
     criterion: Literal["gain", "entropy"] = "gain"
-    fidelity: Fidelity = "cokriging"
+    process: ScaleProcess = "cokriging"
     wait: bool = True
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     uses_earlier: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.fidelity not in {"cokriging", "truncated"}:
-            raise InputError(f"fidelity is {self.fidelity!r}; choose cokriging or truncated")
+        if self.process not in {"cokriging", "truncated"}:
+            raise InputError(f"process is {self.process!r}; choose cokriging or truncated")
 
     @one_blas_thread
     def next(
@@ -160,7 +160,7 @@ class LadderSearch:
             law,
             composite=self.composite,
             partial=self.partial,
-            fidelity=self.fidelity,
+            process=self.process,
         )
 
     def _at_target(self, ledger: Ledger, surrogate: Surrogate) -> list[RunSpec]:
@@ -272,13 +272,13 @@ def believed(ledger: Ledger, surrogate: Surrogate) -> Ledger:
     Raises:
         InputError: the surrogate knows the objective alone, not the metrics of a run.
     """
-    ladder, problem = surrogate.fitted, ledger.problem
-    if not isinstance(ladder, Levels) or surrogate.metrics == ("objective",):
+    fitted, problem = surrogate.fitted, ledger.problem
+    if not isinstance(fitted, Levels) or surrogate.metrics == ("objective",):
         raise InputError("wait: false over several scales needs a process per metric (composite)")
     found = []
     for spec in ledger.pending:
         below = len(problem.scales) - 1 - problem.scales.index(spec.scale)
-        values = ladder.expected(spec.mixture.array[None], below)[0]
+        values = fitted.expected(spec.mixture.array[None], below)[0]
         metrics = dict(zip(surrogate.metrics, values.tolist(), strict=True))
         found.append(Observation(spec, metrics=metrics))
     return Ledger.of(problem, [*ledger.runs, *found])
@@ -296,11 +296,11 @@ def fit_scales(
     *,
     composite: bool = True,
     partial: bool = False,
-    fidelity: Fidelity = "cokriging",
+    process: ScaleProcess = "cokriging",
 ) -> Surrogate:
-    """One ladder of processes per metric (or of the objective), fitted to the runs of every scale.
+    """One process over scales per metric (or for the objective), fitted to the runs of every scale.
 
-    Earlier studies are rungs below the smallest scale. So how far they are believed is learned per
+    Earlier studies are scales below the smallest scale. So how far they are believed is learned per
     metric like any transfer between scales: one that disagrees gets a slope near 0 and is left out.
 
     Args:
@@ -308,7 +308,7 @@ def fit_scales(
         law: of the smallest scale; `quick_process` by default.
         composite: one process per metric; else one for the objective.
         partial: also learn from points on the way, see `Ledger.partial`.
-        fidelity: how scales are related, see `LadderSearch`.
+        process: how scales are related, see `LadderSearch`.
 
     Raises:
         InputError: the smallest scale has too few runs, or an unknown metric.
@@ -334,7 +334,7 @@ def fit_scales(
         if table is not None:
             W, Y = table.W, table.values(names)
         runs.append((W, Y if composite else objective.value(Y, names)[:, None]))
-    fit = fit_ladder if fidelity == "cokriging" else fit_truncated
+    fit = fit_cokriging if process == "cokriging" else fit_truncated
     fitted = fit(runs, law, rng=ledger.rng())
     if composite:
         return Surrogate.of(fitted, objective, names, space)
@@ -350,17 +350,17 @@ def _gains(
     surrogate: Surrogate, A: Array, X: Array, below: int, criterion: Literal["gain", "entropy"]
 ) -> Array:
     """(c,) log of what one run at X, `below` the top, is worth for the answer among A."""
-    ladder = surrogate.fitted
-    assert isinstance(ladder, Levels)
+    fitted = surrogate.fitted
+    assert isinstance(fitted, Levels)
     weights = surrogate.objective.coefficients(surrogate.metrics) ** 2
-    total = weights @ ladder.outcome_variance(X, below)
+    total = weights @ fitted.outcome_variance(X, below)
     mean = surrogate.value(A)
     if criterion == "gain":
-        cov = np.einsum("k,kax->xa", weights, ladder.joint(A, X, below))
+        cov = np.einsum("k,kax->xa", weights, fitted.joint(A, X, below))
         return knowledge_gradient(mean, cov, total)
     lowest = lowest_values(mean, surrogate.moments(A)[1])
     own = surrogate.moments(X)
-    shared = np.array([weights @ ladder.joint(x[None], x[None], below)[:, 0, 0] for x in X])
+    shared = np.array([weights @ fitted.joint(x[None], x[None], below)[:, 0, 0] for x in X])
     correlation = shared / np.sqrt(np.maximum(own[1] ** 2 * total, 1e-30))
     return information(own[0], own[1], lowest, correlation)
 

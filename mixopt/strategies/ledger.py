@@ -191,8 +191,8 @@ class Ledger:
             InputError: no run has succeeded.
         """
         scales = [scale] if scale else self.problem.scales[::-1]
-        for rung in scales:
-            runs = self.at(rung)
+        for here in scales:
+            runs = self.at(here)
             if runs:
                 objective = self.problem.objective
                 return min(runs, key=lambda o: objective_of(o.metrics, objective)).spec.mixture

@@ -8,7 +8,7 @@ from mixopt.strategies.ladder import LadderSearch
 def admire(**settings: Any) -> LadderSearch:
     """ADMIRE-BayesOpt (2508.11551): one process for the objective; information per cost.
 
-    Single fidelity: expected improvement. Several: the linear-truncated kernel over mixture and
+    At one scale: expected improvement. At several: the linear-truncated kernel over mixture and
     scale, max-value entropy search per cost. Departs from the paper: places and levels of scales
     (see `mixopt.laws.processes.truncated`), the closed form of 2102.03324 for the entropy, and an
     answer by posterior mean, never by hindsight; it starts from two random runs of the smallest
@@ -23,7 +23,7 @@ def admire(**settings: Any) -> LadderSearch:
         "composite": False,
         "features": "weights",
         "criterion": "entropy",
-        "fidelity": "truncated",
+        "process": "truncated",
     }
     return LadderSearch(**{**ours, **settings})
 

@@ -2,10 +2,10 @@
 
 Scales are rungs, smallest first; best of one model size and growing token counts, so that a run
 goes on from its own checkpoint. While fewer than `PAIRS` runs have reached the next rung, the best
-1 / eta of a rung go on (successive halving, 1810.05934). From then on a co-kriging ladder over the
-rungs, one process per metric, forecasts every run at the last rung: a run goes on while it beats
-the best forecast with a probability of at least `kill`. The ladder learns from the runs that went
-on how a rung ranks (its slopes), what it gets wrong by mixture (curves that cross), and its noise.
+1 / eta of a rung go on (successive halving, 1810.05934). From then on co-kriging over the rungs,
+one process per metric, forecasts every run at the last rung: a run goes on while it beats the best
+forecast with a probability of at least `kill`. It learns from the runs that went on how a rung
+ranks (its slopes), what it gets wrong by mixture (curves that cross), and its noise.
 
 Controls go on whatever they show, so that the forecasts stay honest: the natural mixture, and a
 share of runs drawn by their identity, before any result. `calibration` says what stopping them
@@ -122,7 +122,7 @@ class Rungs:
         return found
 
     def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
-        """The posterior-mean optimum at the last rung, by the ladder over all rungs."""
+        """The posterior-mean optimum at the last rung, by co-kriging over all rungs."""
         return LadderSearch(memo=self.memo).recommend(problem, observations)
 
     def calibration(self, problem: Problem, observations: Sequence[Observation]) -> Calibration:

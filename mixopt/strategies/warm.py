@@ -1,6 +1,6 @@
 """Runs of earlier studies as evidence for a new one, believed as far as they agree with it.
 
-An earlier study is a rung below the smallest scale of the new one (recursive co-kriging, see
+An earlier study is a scale below the smallest scale of the new one (recursive co-kriging, see
 `mixopt.laws.processes.cokriging`): per metric a slope is learned between the two, and what the
 earlier study gets wrong is a process of its own. Where they agree, the earlier runs count almost
 fully; where they disagree, the slope goes to 0 and they count for nothing.

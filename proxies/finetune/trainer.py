@@ -49,7 +49,7 @@ class FineTuneTrainer:
     `prompt` and `completion`, with `messages` (written by the model's chat template; the last turn
     is learned), or with `text`. Shares are shares of training tokens, prompts included; the loss is
     that of completions alone. A run ends at its scale's tokens, whatever epochs that takes;
-    `scale.params` only names the rung, the size is the model's.
+    `scale.params` only names the scale, the size is the model's.
 
     Attributes:
         model: folder (or hub name) of model and tokenizer; weights must be safetensors.

@@ -33,7 +33,7 @@ _ALONE = 8  # so many runs of a scale can speak for themselves
 
 
 @dataclass(frozen=True, eq=False)
-class Rung:
+class Level:
     """One metric at one scale above the smallest.
 
     Attributes:
@@ -43,7 +43,7 @@ class Rung:
         lower: (n, n) Cholesky factor of the prior covariance of y. alpha: (n,).
     """
 
-    below: "kernel.Posterior | Rung"
+    below: "kernel.Posterior | Level"
     Z: Array
     center: float
     log_theta: Array
@@ -53,21 +53,21 @@ class Rung:
 
 
 @dataclass(frozen=True, eq=False)
-class Ladder:
+class FittedCoKriging:
     """Every metric at every scale; predicts the largest.
 
     Attributes:
         base: the smallest scale's processes.
-        rungs: one tuple of (k,) processes per scale above, in order.
+        levels: one tuple of (k,) processes per scale above, in order.
     """
 
     base: FittedGaussianProcess
-    rungs: tuple[tuple[Rung, ...], ...] = ()
+    levels: tuple[tuple[Level, ...], ...] = ()
 
     @property
-    def top(self) -> tuple[Rung | kernel.Posterior, ...]:
+    def top(self) -> tuple[Level | kernel.Posterior, ...]:
         """(k,) processes of the largest scale."""
-        return self.rungs[-1] if self.rungs else self.base.posteriors
+        return self.levels[-1] if self.levels else self.base.posteriors
 
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
         """Metrics at the largest scale."""
@@ -80,7 +80,7 @@ class Ladder:
 
     def mean(self, W: Array, scale: Array | None = None) -> Array:
         """(n, k) the mean of `predict`, without the work for the sd."""
-        if not self.rungs:
+        if not self.levels:
             return self.base.mean(W, scale)
         Z = self.base.features(W)
         mean = np.column_stack([_mean(p, Z) for p in self.top])
@@ -98,35 +98,35 @@ class Ladder:
     def outcome_variance(self, W: Array, below: int) -> Array:
         """(k, n) variance of one new run at mixtures W, `below` scales under the largest."""
         Z = self.base.features(W)
-        levels: list[tuple[Rung | kernel.Posterior, ...]] = [self.base.posteriors, *self.rungs]
+        levels: list[tuple[Level | kernel.Posterior, ...]] = [self.base.posteriors, *self.levels]
         found = [_variance(p, Z) + np.exp(p.log_theta[-1]) for p in levels[-1 - below]]
         return np.asarray(np.stack(found) * (self.base.standard.spread**2)[:, None])
 
     def expected(self, W: Array, below: int) -> Array:
         """(n, k) expected metrics at mixtures W, `below` scales under the largest."""
         Z = self.base.features(W)
-        levels: list[tuple[Rung | kernel.Posterior, ...]] = [self.base.posteriors, *self.rungs]
+        levels: list[tuple[Level | kernel.Posterior, ...]] = [self.base.posteriors, *self.levels]
         found = np.column_stack([_mean(p, Z) for p in levels[-1 - below]])
         return np.asarray(self.base.standard.center + found * self.base.standard.spread)
 
     def slopes(self) -> Array:
         """(scales - 1, k) slope of every metric on the scale below; 0 where it is not used."""
-        return np.array([[p.slope for p in rung] for rung in self.rungs]).reshape(
-            len(self.rungs), -1
+        return np.array([[p.slope for p in level] for level in self.levels]).reshape(
+            len(self.levels), -1
         )
 
     def to_dict(self) -> dict[str, object]:
-        """A ladder is fitted anew when it is needed.
+        """A process over scales is fitted anew when it is needed.
 
         Raises:
             InputError: always.
         """
-        raise InputError("a ladder is not written to JSON; fit it to the runs again")
+        raise InputError("a process over scales is not written to JSON; fit it to the runs again")
 
 
-def fit_ladder(
+def fit_cokriging(
     runs: Sequence[tuple[Array, Array]], law: GaussianProcess, *, rng: np.random.Generator
-) -> Ladder:
+) -> FittedCoKriging:
     """Fit every scale on the one below, smallest first.
 
     Args:
@@ -140,25 +140,25 @@ def fit_ladder(
     """
     base = law.fit(*runs[0], rng=rng)
     unit = np.where(base.standard.flat, 1.0, base.standard.spread)
-    levels: list[tuple[Rung, ...]] = []
-    below: tuple[Rung | kernel.Posterior, ...] = base.posteriors
+    levels: list[tuple[Level, ...]] = []
+    below: tuple[Level | kernel.Posterior, ...] = base.posteriors
     for W, Y in runs[1:]:
         Z = base.features(W) if len(W) else np.empty((0, base.features.center.size))
-        rung: list[Rung] = []
+        own: list[Level] = []
         for k, process in enumerate(below):
             seen = np.isfinite(Y[:, k]) if len(W) else np.zeros(0, dtype=bool)
             y = (Y[seen, k] - base.standard.center[k]) / unit[k]
             # What the scale below gets wrong need not vary as it does: the prior's lengthscales.
             theta = np.array([*law.priors.centers(Z.shape[1])[:-2], *base.log_theta[k, -2:]])
-            rung.append(_fit_rung(process, Z[seen], y, theta, law))
-        levels.append(tuple(rung))
+            own.append(_fit_level(process, Z[seen], y, theta, law))
+        levels.append(tuple(own))
         below = levels[-1]
-    return Ladder(base, tuple(levels))
+    return FittedCoKriging(base, tuple(levels))
 
 
-def _fit_rung(
-    below: Rung | kernel.Posterior, Z: Array, y: Array, theta: Array, law: GaussianProcess
-) -> Rung:
+def _fit_level(
+    below: Level | kernel.Posterior, Z: Array, y: Array, theta: Array, law: GaussianProcess
+) -> Level:
     """The process of one metric on the scale below, or on its own where that says more."""
     center = float(np.mean(y - _mean(below, Z))) if len(y) else 0.0
     noise = below.log_theta[-1]
@@ -198,36 +198,36 @@ def _fit_rung(
 
 
 def _condition(
-    below: Rung | kernel.Posterior,
+    below: Level | kernel.Posterior,
     Z: Array,
     y: Array,
     center: float,
     slope: float,
     log_theta: Array,
-) -> Rung:
-    bare = Rung(below, Z[:0], center, log_theta, slope, np.empty((0, 0)), y[:0])
+) -> Level:
+    bare = Level(below, Z[:0], center, log_theta, slope, np.empty((0, 0)), y[:0])
     if not len(y):
         return bare
     K = _joint(bare, Z, Z, 0)
     K[np.diag_indices(len(Z))] += np.exp(log_theta[-1]) + 1e-10
     lower = np.asarray(np.linalg.cholesky(K), dtype=float)
     alpha = linalg.cho_solve((lower, True), y - _mean(bare, Z))
-    return Rung(below, Z, center, log_theta, slope, lower, alpha)
+    return Level(below, Z, center, log_theta, slope, lower, alpha)
 
 
-def _mean(process: Rung | kernel.Posterior, Z: Array) -> Array:
+def _mean(process: Level | kernel.Posterior, Z: Array) -> Array:
     if isinstance(process, kernel.Posterior):
         return process.mean(Z)
     return _Climb.to(process, Z).mean
 
 
-def _variance(process: Rung | kernel.Posterior, Z: Array) -> Array:
+def _variance(process: Level | kernel.Posterior, Z: Array) -> Array:
     if isinstance(process, kernel.Posterior):
         return process.moments(Z)[1]
     return np.maximum(_Climb.to(process, Z).variance, 0.0)
 
 
-def _joint(process: Rung | kernel.Posterior, A: Array, B: Array, level: int) -> Array:
+def _joint(process: Level | kernel.Posterior, A: Array, B: Array, level: int) -> Array:
     """Posterior covariance of A here with B `level` scales below."""
     chain = _chain(process)
     if level >= len(chain):
@@ -235,10 +235,10 @@ def _joint(process: Rung | kernel.Posterior, A: Array, B: Array, level: int) -> 
     return _Climb.to(process, A, B, len(chain) - 1 - level).between
 
 
-def _chain(process: Rung | kernel.Posterior) -> list[Rung | kernel.Posterior]:
+def _chain(process: Level | kernel.Posterior) -> list[Level | kernel.Posterior]:
     """A process and all below it, the smallest scale first."""
     found = [process]
-    while isinstance(found[-1], Rung):
+    while isinstance(found[-1], Level):
         found.append(found[-1].below)
     return found[::-1]
 
@@ -248,7 +248,7 @@ class _Climb:
     """What is known at points A (a, p), and of them with points B (b, p), level by level.
 
     One pass from the smallest scale up, so that many scales cost no more than their number.
-    S (s, p) are the runs of all rungs: everything that is conditioned on later is carried along.
+    S (s, p) are the runs of all levels: everything that is conditioned on later is carried along.
 
     Attributes:
         mean, variance: (a,) of A. to_runs: (a, s) of A with S; among: (s, s) of S with itself.
@@ -268,15 +268,15 @@ class _Climb:
     @classmethod
     def to(
         cls,
-        process: Rung | kernel.Posterior,
+        process: Level | kernel.Posterior,
         A: Array,
         B: Array | None = None,
         stop: int | None = None,
     ) -> "_Climb":
         """From the smallest scale to `process`; B stays at level `stop` (0 is the smallest)."""
-        base, *rungs = _chain(process)
+        base, *levels = _chain(process)
         assert isinstance(base, kernel.Posterior)
-        S = np.vstack([A[:0], *(rung.Z for rung in rungs if isinstance(rung, Rung))])
+        S = np.vstack([A[:0], *(level.Z for level in levels if isinstance(level, Level))])
         points = A[:0] if B is None else B
         theta = base.log_theta
         cross = [kernel.covariance(X, base.Z, theta) for X in (A, S, points)]
@@ -297,16 +297,16 @@ class _Climb:
             runs_to=kernel.covariance(S, points, theta) - of_S.T @ of_B,
         )
         start = 0
-        for level, rung in enumerate(rungs, start=1):
-            assert isinstance(rung, Rung)
-            here._climb(rung, start, follows=stop is None or level <= stop)
-            start += len(rung.Z)
+        for number, level in enumerate(levels, start=1):
+            assert isinstance(level, Level)
+            here._climb(level, start, follows=stop is None or number <= stop)
+            start += len(level.Z)
         return here
 
-    def _climb(self, rung: Rung, start: int, *, follows: bool) -> None:
+    def _climb(self, level: Level, start: int, *, follows: bool) -> None:
         """To the next scale; B comes along while it `follows`, else it stays where it is."""
-        a, theta = rung.slope, rung.log_theta
-        self.mean = rung.center + a * self.mean
+        a, theta = level.slope, level.log_theta
+        self.mean = level.center + a * self.mean
         self.variance = a**2 * self.variance + np.exp(theta[-2]) + kernel.MEAN_VARIANCE
         self.to_runs = a**2 * self.to_runs + kernel.covariance(self.A, self.S, theta)
         self.among = a**2 * self.among + kernel.covariance(self.S, self.S, theta)
@@ -315,12 +315,12 @@ class _Climb:
             self.runs_to = a**2 * self.runs_to + kernel.covariance(self.S, self.B, theta)
         else:
             self.between, self.runs_to = a * self.between, a * self.runs_to
-        if not len(rung.Z):
+        if not len(level.Z):
             return
-        own = slice(start, start + len(rung.Z))
-        self.mean = self.mean + self.to_runs[:, own] @ rung.alpha
+        own = slice(start, start + len(level.Z))
+        self.mean = self.mean + self.to_runs[:, own] @ level.alpha
         of_A, of_S, of_B = (
-            linalg.solve_triangular(rung.lower, part, lower=True, check_finite=False)
+            linalg.solve_triangular(level.lower, part, lower=True, check_finite=False)
             for part in (self.to_runs[:, own].T, self.among[own], self.runs_to[own])
         )
         self.variance = self.variance - (of_A * of_A).sum(axis=0)

@@ -58,7 +58,7 @@ class Process:
 
 
 @dataclass(frozen=True, eq=False)
-class Truncated:
+class FittedTruncated:
     """Every metric at every scale; predicts the largest.
 
     Attributes:
@@ -121,7 +121,7 @@ class Truncated:
 
 def fit_truncated(
     runs: Sequence[tuple[Array, Array]], law: GaussianProcess, *, rng: np.random.Generator
-) -> Truncated:
+) -> FittedTruncated:
     """Fit all scales at once.
 
     Departs from BoTorch: scales lie evenly between 0 and 1 whatever their size, the power of the
@@ -158,7 +158,7 @@ def fit_truncated(
         rows = sorted((i for i in order if seen[i]), key=lambda i: s[i] == places[0])
         theta = _learn(Z, s, y[:, k], rows[: law.subset], law, base.log_theta[k])
         found.append(_condition(Z[seen], s[seen], y[seen, k], theta))
-    return Truncated(base, tuple(found), places, centers)
+    return FittedTruncated(base, tuple(found), places, centers)
 
 
 def covariance(A: Array, s: Array, B: Array, u: Array, theta: Array) -> Array:

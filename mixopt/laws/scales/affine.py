@@ -1,8 +1,8 @@
 """Affine maps between scales, and their course over scales.
 
 Notation:
-    r rungs (scales), k metrics; g: (n, k) what the law of the source scale predicts
-    y = a + b g + e at every rung; prior b ~ N(b0, t^2) with b0 and t from all metrics of the rung
+    r scales, k metrics; g: (n, k) what the law of the source scale predicts
+    y = a + b g + e at every scale; prior b ~ N(b0, t^2) with b0 and t from all metrics of the scale
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _ROUNDS = 5
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """Maps y = a + b g per rung and metric.
+    """Maps y = a + b g per scale and metric.
 
     Attributes:
         center: (k,) the g around which level and slope are independent.
@@ -38,10 +38,10 @@ class Affine:
     noise: Array
 
     @classmethod
-    def identity(cls, rungs: int, metrics: int) -> "Affine":
+    def identity(cls, scales: int, metrics: int) -> "Affine":
         """Maps that change nothing."""
-        zero = np.zeros((rungs, metrics))
-        return cls(np.zeros(metrics), zero, np.ones((rungs, metrics)), zero, zero, zero)
+        zero = np.zeros((scales, metrics))
+        return cls(np.zeros(metrics), zero, np.ones((scales, metrics)), zero, zero, zero)
 
     @property
     def level(self) -> Array:
@@ -58,17 +58,17 @@ class Affine:
         return cls(**{name: numbers(values[name]) for name in cls.__dataclass_fields__})
 
 
-def fit_affine(found: Prediction, Y: Array, rung: NDArray[Any], source: int) -> Affine:
-    """The maps of every rung.
+def fit_affine(found: Prediction, Y: Array, at: NDArray[Any], source: int) -> Affine:
+    """The maps of every scale.
 
     Args:
         found: (n, k) what the source's law predicts for each run.
         Y: (n, k) the runs, NaN where missing.
-        rung: (n,) their rungs.
-        source: the rung whose map is the identity.
+        at: (n,) number of the scale of each.
+        source: the scale whose map is the identity.
     """
-    r, k = int(rung.max()) + 1, Y.shape[1]
-    at_source = rung == source
+    r, k = int(at.max()) + 1, Y.shape[1]
+    at_source = at == source
     center = np.nanmean(np.where(np.isfinite(Y), found.mean, np.nan)[at_source], axis=0)
     spread = found.mean[at_source].std(axis=0)
     spread = np.where(spread > 1e-9 * np.abs(center), spread, 1.0)
@@ -76,8 +76,8 @@ def fit_affine(found: Prediction, Y: Array, rung: NDArray[Any], source: int) -> 
     out.b[source] = 1.0
     for i in range(r):
         if i != source:
-            rows = rung == i
-            _fit_rung(out, i, (found.mean[rows] - center) / spread, Y[rows] / spread)
+            rows = at == i
+            _fit_scale(out, i, (found.mean[rows] - center) / spread, Y[rows] / spread)
             for table in (out.level_variance, out.noise):
                 table[i] *= spread ** (2 if table is out.level_variance else 1)
             level = out.a[i] * spread
@@ -85,8 +85,8 @@ def fit_affine(found: Prediction, Y: Array, rung: NDArray[Any], source: int) -> 
     return out
 
 
-def _fit_rung(out: Affine, i: int, g: Array, y: Array) -> None:
-    """Level (into `out.a`), slope, their variances and noise of one rung, in units of g's sd.
+def _fit_scale(out: Affine, i: int, g: Array, y: Array) -> None:
+    """Level (into `out.a`), slope, their variances and noise of one scale, in units of g's sd.
 
     Bayesian least squares per metric; the prior of the slope is learned from all metrics, for at a
     larger scale all slopes tend to shrink together.
@@ -103,7 +103,7 @@ def _fit_rung(out: Affine, i: int, g: Array, y: Array) -> None:
     noise2 = np.full(k, 0.05)
     for _ in range(_ROUNDS):
         residual = (dy - b * dg) ** 2
-        # Two runs' worth of the spread that is typical of the rung keep tiny rungs sober.
+        # Two runs' worth of the spread that is typical of the scale keep scales of few runs sober.
         typical = np.median(residual.sum(0) / np.maximum(count - 2, 1)) + 1e-6
         noise2 = (residual.sum(0) + 2.0 * typical) / np.maximum(count - 2 + 2, 1)
         precision = Sgg / noise2 + 1.0 / width**2
@@ -122,16 +122,16 @@ def _fit_rung(out: Affine, i: int, g: Array, y: Array) -> None:
 
 
 def level_curve(
-    rungs: Array, maps: Affine, target: Array
+    scales: Array, maps: Affine, target: Array
 ) -> tuple[Array, Array, tuple[Array, Array]]:
     """Level (k,), slope (k,) and their variances at a scale that no run has.
 
-    The level is E + A N^-alpha + B D^-beta through the rungs' levels, with E, A, B >= 0 towards
+    The level is E + A N^-alpha + B D^-beta through the scales' levels, with E, A, B >= 0 towards
     larger scales as losses behave (of either sign for other metrics); the logarithm of the slope is
     a line in log N and log D, shrunk to no change.
     """
-    varied = np.ptp(np.log(rungs), axis=0) > 1e-9
-    x, x_new = np.log(rungs[:, varied]), np.log(target[varied])
+    varied = np.ptp(np.log(scales), axis=0) > 1e-9
+    x, x_new = np.log(scales[:, varied]), np.log(target[varied])
     level, doubt = _levels(x, maps.level, x_new)
     # slopes
     center = x.mean(axis=0)
@@ -145,7 +145,7 @@ def level_curve(
         A = (X * weight[:, None]).T @ X + 4.0 * np.eye(X.shape[1])
         slope = np.linalg.solve(A, X.T @ (weight * (logs[:, j] - base)))
         b[j] = np.exp(np.clip(base + (x_new - center) @ slope, -4, 2))
-    distance = float(np.abs(np.log(rungs / target)).max(axis=1).min())
+    distance = float(np.abs(np.log(scales / target)).max(axis=1).min())
     return level, b, (doubt, (0.15 * distance * b) ** 2)
 
 

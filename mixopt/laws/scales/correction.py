@@ -9,7 +9,7 @@ its slope from a line in log N and log D.
 
 Notation:
     W: (n, m) mixtures; Y: (n, k) metrics; scale: (n, 2) parameters N and tokens D
-    rungs: (r, 2) distinct scales; a, b: (r, k) offsets and slopes per rung and metric
+    scales: (r, 2) distinct; at: (n,) which of them a run is at; a, b: (r, k) per scale and metric
 """
 
 from collections.abc import Sequence
@@ -36,11 +36,11 @@ from mixopt.laws.base import (
 from mixopt.laws.scales.affine import Affine, fit_affine, level_curve
 from mixopt.space.simplex import Array
 
-_FILLED = 0.25  # of the source's mixtures: from here on a rung helps to learn g
+_FILLED = 0.25  # of the source's mixtures: from here on a scale helps to learn g
 
 
 @dataclass(frozen=True)
-class Fidelity:
+class Correction:
     """A law without a scale term, with an affine map to every scale.
 
     Args:
@@ -53,7 +53,7 @@ class Fidelity:
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
-    ) -> "FittedFidelity":
+    ) -> "FittedCorrection":
         """Fit g, then the maps; with one scale this is the base law.
 
         Raises:
@@ -62,28 +62,28 @@ class Fidelity:
         runs = check_runs(W, Y, scale)
         base = law(self.base) if isinstance(self.base, str) else self.base
         if runs.scale is None or not several_scales(runs.scale):
-            rungs = np.ones((1, 2)) if runs.scale is None else runs.scale[:1]
-            return FittedFidelity(
-                base.fit(runs.W, runs.Y, rng=rng), rungs, 0, Affine.identity(1, runs.Y.shape[1])
+            scales = np.ones((1, 2)) if runs.scale is None else runs.scale[:1]
+            return FittedCorrection(
+                base.fit(runs.W, runs.Y, rng=rng), scales, 0, Affine.identity(1, runs.Y.shape[1])
             )
-        rungs, rung = np.unique(runs.scale, axis=0, return_inverse=True)
-        rung = np.asarray(rung, dtype=np.intp).reshape(-1)
-        source = _source(runs, rungs, rung)
-        pooled = _well_filled(runs, rung, source)
-        fitted = _fit_pooled(base, runs, rung, [source], None, rng)
-        maps = _maps(fitted, runs, rung, source)
+        scales, at = np.unique(runs.scale, axis=0, return_inverse=True)
+        at = np.asarray(at, dtype=np.intp).reshape(-1)
+        source = _source(runs, scales, at)
+        pooled = _well_filled(runs, at, source)
+        fitted = _fit_pooled(base, runs, at, [source], None, rng)
+        maps = _maps(fitted, runs, at, source)
         for _ in range(self.rounds if len(pooled) > 1 else 0):
-            fitted = _fit_pooled(base, runs, rung, pooled, maps, rng)
-            maps = _maps(fitted, runs, rung, source)
-        return FittedFidelity(fitted, rungs, source, maps)
+            fitted = _fit_pooled(base, runs, at, pooled, maps, rng)
+            maps = _maps(fitted, runs, at, source)
+        return FittedCorrection(fitted, scales, source, maps)
 
 
 @dataclass(frozen=True, eq=False)
-class FittedFidelity:
+class FittedCorrection:
     """The law g, the scales (r, 2) that were seen, which of them g is at, and the maps."""
 
     base: FittedLaw
-    rungs: Array
+    scales: Array
     source: int
     maps: Affine
 
@@ -119,41 +119,41 @@ class FittedFidelity:
         """(n, 2) scales asked for; the largest that was seen without one."""
         asked = check_scale(scale, len(found))
         if asked is None:
-            asked = np.tile(self.rungs[int(np.argmax(self.rungs.prod(axis=1)))], (len(found), 1))
+            asked = np.tile(self.scales[int(np.argmax(self.scales.prod(axis=1)))], (len(found), 1))
         return asked
 
     def _map(self, target: Array) -> tuple[Array, Array, tuple[Array, Array], Array]:
         """a, b, (variance of level, variance of slope) and noise (k,) at a scale (2,)."""
-        near = np.abs(np.log(self.rungs / target)).max(axis=1)
+        near = np.abs(np.log(self.scales / target)).max(axis=1)
         i = int(near.argmin())
         maps = self.maps
-        if near[i] < 1e-6 or len(self.rungs) == 1:
+        if near[i] < 1e-6 or len(self.scales) == 1:
             return (
                 maps.a[i],
                 maps.b[i],
                 (maps.level_variance[i], maps.slope_variance[i]),
                 maps.noise[i],
             )
-        level, b, doubt = level_curve(self.rungs, maps, target)
+        level, b, doubt = level_curve(self.scales, maps, target)
         noise = maps.noise[i]
         return level - b * maps.center, b, (doubt[0], doubt[1]), noise
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
-            "law": "fidelity",
+            "law": "correction",
             "base": self.base.to_dict(),
-            "rungs": self.rungs.tolist(),
+            "scales": self.scales.tolist(),
             "source": self.source,
             "maps": self.maps.to_dict(),
         }
 
 
-def read(values: JSON) -> FittedFidelity:
+def read(values: JSON) -> FittedCorrection:
     """The fitted law that `to_dict` wrote."""
-    return FittedFidelity(
+    return FittedCorrection(
         fitted_law(values["base"]),
-        numbers(values["rungs"]),
+        numbers(values["scales"]),
         int(values["source"]),
         Affine.read(values["maps"]),
     )
@@ -163,36 +163,34 @@ def _mixtures(runs: Runs, rows: NDArray[np.bool_]) -> int:
     return int(np.unique(runs.groups[rows]).size)
 
 
-def _source(runs: Runs, rungs: Array, rung: Ints) -> int:
-    """The rung with most mixtures; of equals, the largest scale."""
-    counts = [(_mixtures(runs, rung == i), rungs[i].prod()) for i in range(len(rungs))]
-    return max(range(len(rungs)), key=counts.__getitem__)
+def _source(runs: Runs, scales: Array, at: Ints) -> int:
+    """The scale with most mixtures; of equals, the largest scale."""
+    counts = [(_mixtures(runs, at == i), scales[i].prod()) for i in range(len(scales))]
+    return max(range(len(scales)), key=counts.__getitem__)
 
 
-def _well_filled(runs: Runs, rung: Ints, source: int) -> list[int]:
-    least = max(8.0, _FILLED * _mixtures(runs, rung == source))
-    return [
-        i for i in range(int(rung.max()) + 1) if i == source or _mixtures(runs, rung == i) >= least
-    ]
+def _well_filled(runs: Runs, at: Ints, source: int) -> list[int]:
+    least = max(8.0, _FILLED * _mixtures(runs, at == source))
+    return [i for i in range(int(at.max()) + 1) if i == source or _mixtures(runs, at == i) >= least]
 
 
 def _fit_pooled(
     base: Law,
     runs: Runs,
-    rung: Ints,
+    at: Ints,
     pooled: Sequence[int],
     maps: Affine | None,
     rng: np.random.Generator,
 ) -> FittedLaw:
-    """The law g from the runs of some rungs, mapped back to the source's units."""
+    """The law g from the runs of some scales, mapped back to the source's units."""
     Y = runs.Y.copy()
     if maps is not None:
         slope = np.where(maps.b > 0.02, maps.b, np.nan)  # what does not follow g teaches nothing
-        Y = (Y - maps.a[rung]) / slope[rung]
-    rows = np.isin(rung, pooled)
+        Y = (Y - maps.a[at]) / slope[at]
+    rows = np.isin(at, pooled)
     return base.fit(runs.W[rows], Y[rows], rng=rng)
 
 
-def _maps(fitted: FittedLaw, runs: Runs, rung: Ints, source: int) -> Affine:
+def _maps(fitted: FittedLaw, runs: Runs, at: Ints, source: int) -> Affine:
     found = fitted.predict(runs.W)
-    return fit_affine(found, runs.Y, rung, source)
+    return fit_affine(found, runs.Y, at, source)

@@ -1,9 +1,9 @@
 """Laws over a ladder of scales, weighted by what they say of scales and mixtures held out.
 
-A law of mixtures with an affine map to every scale (`fidelity`) stands beside formulas in N and D
+A law of mixtures with an affine map to every scale (`correction`) stands beside formulas in N and D
 (2507.09404). Two sets of weights are learned per metric: *inside* the scales that were seen, from
 held-out mixtures; and *beyond* them, from the largest model held out, for a law that interpolates
-well may extrapolate badly. With fewer than three well-filled scales only `fidelity` is used.
+well may extrapolate badly. With fewer than three well-filled scales only `correction` is used.
 
 Notation:
     W: (n, m) mixtures; Y: (n, k) metrics; scale: (n, 2) parameters and tokens
@@ -30,7 +30,7 @@ from mixopt.laws.base import (
     numbers,
     several_scales,
 )
-from mixopt.laws.held_out import refit_folds, sd_factors, stacking
+from mixopt.laws.held_out import refit_folds, sd_factors, stacking_weights
 from mixopt.laws.mean import combine, combine_means
 from mixopt.space.simplex import Array
 
@@ -41,11 +41,11 @@ _SHRINK = 0.1
 
 
 @dataclass(frozen=True)
-class Ladder:
+class Stacking:
     """The ensemble over scales.
 
     Args:
-        base: law of mixtures for `fidelity`.
+        base: law of mixtures for `correction`.
         quick: the same for held-out runs, where it is fitted many times.
         formulas: names of the scale laws beside it.
         folds: of cross-validation over mixtures.
@@ -65,11 +65,11 @@ class Ladder:
             InputError: see `check_runs`; or no law can be fitted.
         """
         runs = check_runs(W, Y, scale)
-        names = ["fidelity", *(self.formulas if _fills_ladder(runs) else ())]
+        names = ["correction", *(self.formulas if _fills_scales(runs) else ())]
         fitted: dict[str, FittedLaw] = {}
         failures = []
         for name in names:
-            made = law(name, base=self.base) if name == "fidelity" else law(name)
+            made = law(name, base=self.base) if name == "correction" else law(name)
             try:
                 fitted[name] = made.fit(runs.W, runs.Y, runs.scale, rng=rng)
             except InputError as error:
@@ -82,10 +82,10 @@ class Ladder:
 
     def _weigh(
         self, fitted: dict[str, FittedLaw], runs: Runs, rng: np.random.Generator
-    ) -> "FittedLadder":
+    ) -> "FittedStacking":
         assert runs.scale is not None
         quick = [
-            law(name, base=self.quick, rounds=0) if name == "fidelity" else law(name)
+            law(name, base=self.quick, rounds=0) if name == "correction" else law(name)
             for name in fitted
         ]
         top = _largest(runs.scale)
@@ -100,7 +100,7 @@ class Ladder:
             both.append(_weights(beyond, runs))
         else:
             both.append(both[0])
-        return FittedLadder(
+        return FittedStacking(
             tuple(fitted.values()),
             np.vstack([runs.scale.min(axis=0), runs.scale.max(axis=0)]),
             np.stack([w for w, _ in both]),
@@ -109,7 +109,7 @@ class Ladder:
 
 
 @dataclass(frozen=True, eq=False)
-class FittedLadder:
+class FittedStacking:
     """Fitted laws with weights inside and beyond the scales that were seen.
 
     Attributes:
@@ -152,7 +152,7 @@ class FittedLadder:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
-            "law": "ladder",
+            "law": "stacking",
             "parts": [p.to_dict() for p in self.parts],
             "seen": self.seen.tolist(),
             "weights": self.weights.tolist(),
@@ -160,21 +160,21 @@ class FittedLadder:
         }
 
 
-def read(values: JSON) -> FittedLadder:
+def read(values: JSON) -> FittedStacking:
     """The fitted law that `to_dict` wrote."""
-    return FittedLadder(
+    return FittedStacking(
         tuple(fitted_law(p) for p in values["parts"]),
         *(numbers(values[name]) for name in ("seen", "weights", "factors")),
     )
 
 
-def _fills_ladder(runs: Runs) -> bool:
+def _fills_scales(runs: Runs) -> bool:
     if runs.scale is None or not several_scales(runs.scale):
         return False
-    _, rung = np.unique(runs.scale, axis=0, return_inverse=True)
-    rung = np.asarray(rung).reshape(-1)
-    filled = [np.unique(runs.groups[rung == i]).size for i in range(int(rung.max()) + 1)]
-    # Where every run has its own scale no rung is filled, and formulas are all there is.
+    _, at = np.unique(runs.scale, axis=0, return_inverse=True)
+    at = np.asarray(at).reshape(-1)
+    filled = [np.unique(runs.groups[at == i]).size for i in range(int(at.max()) + 1)]
+    # Where every run has its own scale no scale is filled, and formulas are all there is.
     return sum(f >= _MIXTURES for f in filled) >= _RUNGS or len(filled) >= 4 * _RUNGS
 
 
@@ -198,7 +198,7 @@ def _weights(found: list[Prediction], runs: Runs) -> tuple[Array, Array]:
     """(l, k) weights and (k,) interval factors from held-out predictions."""
     errors = np.stack([runs.Y - f.mean for f in found])
     level = np.nanmean(errors, axis=1, keepdims=True)
-    weights = stacking(errors - (1.0 - _LEVEL) * level, _SHRINK, np.zeros(runs.Y.shape[1]))
+    weights = stacking_weights(errors - (1.0 - _LEVEL) * level, _SHRINK, np.zeros(runs.Y.shape[1]))
     return weights, sd_factors(runs.Y, combine(found, weights))
 
 

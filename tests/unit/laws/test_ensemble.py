@@ -2,9 +2,9 @@ import numpy as np
 
 from mixopt.laws import law
 from mixopt.laws.base import Prediction, check_runs
-from mixopt.laws.ensemble import Auto
+from mixopt.laws.ensemble import Ensemble
 from mixopt.laws.folds import group_folds
-from mixopt.laws.held_out import refit_folds, sd_factors, stacking
+from mixopt.laws.held_out import refit_folds, sd_factors, stacking_weights
 
 
 def generator(seed=0):
@@ -32,7 +32,7 @@ def test_stacking_drops_poor_laws_and_shares_between_equals():
     rng = generator(6)
     good = rng.standard_normal((2, 200, 1)) * 0.1
     errors = np.concatenate([good, rng.standard_normal((1, 200, 1)) * 3.0])
-    weights = stacking(errors, 0.1, np.zeros(1))[:, 0]
+    weights = stacking_weights(errors, 0.1, np.zeros(1))[:, 0]
     assert weights[2] < 0.02
     assert abs(weights[0] - weights[1]) < 0.2
     np.testing.assert_allclose(weights.sum(), 1.0)
@@ -41,8 +41,8 @@ def test_stacking_drops_poor_laws_and_shares_between_equals():
 def test_a_floor_keeps_the_simpler_law_in():
     rng = generator(7)
     errors = rng.standard_normal((2, 300, 1)) * np.array([0.02, 0.05])[:, None, None]
-    sharp = stacking(errors, 0.0, np.zeros(1))[1, 0]
-    calm = stacking(errors, 0.0, np.full(1, 0.01))[1, 0]
+    sharp = stacking_weights(errors, 0.0, np.zeros(1))[1, 0]
+    calm = stacking_weights(errors, 0.0, np.full(1, 0.01))[1, 0]
     assert sharp < 0.2
     assert calm > 0.4
 
@@ -60,7 +60,7 @@ def test_auto_is_close_to_its_best_law_and_covers():
     W = rng.dirichlet(np.ones(4), size=120)
     a = rng.uniform(-2, 0.5, size=(4, 2))
     Y = 1.0 + np.exp(W @ a) + 0.02 * rng.standard_normal((120, 2))
-    told = Auto(folds=3).fit(W[:60], Y[:60], rng=generator()).predict(W[60:])
+    told = Ensemble(folds=3).fit(W[:60], Y[:60], rng=generator()).predict(W[60:])
     error = np.sqrt(((told.mean - Y[60:]) ** 2).mean(axis=0))
     assert (error < 0.035).all()
     assert 0.8 <= (np.abs(told.mean - Y[60:]) <= 1.645 * told.total_sd).mean() <= 1.0

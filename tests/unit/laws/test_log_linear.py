@@ -86,7 +86,7 @@ def test_several_scales_are_refused_with_the_remedy():
     W, Y, _ = planted(20)
     scale = np.tile([1e6, 1e9], (20, 1))
     scale[10:, 0] = 1e7
-    with pytest.raises(InputError, match="fidelity"):
+    with pytest.raises(InputError, match="correction"):
         law("log-linear").fit(W, Y, scale, rng=generator())
 
 

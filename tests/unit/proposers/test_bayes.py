@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mixopt import InputError, MixtureSpace, Objective, laws
-from mixopt.laws.processes.cokriging import fit_ladder
+from mixopt.laws.processes.cokriging import fit_cokriging
 from mixopt.laws.processes.gp import GaussianProcess
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import (
@@ -143,8 +143,8 @@ def scales(kind: str, low: int, high: int) -> tuple[list[tuple[Array, Array]], A
 
 def correlation(runs: list[tuple[Array, Array]], test: Array, kind: str) -> float:
     world = make_world(5, 3, kind=kind, seed=2)
-    ladder = fit_ladder(runs, GaussianProcess(), rng=np.random.default_rng(0))
-    predicted = world.objective.value(ladder.predict(test[:, :-1]).mean, world.metrics)
+    model = fit_cokriging(runs, GaussianProcess(), rng=np.random.default_rng(0))
+    predicted = world.objective.value(model.predict(test[:, :-1]).mean, world.metrics)
     return float(np.corrcoef(predicted, test[:, -1])[0, 1])
 
 
@@ -153,8 +153,8 @@ def test_a_proxy_that_follows_helps_and_one_that_misleads_is_let_go() -> None:
     alone = correlation([runs[1]], test, "two-scales")
     assert correlation(runs, test, "two-scales") > max(alone, 0.9)
     runs, test = scales("misleading", 60, 14)
-    ladder = fit_ladder(runs, GaussianProcess(), rng=np.random.default_rng(0))
-    assert np.abs(ladder.slopes()).mean() < 0.5
+    model = fit_cokriging(runs, GaussianProcess(), rng=np.random.default_rng(0))
+    assert np.abs(model.slopes()).mean() < 0.5
     alone = correlation([runs[1]], test, "misleading")
     assert correlation(runs, test, "misleading") > alone - 0.15
 
@@ -162,12 +162,12 @@ def test_a_proxy_that_follows_helps_and_one_that_misleads_is_let_go() -> None:
 def test_the_target_may_have_no_runs_yet() -> None:
     runs, test = scales("two-scales", 60, 2)
     empty = (np.empty((0, 5)), np.empty((0, 3)))
-    ladder = fit_ladder([runs[0], empty], GaussianProcess(), rng=np.random.default_rng(0))
-    np.testing.assert_allclose(ladder.slopes(), 1.0)
+    model = fit_cokriging([runs[0], empty], GaussianProcess(), rng=np.random.default_rng(0))
+    np.testing.assert_allclose(model.slopes(), 1.0)
     X = test[:4, :-1]
-    seen = ladder.predict(X)
-    base = ladder.base.predict(X)
+    seen = model.predict(X)
+    base = model.base.predict(X)
     np.testing.assert_allclose(seen.mean, base.mean)
     assert (seen.sd > base.sd).all()
-    both = ladder.joint(X, X, 1)
-    np.testing.assert_allclose(both, joint(ladder.base, X, X), atol=1e-10)
+    both = model.joint(X, X, 1)
+    np.testing.assert_allclose(both, joint(model.base, X, X), atol=1e-10)

@@ -51,7 +51,7 @@ def test_scales_reach_the_laws_inside():
     at = np.repeat([[1e7, 2e8], [3e7, 6e8], [1e8, 2e9]], 30, axis=0)
     Y = np.exp(-W[:, :1]) + (at[:, :1] / 1e7) ** -0.3 + 0.01 * rng.standard_normal((90, 1))
     new = rng.dirichlet(np.ones(3), size=10)
-    for name in ("auto", "ladder", "fidelity", "shukor-joint"):
+    for name in ("auto", "stacking", "correction", "shukor-joint"):
         fitted = law(name).fit(W, Y, at, rng=generator())
         for scale in (None, np.array([3e7, 6e8]), np.array([1e9, 2e10])):
             np.testing.assert_allclose(

@@ -8,7 +8,12 @@ import pytest
 from mixopt import InputError
 from mixopt.laws.processes import kernel
 from mixopt.laws.processes.gp import GaussianProcess
-from mixopt.laws.processes.truncated import Truncated, covariance, fit_truncated, negative_evidence
+from mixopt.laws.processes.truncated import (
+    FittedTruncated,
+    covariance,
+    fit_truncated,
+    negative_evidence,
+)
 from mixopt.strategies import Problem, strategy
 from mixopt.testing.worlds import LARGE, SMALL, World, make_world
 
@@ -23,7 +28,7 @@ def runs_of(world: World, small: int, large: int, seed: int = 0) -> list:
     return found
 
 
-def fitted(world: World, small: int = 30, large: int = 6) -> Truncated:
+def fitted(world: World, small: int = 30, large: int = 6) -> FittedTruncated:
     return fit_truncated(runs_of(world, small, large), LAW, rng=np.random.default_rng(0))
 
 
@@ -99,7 +104,7 @@ def test_the_strategies_search_with_it(name: str) -> None:
     problem = Problem(
         world.space, world.objective, world.scales, costs={SMALL: 0.1, LARGE: 1.0}, seed=1
     )
-    settings = {"design": 6, "runs": 30, "fidelity": "truncated"}
+    settings = {"design": 6, "runs": 30, "process": "truncated"}
     recipe, done = strategy(name, **settings), []
     while specs := recipe.next(problem, done, []):
         done += [world.run(s) for s in specs]
@@ -112,4 +117,4 @@ def test_the_strategies_search_with_it(name: str) -> None:
 
 def test_an_unknown_relation_of_scales_is_refused() -> None:
     with pytest.raises(InputError, match="choose cokriging or truncated"):
-        strategy("ladder", fidelity="linear")
+        strategy("ladder", process="linear")

@@ -4,7 +4,7 @@ from scipy.stats import spearmanr
 
 from mixopt.errors import InputError
 from mixopt.laws import for_scales, law
-from mixopt.laws.scales.correction import Fidelity
+from mixopt.laws.scales.correction import Correction
 
 
 def generator(seed=0):
@@ -29,7 +29,7 @@ def two_scales(large=8, seed=0):
 
 def test_few_larger_runs_correct_the_average():
     W, Y, at, new, truth = two_scales()
-    told = Fidelity().fit(W, Y, at, rng=generator()).predict(new, np.array(LARGE))
+    told = Correction().fit(W, Y, at, rng=generator()).predict(new, np.array(LARGE))
     alone = law("gp").fit(W[:60], Y[:60], rng=generator()).predict(new)
     with_them = spearmanr(told.mean.mean(axis=1), truth.mean(axis=1)).statistic
     without = spearmanr(alone.mean.mean(axis=1), truth.mean(axis=1)).statistic
@@ -40,13 +40,13 @@ def test_few_larger_runs_correct_the_average():
 
 def test_the_small_scale_is_still_predicted():
     W, Y, at, _, _ = two_scales()
-    told = Fidelity().fit(W, Y, at, rng=generator()).predict(W[:60], np.array(SMALL))
+    told = Correction().fit(W, Y, at, rng=generator()).predict(W[:60], np.array(SMALL))
     assert np.abs(told.mean - Y[:60]).mean() < 0.03
 
 
 def test_without_a_scale_the_largest_is_meant():
     W, Y, at, new, _ = two_scales()
-    fitted = Fidelity().fit(W, Y, at, rng=generator())
+    fitted = Correction().fit(W, Y, at, rng=generator())
     np.testing.assert_array_equal(
         fitted.predict(new).mean, fitted.predict(new, np.array(LARGE)).mean
     )
@@ -54,7 +54,7 @@ def test_without_a_scale_the_largest_is_meant():
 
 def test_one_scale_is_the_base_law():
     W, Y, at, new, _ = two_scales()
-    ours = Fidelity().fit(W[:60], Y[:60], at[:60], rng=generator()).predict(new)
+    ours = Correction().fit(W[:60], Y[:60], at[:60], rng=generator()).predict(new)
     theirs = law("gp").fit(W[:60], Y[:60], rng=generator()).predict(new)
     np.testing.assert_allclose(ours.mean, theirs.mean)
 
@@ -78,7 +78,7 @@ def grid(seed=0, mixtures=24):
     return Wg, Y, at, new, target, loss(new, target)
 
 
-@pytest.mark.parametrize("name", ["shukor-joint", "ladder"])
+@pytest.mark.parametrize("name", ["shukor-joint", "stacking"])
 def test_a_larger_model_is_foreseen(name):
     W, Y, at, new, target, truth = grid()
     told = law(name).fit(W, Y, at, rng=generator()).predict(new, target)
@@ -98,4 +98,4 @@ def test_bad_scales_are_named():
         bad = at.copy()
         bad[3, broken[0]] = broken[1]
         with pytest.raises(InputError, match=words):
-            Fidelity().fit(W, Y, bad, rng=generator())
+            Correction().fit(W, Y, bad, rng=generator())
