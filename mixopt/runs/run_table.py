@@ -165,7 +165,8 @@ def observations_frame(observations: Iterable[Observation]) -> pd.DataFrame:
         rows.append(
             {
                 "run": spec.run_id,
-                "purpose": spec.purpose,
+                "kind": str(spec.kind.what),
+                "candidate": spec.kind.candidate,
                 "status": seen.status,
                 "params": spec.scale.params,
                 "tokens": spec.scale.tokens,
