@@ -32,7 +32,6 @@ from analysis.replay_worlds import Known, Oracle, Pool, World
 from mixopt.errors import InputError, MixoptError, did_you_mean
 from mixopt.lazy import require
 from mixopt.runs import Observation
-from mixopt.runs.kinds import CONFIRM
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, read_table
 from mixopt.strategies import Strategy, strategy
@@ -109,7 +108,7 @@ def play(world: World, recipe: Strategy, limit: float, seed: int) -> Iterator[Re
     observed = np.inf
     while True:
         started = time.perf_counter()
-        specs = [s for s in recipe.next(problem, done, []) if not s.purpose.startswith(CONFIRM)]
+        specs = [s for s in recipe.next(problem, done, []) if s.kind.in_search]
         seconds = time.perf_counter() - started
         before = len(done)
         for spec in specs:

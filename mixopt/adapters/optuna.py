@@ -25,6 +25,7 @@ from mixopt.laws.processes.gp import GaussianProcess
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import propose
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.runs.objective import Objective, objective_of
 from mixopt.space import Mixture, MixtureSpace, simplex
 from mixopt.space.simplex import Array
@@ -208,7 +209,7 @@ class OptunaSearch:
         ledger = Ledger.of(problem, observations, pending)
         missing = min(self.design, self.runs) - ledger.asked
         if missing > 0:
-            return ledger.design(missing, "design", scale=problem.target)
+            return ledger.design(missing, DESIGN, scale=problem.target)
         n = min(self.batch, self.runs - ledger.asked)
         if ledger.pending or n < 1:
             return []
@@ -218,14 +219,14 @@ class OptunaSearch:
         if not ledger.pooled(target):
             space = problem.space
             W = space.round(space.project(np.array(asked), metric="kl"))
-            return [problem.run(space.mixture(w), "proposal", scale=target) for w in W]
+            return [problem.run(space.mixture(w), PROPOSAL, scale=target) for w in W]
         left = ledger.left(target)
         chosen: list[Mixture] = []
         for w in asked[: len(left)]:
             rest = [m for m in left if m not in chosen]
             away = simplex.hellinger_distance(np.array([m.weights for m in rest]), w[None])
             chosen.append(rest[int(away[:, 0].argmin())])
-        return [problem.run(m, "proposal", scale=target) for m in chosen]
+        return [problem.run(m, PROPOSAL, scale=target) for m in chosen]
 
     def planned(self, problem: Problem) -> list[Scale]:
         """All runs at the target."""

@@ -19,7 +19,6 @@ from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.execution.sweep import SweepStatus, run_sweep
 from mixopt.ports import Executor, PackingTrainer, Store, Trainer, TrainerInfo
 from mixopt.runs import Scale
-from mixopt.runs.kinds import CONFIRM
 from mixopt.runs.knobs import set_knobs
 from mixopt.runs.run_table import RunTable, read_table
 from mixopt.space import Domain
@@ -275,7 +274,7 @@ def _study(path: Path, problem: Problem) -> tuple[RunTable, ...]:
     if not path.is_dir():
         return earlier_runs(read_table(path), problem.space, problem.objective)
     with open_sweep(path) as old:
-        search = [o for o in old.store.observations() if not o.spec.purpose.startswith(CONFIRM)]
+        search = [o for o in old.store.observations() if o.spec.kind.in_search]
         runs = RunTable.from_observations(search, old.problem.space.names)
         domains = old.problem.space.domains
         return earlier_runs(runs, problem.space, problem.objective, domains=domains)

@@ -1,8 +1,8 @@
 """The gate between a recommendation and a large run.
 
 Candidates are trained with fresh seeds at the largest proxy scale and compared on the objective.
-Purposes of such runs are `"confirm/<candidate>"`; `"confirm/recommended"` is the proposal, every
-other candidate is a baseline.
+Such runs are confirmations (`mixopt.runs.kinds`) of a named candidate: `"recommended"` is the
+proposal, every other candidate is a baseline.
 
 Notation:
     s: pooled seed sd, sqrt(sum over candidates of squared deviations / degrees of freedom)
@@ -18,7 +18,7 @@ from scipy import stats
 
 from mixopt.errors import InputError
 from mixopt.runs import Observation
-from mixopt.runs.kinds import BEST_RANDOM, CONFIRM, RECOMMENDED
+from mixopt.runs.kinds import BEST_RANDOM, RECOMMENDED
 from mixopt.runs.objective import Objective, objective_of
 from mixopt.space import Mixture
 
@@ -159,15 +159,16 @@ class Confirmation:
 
 
 def confirm(observations: Iterable[Observation], objective: Objective) -> Confirmation:
-    """Compare the candidates that were trained under purposes `confirm/<name>`.
+    """Compare the candidates that were trained to confirm.
 
     Raises:
         InputError: there is no finished run of the recommendation.
     """
     grouped: dict[str, list[Observation]] = {}
     for seen in observations:
-        if seen.spec.purpose.startswith(CONFIRM):
-            grouped.setdefault(seen.spec.purpose[len(CONFIRM) :], []).append(seen)
+        candidate = seen.spec.kind.confirms
+        if candidate is not None:
+            grouped.setdefault(candidate, []).append(seen)
     candidates = {name: _candidate(name, runs, objective) for name, runs in grouped.items()}
     recommended = candidates.pop(RECOMMENDED, None)
     if recommended is None or not recommended.values:

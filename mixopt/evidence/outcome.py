@@ -13,7 +13,7 @@ from mixopt.evidence.confirmation import Confirmation, confirm
 from mixopt.proposers import Recommendation
 from mixopt.proposers.pareto import spread_out
 from mixopt.runs import Observation
-from mixopt.runs.kinds import CONFIRM, RECOMMENDED
+from mixopt.runs.kinds import RECOMMENDED, Kind
 from mixopt.runs.knobs import Value
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
@@ -139,7 +139,7 @@ def sweep_outcome(
     Raises:
         InputError: no search run succeeded, or too few for any law.
     """
-    search = [o for o in observations if not o.spec.purpose.startswith(CONFIRM)]
+    search = [o for o in observations if o.spec.kind.in_search]
     several = len({o.spec.scale for o in search if o.ok}) > 1
     study = Study(
         problem.space,
@@ -185,8 +185,8 @@ def table_outcome(
 
 def confirmed_mixture(observations: Sequence[Observation]) -> Mixture | None:
     """The mixture that the strategy sent into confirmation, if it has got that far."""
-    purpose = CONFIRM + RECOMMENDED
-    return next((o.spec.mixture for o in observations if o.spec.purpose == purpose), None)
+    kind = Kind.confirmation(RECOMMENDED)
+    return next((o.spec.mixture for o in observations if o.spec.kind == kind), None)
 
 
 def trade_offs(
@@ -210,11 +210,11 @@ def trade_offs(
 
 def _repetition(observations: Sequence[Observation]) -> tuple[str, ...]:
     """Where proxies of the recommendation saw domains more or less often than the target will."""
-    purpose = CONFIRM + RECOMMENDED
+    kind = Kind.confirmation(RECOMMENDED)
     told = [
         str(line)
         for o in observations
-        if o.spec.purpose == purpose
+        if o.spec.kind == kind
         for line in o.info.get("repetition", {}).get("warnings", ())
     ]
     return tuple(dict.fromkeys(told))

@@ -15,7 +15,6 @@ from itertools import groupby
 from mixopt.errors import MixoptError
 from mixopt.ports import Executor, Progress, Store
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.runs.kinds import CONFIRM
 from mixopt.runs.objective import Objective, objective_of
 from mixopt.strategies import Problem, Strategy
 
@@ -42,7 +41,7 @@ class SweepStatus:
         eta_seconds: left, at the pace since the first run came in; None before there is a pace.
         best: the lowest objective of a search run so far, None before the first.
         best_mixture: its shares, for people.
-        phase: the purpose of the newest runs, e.g. `"design"`.
+        phase: the kind of the newest runs, e.g. `"design"`.
         latest: a run under way and its newest tokens, for people.
     """
 
@@ -167,7 +166,7 @@ class _Loop:
         self._running.update({spec.run_id: spec for spec in pack})
 
     def _finish(self, seen: Observation) -> None:
-        # The executor may have rebuilt the spec on another machine; ours holds the purpose.
+        # The executor may have rebuilt the spec on another machine; ours holds its kind.
         seen = replace(seen, spec=self._running.pop(seen.run_id))
         self._store.close(seen)
         self._observations.append(seen)
@@ -198,7 +197,7 @@ class _Loop:
 
     def _note(self, progress: Progress) -> None:
         spec, tokens = progress.spec, progress.point.tokens
-        text = f"{spec.purpose} {spec.run_id[:6]} at {tokens / spec.scale.tokens:.0%}"
+        text = f"{spec.kind} {spec.run_id[:6]} at {tokens / spec.scale.tokens:.0%}"
         self.status = replace(self.status, latest=text)
 
     def _refresh(self) -> None:
@@ -215,7 +214,7 @@ class _Loop:
             eta_seconds=self._eta(),
             best=None if best is None else best[0],
             best_mixture="" if best is None else _shares(best[1]),
-            phase=pending[-1].purpose.partition("/")[0] if pending else self.status.phase,
+            phase=str(pending[-1].kind.what) if pending else self.status.phase,
         )
 
 
@@ -227,7 +226,7 @@ def _best(
     observations: Sequence[Observation], objective: Objective
 ) -> tuple[float, Observation] | None:
     """The lowest objective among search runs of the smallest scale that has any."""
-    search = [o for o in observations if o.ok and not o.spec.purpose.startswith(CONFIRM)]
+    search = [o for o in observations if o.ok and o.spec.kind.in_search]
     if not search:
         return None
     _, lowest = next(groupby(sorted(search, key=_scale), key=_scale))

@@ -143,15 +143,22 @@ def _rank(group: str, place: int, shown: Collection[str] | None) -> int:
 
 
 def best_so_far(
-    spent: ArrayLike, values: ArrayLike, kinds: Sequence[str], *, axis: str, cost_axis: str
+    spent: ArrayLike,
+    values: ArrayLike,
+    kinds: Sequence[str],
+    *,
+    searched: Sequence[bool],
+    axis: str,
+    cost_axis: str,
 ) -> Figure:
     """The objective of every run against what was spent by its end, and the best search run so far.
 
     Args:
         spent: (n,) cumulative cost in the order of the runs.
         values: (n,) objective, NaN for failed runs (marked at the foot).
-        kinds: (n,) `"design"`, `"proposal"` or any other; runs whose kind begins with `"confirm"`
-            do not enter the running best (they repeat what the search found).
+        kinds: (n,) `"design"`, `"proposal"` or any other, one colour each.
+        searched: (n,) whether a run enters the running best; those that confirm do not, since they
+            repeat what the search showed.
         axis: objective and unit.
         cost_axis: what is spent and its unit.
     """
@@ -170,12 +177,11 @@ def best_so_far(
             marker={"color": colour, "symbol": symbol, "size": 9, "opacity": 0.9, "line": RIM},
             hovertemplate="%{y:.4f} after %{x:.3s}<extra>" + label(name) + "</extra>",
         )
-    confirms = np.array([str(k).startswith("confirm") for k in kinds], dtype=bool)
-    searched = np.flatnonzero(good & ~confirms)
-    if len(searched):
+    search = np.flatnonzero(good & np.asarray(searched, dtype=bool))
+    if len(search):
         figure.add_scatter(
-            x=plain(x[searched]),
-            y=plain(np.minimum.accumulate(y[searched])),
+            x=plain(x[search]),
+            y=plain(np.minimum.accumulate(y[search])),
             mode="lines",
             name="best search run so far",
             line={"color": INK, "width": 1.6, "shape": "hv"},

@@ -13,8 +13,8 @@ import numpy as np
 from mixopt.evidence.confirmation import Confirmation
 from mixopt.laws.base import Prediction
 from mixopt.proposers import Recommendation
-from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.runs.kinds import CONFIRM
+from mixopt.runs import Kind, Observation, RunSpec, Scale, What
+from mixopt.runs.kinds import GIVEN
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace
@@ -124,17 +124,6 @@ def with_unit(name: str, unit: str) -> str:
     return f"{name} [{unit}]" if unit else name
 
 
-def kind_of(purpose: str) -> str:
-    """The first word of a run's purpose; runs from a table have none."""
-    return purpose.partition("/")[0] or "run"
-
-
-def candidate_of(observation: Observation) -> str | None:
-    """The candidate that a run confirms, None for a search run."""
-    purpose = observation.spec.purpose
-    return purpose[len(CONFIRM) :] if purpose.startswith(CONFIRM) else None
-
-
 def table_observations(table: RunTable, domains: Sequence[str] = ()) -> tuple[Observation, ...]:
     """The rows of a run table as observations, for a report on somebody's own results.
 
@@ -154,8 +143,18 @@ def table_observations(table: RunTable, domains: Sequence[str] = ()) -> tuple[Ob
             Mixture(names, tuple(w.tolist())),
             Scale(*(int(v) for v in scale)) if np.isfinite(scale).all() else unknown,
             seed=int(seeds[row]) if np.isfinite(seeds[row]) else 0,
-            purpose=str(table.facts["purpose"][row]) if "purpose" in table.facts else "",
+            kind=_kind(table, row),
         )
         metrics = {k: float(v) for k, v in zip(table.metrics, y, strict=True) if np.isfinite(v)}
         found.append(Observation(spec, metrics=metrics, flops=float(np.nan_to_num(costs[row]))))
     return tuple(found)
+
+
+def _kind(table: RunTable, row: int) -> Kind:
+    """What the columns `kind` and `candidate` say; a user's own column `kind` says nothing."""
+    what, candidate = (
+        str(table.facts[name][row]) if name in table.facts else "" for name in ("kind", "candidate")
+    )
+    if what not in set(What):
+        return GIVEN
+    return Kind.from_dict({"what": what, "candidate": "" if candidate == "nan" else candidate})

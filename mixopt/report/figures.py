@@ -12,7 +12,7 @@ import numpy as np
 from mixopt import plots
 from mixopt.designs import baselines
 from mixopt.plots.style import Figure
-from mixopt.report.data import ReportData, candidate_of, kind_of, with_unit
+from mixopt.report.data import ReportData, with_unit
 from mixopt.runs import Observation
 from mixopt.runs.kinds import RECOMMENDED
 from mixopt.space import Mixture
@@ -221,7 +221,7 @@ def _learning(data: ReportData) -> Plate | None:
     runs = [o for o in data.good if o.curve]
     if not runs:
         return None
-    candidates = dict.fromkeys(filter(None, (candidate_of(o) for o in runs)))
+    candidates = dict.fromkeys(filter(None, (o.spec.kind.confirms for o in runs)))
     shown = {plots.SEARCH, RECOMMENDED, "natural", "uniform"}
     if not candidates:
         shown = {plots.SEARCH}
@@ -233,7 +233,7 @@ def _learning(data: ReportData) -> Plate | None:
         for run in runs:
             line = _line(data, name, run)
             if line[0]:
-                groups.setdefault(candidate_of(run) or plots.SEARCH, []).append(line)
+                groups.setdefault(run.spec.kind.confirms or plots.SEARCH, []).append(line)
         if groups:
             axis = data.objective_axis if name == OBJECTIVE else with_unit(name, data.unit)
             options[name] = plots.learning_curves(groups, axis=axis, shown=shown)
@@ -264,9 +264,9 @@ def _line(data: ReportData, name: str, run: Observation) -> tuple[list[float], l
 
 
 def _kind(run: Observation) -> str:
-    candidate = candidate_of(run)
+    candidate = run.spec.kind.confirms
     if candidate is None:
-        return kind_of(run.spec.purpose)
+        return str(run.spec.kind.what)
     return f"confirm {RECOMMENDED if candidate == RECOMMENDED else 'baselines'}"
 
 
@@ -282,6 +282,7 @@ def _best(data: ReportData) -> Plate | None:
         spent,
         values,
         [_kind(o) for o in runs],
+        searched=[o.spec.kind.in_search for o in runs],
         axis=data.objective_axis,
         cost_axis="training FLOPs spent" if counted else "runs finished",
     )

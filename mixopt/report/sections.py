@@ -8,7 +8,7 @@ import numpy as np
 
 from mixopt.evidence.confirmation import Candidate, Comparison
 from mixopt.report import markup
-from mixopt.report.data import ReportData, kind_of, with_unit
+from mixopt.report.data import ReportData, with_unit
 from mixopt.report.markup import Cell, Markup, escape
 from mixopt.report.words import (
     MISSING,
@@ -270,7 +270,7 @@ def _runs(data: ReportData) -> dict[str, Any]:
         {"name": name, "key": name, "kind": kind, "group": ""}
         for name, kind in (
             ("#", "int"),
-            ("purpose", "text"),
+            ("kind", "text"),
             ("status", "text"),
             ("scale", "text"),
             ("seed", "int"),
@@ -285,7 +285,7 @@ def _runs(data: ReportData) -> dict[str, Any]:
     rows = []
     for place, o in enumerate(data.observations, start=1):
         shares = o.spec.mixture.to_dict()
-        row: list[Any] = [place, o.spec.purpose or kind_of(""), o.status, _scale(o.spec.scale)]
+        row: list[Any] = [place, str(o.spec.kind), o.status, _scale(o.spec.scale)]
         row += [o.spec.seed, _digits(data.value(o.metrics) if o.ok else np.nan)]
         row += [_digits(o.metrics.get(k, np.nan)) for k in metrics]
         row += [_digits(shares.get(d, 0.0)) for d in data.space.names]
@@ -312,10 +312,10 @@ def failures(data: ReportData) -> str:
     if not data.failed:
         return ""
     rows: list[list[Cell]] = [
-        [o.run_id, o.spec.purpose or MISSING, o.error or "no reason given", str(o.spec.seed)]
+        [o.run_id, str(o.spec.kind), o.error or "no reason given", str(o.spec.seed)]
         for o in data.failed
     ]
-    heads = ["run", "purpose", "reason", "seed"]
+    heads = ["run", "kind", "reason", "seed"]
     return markup.section(
         "failures",
         "Failed runs",
@@ -329,12 +329,12 @@ def made(data: ReportData) -> str:
     """How the answer was made, and what it takes to make it again."""
     seen = data.observations
     scales = Counter(_scale(o.spec.scale) for o in seen)
-    kinds = Counter(kind_of(o.spec.purpose) for o in seen)
+    kinds = Counter(str(o.spec.kind.what) for o in seen)
     values: dict[str, Any] = {
         "Objective": f"{data.objective_axis}, lower is better",
         "Domains": f"{data.space.dim}",
         "Scales (parameters × tokens)": _counted(scales),
-        "Runs by purpose": _counted(kinds),
+        "Runs by kind": _counted(kinds),
         "Seeds": _listed(str(s) for s in sorted({o.spec.seed for o in seen})),
         "Trainer": _listed(dict.fromkeys(o.spec.trainer for o in seen if o.spec.trainer)),
         "Data manifest": _listed(dict.fromkeys(o.spec.data for o in seen if o.spec.data)),

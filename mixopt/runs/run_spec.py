@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from mixopt.errors import InputError
+from mixopt.runs.kinds import GIVEN, Kind
 from mixopt.space import Mixture
 
 
@@ -51,8 +52,7 @@ class RunSpec:
         trainer: `"module:attribute"` of the trainer that makes it.
         config: the trainer's configuration, plain JSON values.
         data: hash of the data manifest.
-        purpose: why the strategy asked for it (`"design"`, `"proposal"`, `"confirm/natural"`);
-            kept beside the run, no part of its identity.
+        kind: why the strategy asked for it; kept beside the run, no part of its identity.
     """
 
     mixture: Mixture
@@ -61,12 +61,12 @@ class RunSpec:
     trainer: str = ""
     config: Mapping[str, Any] = field(default_factory=dict, hash=False)
     data: str = ""
-    purpose: str = field(default="", compare=False)
+    kind: Kind = field(default=GIVEN, compare=False)
 
     @cached_property
     def run_id(self) -> str:
         """16 hexadecimal digits, the same for the same run on any machine."""
-        identity = {k: v for k, v in self.to_dict().items() if k != "purpose"}
+        identity = {k: v for k, v in self.to_dict().items() if k != "kind"}
         # Weights that differ in the 10th digit are the same run; zero shares are left out, so a
         # run keeps its identity when a domain that it never used joins the space.
         shares = sorted(self.mixture.to_dict().items())
@@ -83,7 +83,7 @@ class RunSpec:
             "trainer": self.trainer,
             "config": dict(self.config),
             "data": self.data,
-            "purpose": self.purpose,
+            "kind": self.kind.to_dict(),
         }
 
     @classmethod
@@ -91,7 +91,10 @@ class RunSpec:
         """The run spec that `to_dict` wrote."""
         fields = dict(values)
         return cls(
-            mixture=Mixture.of(fields.pop("mixture")), scale=Scale(**fields.pop("scale")), **fields
+            mixture=Mixture.of(fields.pop("mixture")),
+            scale=Scale(**fields.pop("scale")),
+            kind=Kind.from_dict(fields.pop("kind")),
+            **fields,
         )
 
 
@@ -174,10 +177,6 @@ class Observation:
         fields["spec"] = RunSpec.from_dict(fields["spec"])
         fields["curve"] = tuple(Point(**p) for p in fields.get("curve", ()))
         return cls(**fields)
-
-    def with_purpose(self, purpose: str) -> "Observation":
-        """The same observation, its run marked with another purpose."""
-        return replace(self, spec=replace(self.spec, purpose=purpose))
 
 
 def short_number(value: float) -> str:

@@ -225,7 +225,8 @@ def _facts(seen: Observation) -> dict[str, Any]:
     spec = seen.spec
     return {
         "run": spec.run_id,
-        "purpose": spec.purpose,
+        "kind": str(spec.kind.what),
+        "candidate": spec.kind.candidate,
         "status": seen.status,
         "params": spec.scale.params,
         "tokens": spec.scale.tokens,

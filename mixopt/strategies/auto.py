@@ -21,7 +21,7 @@ also at which scale to run (see `ladder`), and nothing is confirmed: a pool hold
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -33,7 +33,15 @@ from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import gains, propose
 from mixopt.proposers.learn import learn
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.runs.kinds import BEST_RANDOM, CONFIRM, RECOMMENDED
+from mixopt.runs.kinds import (
+    BEST_RANDOM,
+    CORRECTION,
+    DESIGN,
+    PROPOSAL,
+    RECOMMENDED,
+    REPEAT,
+    Kind,
+)
 from mixopt.runs.objective import objective_of
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
@@ -42,7 +50,6 @@ from mixopt.strategies.ladder import LadderSearch, fit_scales
 from mixopt.strategies.ledger import Ledger, Memo, check_whole, free_slots
 from mixopt.threads import one_blas_thread
 
-_DESIGN, _PROPOSAL = "design", "proposal"
 _MANY = 200  # runs from which the ensemble knows no more than one process, in ten times the time
 _REPLICATES = 1000  # seeds of replicates start so far above those of the search and confirmation
 
@@ -131,8 +138,8 @@ class Auto:
         """The posterior-mean optimum; the one that was sent to confirmation, if any was."""
         if _given(problem):
             return self._ladder.recommend(problem, observations)
-        confirmed = CONFIRM + RECOMMENDED
-        sent = (o.spec.mixture for o in observations if o.spec.purpose == confirmed)
+        confirmed = Kind.confirmation(RECOMMENDED)
+        sent = (o.spec.mixture for o in observations if o.spec.kind == confirmed)
         ledger = Ledger.of(problem, observations)
         return next(sent, None) or self._recommend(ledger)
 
@@ -157,7 +164,7 @@ class Auto:
             existing=known,
         )
         mixtures = [space.mixture(w) for w in np.vstack([known, random])]
-        return [problem.run(mixture, _DESIGN) for mixture in mixtures]
+        return [problem.run(mixture, DESIGN) for mixture in mixtures]
 
     def _search(self, ledger: Ledger, room: int) -> list[RunSpec]:
         """Up to `room` proposals at the smallest scale, then the corrections above it."""
@@ -197,7 +204,7 @@ class Auto:
                 fit_scales(ledger), space, new - len(found), runs=W, pending=pending, rng=rng
             )
             found = np.vstack([found, more])
-        specs = [problem.run(problem.space.mixture(w), _PROPOSAL) for w in found[:new]]
+        specs = [problem.run(problem.space.mixture(w), PROPOSAL) for w in found[:new]]
         return [*specs, *again]
 
     def _replicate(self, ledger: Ledger, surrogate: Surrogate) -> list[RunSpec]:
@@ -207,7 +214,7 @@ class Auto:
         mixture = runs[int(values.argmin())].spec.mixture
         before = sum(o.spec.mixture == mixture for o in ledger.runs)
         seed = ledger.problem.seed + _REPLICATES + before
-        return [ledger.problem.run(mixture, "replicate", seed=seed)]
+        return [ledger.problem.run(mixture, REPEAT, seed=seed)]
 
     def _correct(self, ledger: Ledger) -> list[RunSpec]:
         """The next runs above the smallest scale; none when all were made, or there is none."""
@@ -226,7 +233,8 @@ class Auto:
             wait=self.wait,
             memo=self.memo,
         )
-        return ladder.next(problem, ledger.runs, ledger.pending)
+        asked = ladder.next(problem, ledger.runs, ledger.pending)
+        return [replace(s, kind=CORRECTION) if s.kind == PROPOSAL else s for s in asked]
 
     def _surrogate(self, ledger: Ledger, law: Law) -> Surrogate:
         """The law at the smallest scale; the ladder once there are other scales or studies."""
@@ -246,16 +254,17 @@ class Auto:
         if not self.confirm_seeds:
             return []
         specs = [*(o.spec for o in observations), *pending]
-        sent = next((s.mixture for s in specs if s.purpose == CONFIRM + RECOMMENDED), None)
+        confirmed = Kind.confirmation(RECOMMENDED)
+        sent = next((s.mixture for s in specs if s.kind == confirmed), None)
         recommended = sent or self._recommend(ledger)
         named = {RECOMMENDED: recommended, **self._baselines(problem)}
-        random = [o for o in ledger.runs if o.ok and o.spec.purpose == _DESIGN]
+        random = [o for o in ledger.runs if o.ok and o.spec.kind == DESIGN]
         if random:
             best = min(random, key=lambda o: objective_of(o.metrics, problem.objective))
             named[BEST_RANDOM] = best.spec.mixture
         seeds = range(problem.seed + 1, problem.seed + 1 + self.confirm_seeds)
         return [
-            problem.run(mixture, CONFIRM + name, scale=problem.scales[-1], seed=seed)
+            problem.run(mixture, Kind.confirmation(name), scale=problem.scales[-1], seed=seed)
             for seed in seeds
             for name, mixture in _distinct(named).items()
         ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from mixopt.errors import InputError
 from mixopt.proposers import Front
-from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs import Kind, Observation, RunSpec, Scale
 from mixopt.runs.knobs import Knob, Value, set_knobs
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
@@ -83,7 +83,7 @@ class Problem:
     def run(
         self,
         mixture: Mixture,
-        purpose: str,
+        kind: Kind,
         *,
         scale: Scale | None = None,
         seed: int | None = None,
@@ -101,7 +101,7 @@ class Problem:
             trainer=self.trainer,
             config=set_knobs(self.config, values) if values else self.config,
             data=self.data,
-            purpose=purpose,
+            kind=kind,
         )
 
 

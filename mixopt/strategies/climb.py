@@ -12,6 +12,7 @@ import numpy as np
 from mixopt import designs, laws
 from mixopt.proposers import Surrogate
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ledger import Ledger, Memo, fit, fitted_to
@@ -45,7 +46,7 @@ class Climb:
         here = int(np.searchsorted(ends, ledger.asked, side="right"))
         n = int(ends[here]) - ledger.asked
         if here == 0:
-            return ledger.design(n, "design", name="dirichlet")
+            return ledger.design(n, DESIGN, name="dirichlet")
         surrogate, rng = self._fit(ledger), ledger.rng()
         scale = problem.scales[0]
         mixtures = ledger.left(scale)
@@ -61,7 +62,7 @@ class Climb:
         X = np.array([m.weights for m in mixtures])
         best = np.argsort(surrogate.value(X), kind="stable")[: self.top * n]
         picked = rng.permutation(best)[:n]
-        return [problem.run(mixtures[i], f"round-{here + 1}") for i in picked]
+        return [problem.run(mixtures[i], PROPOSAL) for i in picked]
 
     def planned(self, problem: Problem) -> list[Scale]:
         """All rounds at the smallest scale."""

@@ -20,6 +20,7 @@ from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import Acquisition, choose, gains
 from mixopt.proposers.search import cloud
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.runs.knobs import JointSpace, Value, read_knobs
 from mixopt.runs.objective import Objective
 from mixopt.space import Mixture
@@ -96,7 +97,7 @@ class Joint:
         )
         W, values = _joint(problem).split(X[picked])
         return [
-            problem.run(problem.space.mixture(w), "proposal", values=v)
+            problem.run(problem.space.mixture(w), PROPOSAL, values=v)
             for w, v in zip(problem.space.round(W), values, strict=True)
         ]
 
@@ -172,12 +173,12 @@ class Joint:
             left = ledger.left(problem.scales[0])
             picked = [left[i] for i in ledger.rng().permutation(len(left))[:n]]
             pairs = zip(picked, values[:n], strict=False)
-            return [problem.run(m, "design", values=v) for m, v in pairs]
+            return [problem.run(m, DESIGN, values=v) for m, v in pairs]
         W = designs.design("regmix", problem.space, whole - 1, rng=rng)
         middle = {knob.name: knob.middle for knob in problem.knobs}
-        specs = [problem.run(problem.space.natural, "design", values=middle)]
+        specs = [problem.run(problem.space.natural, DESIGN, values=middle)]
         specs += [
-            problem.run(problem.space.mixture(w), "design", values=v)
+            problem.run(problem.space.mixture(w), DESIGN, values=v)
             for w, v in zip(W, values, strict=False)
         ]
         known = {o.run_id for o in ledger.runs} | {s.run_id for s in ledger.pending}

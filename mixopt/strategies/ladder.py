@@ -32,6 +32,7 @@ from mixopt.proposers.bayes import (
 from mixopt.proposers.search import cloud
 from mixopt.proposers.surrogate import Levels
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.kinds import DESIGN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, simplex
@@ -110,7 +111,7 @@ class LadderSearch:
         first = problem.scales[0]
         missing = min(max(self.design, _LEAST), self.runs) - ledger.count(first)
         if missing > 0:
-            return ledger.design(missing, "design")
+            return ledger.design(missing, DESIGN)
         room = min(free_slots(ledger, self.batch, self.wait), self.runs - ledger.asked)
         if room < 1:
             return []
@@ -194,7 +195,7 @@ class LadderSearch:
                 pending=avoid,
                 acquisition=self.acquisition,
             )
-        return [problem.run(problem.space.mixture(w), "proposal", scale=target) for w in W]
+        return [problem.run(problem.space.mixture(w), PROPOSAL, scale=target) for w in W]
 
     def _contrast(self, ledger: Ledger, chosen: Sequence[RunSpec]) -> list[RunSpec]:
         """The natural mixture (in a pool the nearest to it), or another if the first run was it."""
@@ -212,7 +213,7 @@ class LadderSearch:
             return []
         near = simplex.hellinger_distance(X, natural.array[None])[:, 0]
         mixture = problem.space.mixture(X[int(near.argmin())])
-        return [problem.run(mixture, "contrast", scale=target)]
+        return [problem.run(mixture, REFERENCE, scale=target)]
 
     def _where(self, ledger: Ledger, surrogate: Surrogate) -> tuple[Scale, list[RunSpec]]:
         """The scale with the most gain per cost, and the runs there if it is a proxy."""
@@ -236,7 +237,7 @@ class LadderSearch:
                 best = float(gain.max() - np.log(cost))
                 rows = _apart(X, gain, n)
                 specs = [
-                    problem.run(problem.space.mixture(X[i]), "proxy", scale=scale) for i in rows
+                    problem.run(problem.space.mixture(X[i]), PROPOSAL, scale=scale) for i in rows
                 ]
                 found = (scale, specs)
         return found

@@ -21,8 +21,7 @@ from mixopt.laws.base import Law
 from mixopt.proposers import Surrogate
 from mixopt.proposers.learn import learn
 from mixopt.proposers.search import Score, minimize
-from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.runs.kinds import CONFIRM
+from mixopt.runs import Kind, Observation, RunSpec, Scale
 from mixopt.runs.objective import objective_of
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture
@@ -51,9 +50,9 @@ class Ledger:
         observations: Sequence[Observation],
         pending: Sequence[RunSpec] = (),
     ) -> "Ledger":
-        """The search runs among what is known; confirmatory ones are none."""
-        search = [o for o in observations if not o.spec.purpose.startswith(CONFIRM)]
-        under_way = [s for s in pending if not s.purpose.startswith(CONFIRM)]
+        """The search runs among what is known; those that judge the search are none."""
+        search = [o for o in observations if o.spec.kind.in_search]
+        under_way = [s for s in pending if s.kind.in_search]
         return cls(
             problem,
             tuple(sorted(search, key=lambda o: o.run_id)),
@@ -132,7 +131,7 @@ class Ledger:
         return np.random.default_rng([self.problem.seed, self.asked if step is None else step])
 
     def design(
-        self, n: int, purpose: str, *, name: str = "regmix", scale: Scale | None = None, **how: Any
+        self, n: int, kind: Kind, *, name: str = "regmix", scale: Scale | None = None, **how: Any
     ) -> list[RunSpec]:
         """Runs that ignore what is known: from the pool at random, else by the design `name`."""
         scale = scale or self.problem.scales[0]
@@ -141,7 +140,7 @@ class Ledger:
         if self.pooled(scale):
             left = self.left(scale)
             order = self.rng().permutation(len(left))[:n]
-            return [self.problem.run(left[i], purpose, scale=scale) for i in order]
+            return [self.problem.run(left[i], kind, scale=scale) for i in order]
         known = [key[1] for key in self._used if key[0] == scale]
         W = designs.design(
             name,
@@ -151,10 +150,10 @@ class Ledger:
             existing=np.array(known) if known else None,
             **how,
         )
-        return [self.problem.run(self.problem.space.mixture(w), purpose, scale=scale) for w in W]
+        return [self.problem.run(self.problem.space.mixture(w), kind, scale=scale) for w in W]
 
     def lowest(
-        self, score: Score, n: int, purpose: str, *, scale: Scale | None = None
+        self, score: Score, n: int, kind: Kind, *, scale: Scale | None = None
     ) -> list[RunSpec]:
         """The n runs not asked for yet that score lowest, in the pool or in the space."""
         scale = scale or self.problem.scales[0]
@@ -170,7 +169,7 @@ class Ledger:
             return []
         values = score(np.array([m.weights for m in mixtures]))
         order = np.argsort(values, kind="stable")[:n]
-        return [self.problem.run(mixtures[i], purpose, scale=scale) for i in order]
+        return [self.problem.run(mixtures[i], kind, scale=scale) for i in order]
 
     def answer(self, score: Score, *, scale: Scale | None = None) -> Mixture:
         """The mixture that scores lowest at the target: of its pool, or of the space."""

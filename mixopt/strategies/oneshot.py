@@ -13,6 +13,7 @@ import numpy as np
 from mixopt import designs, laws
 from mixopt.proposers import Surrogate
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.kinds import DESIGN
 from mixopt.space import Mixture, simplex
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
@@ -56,12 +57,10 @@ class OneShot:
         left = self._runs(problem) - ledger.asked
         if self.batch is None and not ledger.pooled(problem.scales[0]):
             # The whole swarm is drawn at once, and again on a resume, so that it stays one design.
-            whole = Ledger.of(problem, [], []).design(
-                self._runs(problem), "design", name=self.swarm
-            )
+            whole = Ledger.of(problem, [], []).design(self._runs(problem), DESIGN, name=self.swarm)
             known = {o.run_id for o in observations} | {s.run_id for s in pending}
             return [spec for spec in whole if spec.run_id not in known]
-        return ledger.design(min(self.batch or left, left), "design", name=self.swarm)
+        return ledger.design(min(self.batch or left, left), DESIGN, name=self.swarm)
 
     def planned(self, problem: Problem) -> list[Scale]:
         """The swarm at the smallest scale."""

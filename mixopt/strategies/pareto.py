@@ -23,6 +23,7 @@ from mixopt.proposers.hypervolume import (
 )
 from mixopt.proposers.pareto import front_of
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.runs.objective import Metrics, Objective, weights_of
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
@@ -91,7 +92,7 @@ class Pareto:
             W = X[choose_front(surrogate, goals, X, n, runs=runs, rng=rng, pending=avoid)]
         else:
             W = propose_front(surrogate, goals, problem.space, n, runs=runs, rng=rng, pending=avoid)
-        return [problem.run(problem.space.mixture(w), "proposal") for w in W]
+        return [problem.run(problem.space.mixture(w), PROPOSAL) for w in W]
 
     def planned(self, problem: Problem) -> list[Scale]:
         """All runs, at the smallest scale."""
@@ -183,11 +184,11 @@ class Pareto:
     def _design(self, ledger: Ledger, n: int) -> list[RunSpec]:
         problem = ledger.problem
         if ledger.asked or ledger.pooled(problem.scales[0]):
-            return ledger.design(n, "design")
+            return ledger.design(n, DESIGN)
         space = problem.space
-        known = [problem.run(m, "design") for m in dict.fromkeys((space.natural, space.uniform))]
+        known = [problem.run(m, DESIGN) for m in dict.fromkeys((space.natural, space.uniform))]
         after = replace(ledger, pending=(*ledger.pending, *known))
-        return [*known, *after.design(n - len(known), "design")]
+        return [*known, *after.design(n - len(known), DESIGN)]
 
 
 def _in_units(goals: Sequence[Objective], surrogate: Surrogate) -> list[Objective]:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mixopt import designs
-from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs import Kind, Observation, RunSpec, Scale
+from mixopt.runs.kinds import DESIGN
 from mixopt.space import Mixture
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ledger import Ledger
@@ -30,7 +31,7 @@ class Random:
         """The next batch; it waits for nothing."""
         ledger = Ledger.of(problem, observations, pending)
         n = min(self.batch, self.runs - ledger.asked)
-        return ledger.design(n, "random", name=self.design, scale=problem.target)
+        return ledger.design(n, DESIGN, name=self.design, scale=problem.target)
 
     def planned(self, problem: Problem) -> list[Scale]:
         """All runs at the target."""
@@ -51,7 +52,9 @@ class Baselines:
         """All that were not asked for yet."""
         known = {o.run_id for o in observations} | {s.run_id for s in pending}
         named = designs.baselines(problem.space)
-        specs = [problem.run(m, name, scale=problem.target) for name, m in named.items()]
+        specs = [
+            problem.run(m, Kind.reference(name), scale=problem.target) for name, m in named.items()
+        ]
         if problem.target in problem.pool:
             specs = [s for s in specs if s.mixture in problem.pool[problem.target]]
         return [s for s in specs if s.run_id not in known]

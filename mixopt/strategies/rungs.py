@@ -25,7 +25,8 @@ from mixopt.errors import InputError
 from mixopt.laws.curves import fit_curve
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import joint, propose
-from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs import Kind, Observation, RunSpec, Scale
+from mixopt.runs.kinds import BRANCH, DESIGN, GIVEN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import objective_of
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
@@ -35,8 +36,6 @@ from mixopt.strategies.ledger import Ledger, Memo, check_whole
 
 PAIRS = 4
 """Runs with results at a rung and the next from which forecasts decide, not ranks."""
-
-_DESIGN, _PROPOSAL, _GOES_ON, _CONTROL = "design", "proposal", "rung", "control"
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Rungs:
         first = problem.scales[0]
         missing = self.design - ledger.count(first)
         if missing > 0:
-            return ledger.design(missing, _DESIGN)
+            return ledger.design(missing, DESIGN)
         if ledger.pending:
             return []
         left = min(self.batch, self.design + self.proposals - ledger.count(first))
@@ -141,12 +140,12 @@ class Rungs:
     def _propose(self, ledger: Ledger, n: int) -> list[RunSpec]:
         problem, first = ledger.problem, ledger.problem.scales[0]
         if ledger.pooled(first):
-            return ledger.lowest(fit_scales(ledger).value, n, _PROPOSAL)
+            return ledger.lowest(fit_scales(ledger).value, n, PROPOSAL)
         W, avoid = ledger.weights(first), ledger.avoid(first)
         found = propose(
             fit_scales(ledger), problem.space, n, runs=W, rng=ledger.rng(), pending=avoid
         )
-        return [problem.run(problem.space.mixture(w), _PROPOSAL) for w in found]
+        return [problem.run(problem.space.mixture(w), PROPOSAL) for w in found]
 
     def _onward(self, ledger: Ledger, rung: int) -> list[RunSpec]:
         """Runs of a rung that go on to the next now."""
@@ -157,26 +156,26 @@ class Rungs:
         waiting = [o for o in runs if o.spec.mixture not in asked]
         controls = [o for o in waiting if self._is_control(ledger, o.spec.mixture)]
         if controls:
-            return self._continue(ledger, controls, above, _CONTROL)
+            return self._continue(ledger, controls, above, REFERENCE)
         chosen = [m for m in asked if not self._is_control(ledger, m)]
         if len({o.spec.mixture for o in ledger.at(above)}) < PAIRS:
             room = int(np.ceil(len(runs) / self.eta)) - len(chosen)
             best = sorted(waiting, key=lambda o: (self._value(ledger, o), o.run_id))
-            return self._continue(ledger, best[: max(room, 0)], above, _GOES_ON)
+            return self._continue(ledger, best[: max(room, 0)], above, BRANCH)
         room = min(self.batch, int(np.ceil(self.most * len(runs))) - len(chosen))
         if room < 1 or not waiting:
             return []
         chance = self._chances(ledger, waiting)
         order = np.argsort(-chance, kind="stable")[:room]
         best = [waiting[i] for i in order if chance[i] >= self.kill]
-        return self._continue(ledger, best, above, _GOES_ON)
+        return self._continue(ledger, best, above, BRANCH)
 
     def _continue(
-        self, ledger: Ledger, runs: Sequence[Observation], scale: Scale, purpose: str
+        self, ledger: Ledger, runs: Sequence[Observation], scale: Scale, kind: Kind
     ) -> list[RunSpec]:
         """The same runs with more tokens: mixture and seed stay, so checkpoints are found."""
         specs = [
-            ledger.problem.run(o.spec.mixture, purpose, scale=scale, seed=o.spec.seed) for o in runs
+            ledger.problem.run(o.spec.mixture, kind, scale=scale, seed=o.spec.seed) for o in runs
         ]
         known = {o.run_id for o in ledger.runs}
         return [spec for spec in specs if spec.run_id not in known]
@@ -211,7 +210,7 @@ class Rungs:
         """By identity, before any result: the natural mixture and a share of all."""
         if mixture == ledger.problem.space.natural:
             return True
-        drawn = int(ledger.problem.run(mixture, "").run_id[:8], 16) / 16**8
+        drawn = int(ledger.problem.run(mixture, GIVEN).run_id[:8], 16) / 16**8
         return drawn < self.controls
 
     def _value(self, ledger: Ledger, seen: Observation) -> float:

@@ -8,7 +8,8 @@ import pytest
 
 from mixopt.errors import InputError
 from mixopt.ports import Store
-from mixopt.runs import Observation, Point, RunSpec, Scale
+from mixopt.runs import Kind, Observation, Point, RunSpec, Scale
+from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.space import Mixture
 
 
@@ -21,7 +22,7 @@ def example_spec(seed: int = 0, **changes: Any) -> RunSpec:
         "trainer": "some.module:Trainer",
         "config": {"lr": 0.1, "nested": {"list": [1, None, True], "text": "Zeichen: äß✓"}},
         "data": "abc",
-        "purpose": "design",
+        "kind": DESIGN,
     }
     return RunSpec(**{**fields, **changes})
 
@@ -77,11 +78,13 @@ class StoreContract:
         assert [o.run_id for o in store.observations()] == [spec.run_id]
 
     def test_everything_comes_back_exactly(self, tmp_path: Path) -> None:
-        """Specs and observations, purposes too, are equal to what was written."""
+        """Specs and observations, kinds too, are equal to what was written."""
         store = self.make(tmp_path)
         seen = [
             example_observation(example_spec(0)),
-            Observation.failure(example_spec(1, purpose="confirm/natural"), "the worker died"),
+            Observation.failure(
+                example_spec(1, kind=Kind.confirmation("natural")), "the worker died"
+            ),
             example_observation(big_spec()),
         ]
         for observation in seen:
@@ -99,13 +102,13 @@ class StoreContract:
         assert self.reopen(store, tmp_path).pending() == [big_spec()]
 
     def test_opening_twice_changes_nothing(self, tmp_path: Path) -> None:
-        """One run, whatever the purpose of the second opening."""
+        """One run, whatever the kind of the second opening."""
         store = self.make(tmp_path)
-        store.open(example_spec(purpose="design"))
-        store.open(example_spec(purpose="proposal"))
+        store.open(example_spec(kind=DESIGN))
+        store.open(example_spec(kind=PROPOSAL))
         store = self.reopen(store, tmp_path)
-        store.open(example_spec(purpose="proposal"))
-        assert [s.purpose for s in self.reopen(store, tmp_path).pending()] == ["design"]
+        store.open(example_spec(kind=PROPOSAL))
+        assert [s.kind for s in self.reopen(store, tmp_path).pending()] == [DESIGN]
 
     def test_the_first_observation_stays(self, tmp_path: Path) -> None:
         """A second result of the same run is ignored, also after a restart."""

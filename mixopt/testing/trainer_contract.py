@@ -9,6 +9,7 @@ import numpy as np
 
 from mixopt.ports import Trainer, TrainerInfo
 from mixopt.runs import Observation, Point, RunSpec, Scale
+from mixopt.runs.kinds import REPEAT
 from mixopt.space import Mixture
 
 
@@ -92,11 +93,11 @@ class TrainerContract:
                 assert share > 0 or realised == 0
 
     def test_the_same_run_gives_the_same_metrics(self, tmp_path: Path) -> None:
-        """Alone or in a pack, whatever its purpose."""
+        """Alone or in a pack, whatever its kind."""
         cache, trainer = self.cache(tmp_path), self.make()
         specs = self.specs(trainer.prepare(cache))
         packed = trainer.train(specs, cache)
-        alone = self.make().train([replace(specs[1], purpose="again")], cache)
+        alone = self.make().train([replace(specs[1], kind=REPEAT)], cache)
         for name, value in packed[1].metrics.items():
             np.testing.assert_allclose(alone[0].metrics[name], value, rtol=1e-4)
 

@@ -24,8 +24,9 @@ from mixopt.runs import Observation, RunSpec
 from mixopt.tracking import location, records
 from mixopt.tracking.locks import FileLock, Lease
 
-_FORMAT = "1"  # of the tags below; a store of another format is refused
-_KIND, _RUN, _ORDER, _PURPOSE = "mixopt.kind", "mixopt.run_id", "mixopt.order", "mixopt.purpose"
+_FORMAT = "2"  # of the tags below; a store of another format is refused
+_ENTRY, _RUN, _ORDER = "mixopt.entry", "mixopt.run_id", "mixopt.order"  # entry: sweep or run
+_KIND, _CANDIDATE = "mixopt.kind", "mixopt.candidate"
 _SPEC, _SEEN, _ERROR, _NOTE = "mixopt.spec", "mixopt.observation", "mixopt.error", "mixopt.note."
 _DRIVER = "mixopt.driver"
 _ARTIFACT = "artifact:"
@@ -116,14 +117,15 @@ class MLflowStore:
         """
         if spec.run_id in self._ids:
             return
-        purpose = spec.purpose or "run"
         tags = {
             "mlflow.parentRunId": self._parent,
-            _KIND: "run",
+            _ENTRY: "run",
             _RUN: spec.run_id,
             _ORDER: str(len(self._ids)),
-            _PURPOSE: purpose[: records.PART_CHARS],
+            _KIND: str(spec.kind.what),
         }
+        if spec.kind.candidate:
+            tags[_CANDIDATE] = spec.kind.candidate[: records.PART_CHARS]
         started = _now()
         with self._writing(f"run {spec.run_id}"):
             tags |= self._text_tags(_SPEC, records.write_spec(spec), f"specs/{spec.run_id}.json")
@@ -131,7 +133,7 @@ class MLflowStore:
                 self._experiment,
                 start_time=started,
                 tags=tags,
-                run_name=f"{purpose[:200]} {spec.run_id[:6]}",
+                run_name=f"{str(spec.kind)[:200]} {spec.run_id[:6]}",
             )
             shown = [self._entities.Param(k, v) for k, v in records.params(spec).items()]
             self._client.log_batch(run.info.run_id, params=shown)
@@ -227,7 +229,7 @@ class MLflowStore:
 
     def _find_parent(self) -> str:
         """The parent run; made if it is not there."""
-        found = self._client.search_runs([self._experiment], f"tags.`{_KIND}` = 'sweep'")
+        found = self._client.search_runs([self._experiment], f"tags.`{_ENTRY}` = 'sweep'")
         if found:
             form = found[0].data.tags.get("mixopt.format")
             if form != _FORMAT:
@@ -238,7 +240,7 @@ class MLflowStore:
             return str(found[0].info.run_id)
         if self.read_only:
             return ""
-        tags = {_KIND: "sweep", "mixopt.format": _FORMAT}
+        tags = {_ENTRY: "sweep", "mixopt.format": _FORMAT}
         return str(
             self._client.create_run(self._experiment, tags=tags, run_name=self.name).info.run_id
         )
@@ -248,7 +250,7 @@ class MLflowStore:
         found: list[Any] = []
         while page is None or page:
             batch = self._client.search_runs(
-                [self._experiment], f"tags.`{_KIND}` = 'run'", max_results=_PAGE, page_token=page
+                [self._experiment], f"tags.`{_ENTRY}` = 'run'", max_results=_PAGE, page_token=page
             )
             found += batch
             page = batch.token or ""

@@ -11,6 +11,7 @@ import pytest
 from analysis.replay import main, play, replay, summary, to_answer, to_best
 from analysis.replay_worlds import Known, Oracle, Pool
 from mixopt import Scale
+from mixopt.runs.kinds import DESIGN
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
 from mixopt.strategies import strategy
@@ -170,7 +171,7 @@ def test_an_oracle_fitted_to_real_runs_follows_them_and_can_be_searched() -> Non
     problem = oracle.problem(0)
     assert not problem.pool
     world, X = make_world(4, 3, kind="two-scales", seed=1), problem.space.uniform
-    seen = oracle.run(problem.run(X, "design"))
+    seen = oracle.run(problem.run(X, DESIGN))
     truth = world.truth(X.array[None])[0]
     np.testing.assert_allclose(list(seen.metrics.values()), truth, rtol=0.02)
     limit = 24 * problem.cost(problem.target)

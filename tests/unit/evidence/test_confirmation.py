@@ -5,6 +5,7 @@ import pytest
 
 from mixopt import InputError, Mixture, Objective, Observation, RunSpec, Scale
 from mixopt.evidence.confirmation import confirm
+from mixopt.runs.kinds import Kind
 
 LOSS = Objective.of("loss")
 MIXTURES = {
@@ -20,7 +21,7 @@ def runs(**values: list[float]) -> list[Observation]:
     for key, losses in values.items():
         name = key.replace("_", "-")
         for seed, loss in enumerate(losses):
-            spec = RunSpec(MIXTURES[name], Scale(1, 1), seed=seed, purpose=f"confirm/{name}")
+            spec = RunSpec(MIXTURES[name], Scale(1, 1), seed=seed, kind=Kind.confirmation(name))
             found.append(Observation.of(spec, {"loss": loss}))
     return found
 
@@ -68,7 +69,9 @@ def test_higher_is_better_where_the_objective_says_so() -> None:
 
 def test_failed_seeds_are_counted_and_do_not_enter_the_mean() -> None:
     seen = runs(natural=[3.0, 3.1], recommended=[2.0, 2.1])
-    spec = RunSpec(MIXTURES["recommended"], Scale(1, 1), seed=9, purpose="confirm/recommended")
+    spec = RunSpec(
+        MIXTURES["recommended"], Scale(1, 1), seed=9, kind=Kind.confirmation("recommended")
+    )
     found = confirm([*seen, Observation.failure(spec, "worker died")], LOSS)
     assert found.recommended.seeds == 2
     assert found.recommended.failed == 1

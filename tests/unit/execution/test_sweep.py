@@ -13,6 +13,7 @@ from mixopt.evidence.outcome import sweep_outcome
 from mixopt.execution.local import LocalExecutor, MemoryStore
 from mixopt.execution.sweep import SweepError, SweepStatus, run_sweep
 from mixopt.ports import Event
+from mixopt.runs.kinds import DESIGN
 from mixopt.strategies import Problem, strategy
 from mixopt.strategies.auto import Auto
 from mixopt.testing.trainers import NAME, FakeTrainer
@@ -68,8 +69,8 @@ def test_a_sweep_finds_the_known_optimum_and_proves_it(tmp_path: Path) -> None:
     assert all(c.seeds == 2 for c in outcome.confirmation.candidates)
     beaten = {c.baseline for c in outcome.confirmation.comparisons if c.beyond_noise}
     assert {"only-web", "only-code", "only-math"} <= beaten
-    search_seeds = {o.spec.seed for o in observations if "confirm" not in o.spec.purpose}
-    confirm_seeds = {o.spec.seed for o in observations if "confirm" in o.spec.purpose}
+    search_seeds = {o.spec.seed for o in observations if o.spec.kind.in_search}
+    confirm_seeds = {o.spec.seed for o in observations if not o.spec.kind.in_search}
     assert not search_seeds & confirm_seeds
     assert [s.done for s in seen] == sorted(s.done for s in seen)
     etas = [s.eta_seconds for s in seen if s.eta_seconds is not None]
@@ -149,7 +150,7 @@ def test_packs_hold_runs_of_one_scale(tmp_path: Path) -> None:
 def test_the_order_in_which_runs_finish_does_not_change_the_proposals(tmp_path: Path) -> None:
     store = MemoryStore()
     run_sweep(replace(RECIPE, confirm_seeds=0), problem(), LocalExecutor(tmp_path), store)
-    design = [o for o in store.observations() if o.spec.purpose == "design"]
+    design = [o for o in store.observations() if o.spec.kind == DESIGN]
     one = RECIPE.next(problem(), design, [])
     other = RECIPE.next(problem(), design[::-1], [])
     assert [s.run_id for s in one] == [s.run_id for s in other]

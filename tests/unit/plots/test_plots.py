@@ -111,6 +111,7 @@ def test_best_so_far_follows_search_runs_alone_and_marks_failures():
         [1, 2, 3, 4, 9],
         [3.0, np.nan, 2.0, 2.5, 1.0],
         ["design", "design", "proposal", "mystery", "confirm recommended"],
+        searched=[True, True, True, True, False],
         axis="loss",
         cost_axis="training FLOPs spent",
     )

@@ -23,6 +23,7 @@ from mixopt.proposers.pareto import (
     sparsest,
     spread_out,
 )
+from mixopt.runs.kinds import DESIGN
 from mixopt.runs.objective import Guard
 from mixopt.space.simplex import Array
 from mixopt.strategies import Problem, strategy
@@ -168,7 +169,7 @@ def test_guards_hold_on_the_front_and_draw_the_rounds(seed: int) -> None:
         recipe, done = Pareto(design=10, runs=30), []
         while specs := recipe.next(problem if held else free, done, []):
             done += [world.run(s) for s in specs]
-        proposed = np.array([o.spec.mixture.array for o in done if o.spec.purpose != "design"])
+        proposed = np.array([o.spec.mixture.array for o in done if o.spec.kind != DESIGN])
         over[held] = world.truth(proposed)[:, 2] > limit * 1.01
         if held:
             front = recipe.front(problem, done)

@@ -26,6 +26,7 @@ from mixopt.laws import Prediction
 from mixopt.proposers import Active, Gain, Recommendation
 from mixopt.report import HeldOut, ReportData, table_observations
 from mixopt.report.words import headline, qualities, verdict
+from mixopt.runs.kinds import DESIGN, PROPOSAL, Kind
 
 SMALL, LARGE = Scale(1000, 64_000), Scale(1000, 256_000)
 
@@ -88,10 +89,10 @@ class Page(HTMLParser):
         return json.loads(self.blocks[key])
 
 
-def observe(mixture, purpose, seed=0, scale=SMALL, shift=0.0):
+def observe(mixture, kind, seed=0, scale=SMALL, shift=0.0):
     w = mixture.array
     loss = 2.5 + float(np.sum((w - 0.4) ** 2)) + shift
-    spec = RunSpec(mixture, scale, seed=seed, trainer="lab:Trainer", data="ab12", purpose=purpose)
+    spec = RunSpec(mixture, scale, seed=seed, trainer="lab:Trainer", data="ab12", kind=kind)
     curve = (Point(scale.tokens // 2, {"loss": loss + 0.5, "other": 4.0}),)
     metrics = {"loss": loss, "other": 3.0 + float(w[0])}
     return Observation.of(spec, metrics, curve=curve, flops=scale.flops, seconds=2.0)
@@ -108,14 +109,14 @@ def study(names=("web", "code", "math"), *, tokens=1e9, runs=12, budget=4e9):
     rng = np.random.default_rng(0)
     space = MixtureSpace([Domain(n, tokens=tokens) for n in names], budget=budget)
     W = rng.dirichlet(np.ones(len(names)), size=runs)
-    seen = [observe(space.mixture(w), "design" if i % 2 else "proposal") for i, w in enumerate(W)]
-    broken = RunSpec(space.mixture(W[0]), SMALL, seed=9, purpose="design")
+    seen = [observe(space.mixture(w), DESIGN if i % 2 else PROPOSAL) for i, w in enumerate(W)]
+    broken = RunSpec(space.mixture(W[0]), SMALL, seed=9, kind=DESIGN)
     seen.append(Observation.failure(broken, "worker died <3 times>"))
     chosen = space.mixture(W[0])
     for name, mixture in ({"recommended": chosen} | baselines(space)).items():
         shift = -0.3 if name == "recommended" else 0.0
         for seed in (101, 102, 103):
-            seen.append(observe(mixture, f"confirm/{name}", seed, LARGE, shift + seed * 1e-3))
+            seen.append(observe(mixture, Kind.confirmation(name), seed, LARGE, shift + seed * 1e-3))
     objective = Objective.of("loss")
     Y = np.array([[o.metrics["loss"], o.metrics["other"]] for o in seen[:runs]])
     return ReportData(
@@ -280,7 +281,7 @@ def of_table():
 
 def one_domain():
     space = MixtureSpace({"web": None})
-    runs = tuple(observe(space.natural, "design", seed) for seed in range(3))
+    runs = tuple(observe(space.natural, DESIGN, seed) for seed in range(3))
     found = Recommendation(
         space.natural, value=2.8, sd=float("nan"), metrics={}, intervals={"web": (1.0, 1.0)}
     )
@@ -360,7 +361,9 @@ def test_the_page_says_how_far_the_study_has_come(case, sentence):
 def test_a_recommendation_that_lost_is_said_to_be_not_shown():
     data = study()
     seen = [
-        replace(o, metrics={"loss": o.metrics["loss"] + 5.0}) if "recomm" in o.spec.purpose else o
+        replace(o, metrics={"loss": o.metrics["loss"] + 5.0})
+        if o.spec.kind.confirms == "recommended"
+        else o
         for o in data.observations
     ]
     found = verdict(replace(data, confirmation=confirm(seen, data.objective)))
@@ -372,7 +375,9 @@ def test_a_recommendation_that_lost_is_said_to_be_not_shown():
 def test_a_random_run_that_beats_the_recommendation_is_no_green_light():
     data = study()
     mixture = data.space.natural
-    rivals = [observe(mixture, "confirm/best-random", s, LARGE, -2.0) for s in (101, 102, 103)]
+    rivals = [
+        observe(mixture, Kind.confirmation("best-random"), s, LARGE, -2.0) for s in (101, 102, 103)
+    ]
     confirmation = confirm([*data.observations, *rivals], data.objective)
     assert confirmation.passed
     found = verdict(replace(data, confirmation=confirmation))

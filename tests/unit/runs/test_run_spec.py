@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mixopt import InputError, Mixture, Observation, Point, RunSpec, Scale
 from mixopt.runs import short_number
+from mixopt.runs.kinds import Kind
 
 shares = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=6).filter(lambda w: sum(w) > 0.01)
 
@@ -35,7 +36,7 @@ def test_a_spec_survives_json_with_its_identity(w: list[float], seed: int, token
 
 def test_identity_is_what_is_trained_and_nothing_else() -> None:
     base = spec().run_id
-    assert spec(purpose="confirm/natural").run_id == base
+    assert spec(kind=Kind.confirmation("natural")).run_id == base
     assert spec(config={"nested": {"lr": 0.1}, "corpus": "builtin"}).run_id == base
     assert spec(mixture=Mixture.of({"code": 0.3, "web": 0.7})).run_id == base
     assert spec(mixture=Mixture.of({"web": 0.7, "code": 0.3, "new": 0.0})).run_id == base

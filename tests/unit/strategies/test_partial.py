@@ -6,6 +6,7 @@ import numpy as np
 
 from mixopt import Observation, Scale
 from mixopt.runs import Point
+from mixopt.runs.kinds import BRANCH
 from mixopt.strategies import Problem
 from mixopt.strategies.ladder import LadderSearch, fit_scales
 from mixopt.strategies.ledger import Ledger
@@ -44,7 +45,7 @@ def test_runs_that_failed_later_teach_what_they_showed_before() -> None:
 
 def test_a_run_that_has_its_own_result_at_a_scale_counts_once() -> None:
     short = runs(4, SHORT, 0)
-    specs = [PROBLEM.run(o.spec.mixture, "rung", scale=LONG) for o in short[:2]]
+    specs = [PROBLEM.run(o.spec.mixture, BRANCH, scale=LONG) for o in short[:2]]
     long = [with_curve(WORLD, WORLD.run(s)) for s in specs] + runs(3, LONG, 1)
     ledger = Ledger.of(PROBLEM, [*short, *long])
     partial = ledger.partial(SHORT)

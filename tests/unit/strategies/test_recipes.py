@@ -7,6 +7,7 @@ import pytest
 
 from mixopt import InputError, Observation, RunSpec
 from mixopt.runs import Point, Scale
+from mixopt.runs.kinds import DESIGN, PROPOSAL, REFERENCE, REPEAT, What
 from mixopt.strategies import Problem, strategy
 from mixopt.strategies.auto import Auto
 from mixopt.strategies.ladder import LadderSearch
@@ -27,9 +28,9 @@ def test_the_first_runs_at_the_target_hold_the_natural_mixture(batch: int) -> No
     world = make_world(4, 2, kind="misleading", seed=3)
     done = play(world, LadderSearch(design=6, runs=20, batch=batch, proxies=10), 7)
     target = [o.spec for o in done if o.spec.scale == LARGE]
-    assert target[1].purpose == "contrast"
+    assert target[1].kind == REFERENCE
     assert target[1].mixture == world.space.natural
-    assert sum(s.purpose == "contrast" for s in target) == 1
+    assert sum(s.kind == REFERENCE for s in target) == 1
 
 
 def test_proxies_spend_no_more_than_their_allowance() -> None:
@@ -103,10 +104,10 @@ def test_auto_corrects_after_all_small_runs_and_confirms_after_all_corrections()
     world = make_world(4, 2, kind="two-scales", noise=0.05)
     recipe = Auto(design=8, proposals=4, confirm_seeds=1, corrections=3, singles=False)
     _, done = search(world, recipe)
-    order = [o.spec.purpose.partition("/")[0] for o in done]
-    assert order.index("contrast") > max(i for i, o in enumerate(done) if o.spec.scale == SMALL)
-    assert set(order[-3:]) == {"confirm"}
-    assert "confirm" not in order[: order.index("contrast")]
+    order = [o.spec.kind.what for o in done]
+    assert order.index(What.REFERENCE) > max(i for i, o in enumerate(done) if o.spec.scale == SMALL)
+    assert set(order[-3:]) == {What.CONFIRMATION}
+    assert What.CONFIRMATION not in order[: order.index(What.REFERENCE)]
 
 
 def test_replicates_repeat_the_best_mixture_with_seeds_of_their_own() -> None:
@@ -114,10 +115,10 @@ def test_replicates_repeat_the_best_mixture_with_seeds_of_their_own() -> None:
     world = replace(world, scales=(LARGE,))
     recipe = Auto(design=10, proposals=8, batch=2, law="gp", confirm_seeds=2, replicate=1e9)
     _, done = search(world, recipe)
-    again = [o.spec for o in done if o.spec.purpose == "replicate"]
+    again = [o.spec for o in done if o.spec.kind == REPEAT]
     assert len(again) == 4
-    first = {o.spec.mixture for o in done if o.spec.purpose in {"design", "proposal"}}
+    first = {o.spec.mixture for o in done if o.spec.kind in {DESIGN, PROPOSAL}}
     assert all(s.mixture in first for s in again)
-    others = {o.spec.seed for o in done if o.spec.purpose != "replicate"}
+    others = {o.spec.seed for o in done if o.spec.kind != REPEAT}
     assert not {s.seed for s in again} & others
     assert len({s.run_id for s in again}) == 4

@@ -9,6 +9,7 @@ from scipy.stats import norm
 from mixopt import InputError, Observation, Scale
 from mixopt.laws.curves import prediction_level
 from mixopt.runs import Point
+from mixopt.runs.kinds import REFERENCE
 from mixopt.strategies import Problem, strategy
 from mixopt.strategies.ladder import fit_scales
 from mixopt.strategies.ledger import Ledger
@@ -79,12 +80,12 @@ def test_a_run_that_goes_on_keeps_mixture_and_seed() -> None:
 def test_controls_reach_the_last_rung_whatever_they_show() -> None:
     world = world_of(1)
     done = play(world, Rungs(design=20, controls=0.3))
-    purposes = {o.spec.mixture: o.spec.purpose for o in done if o.spec.scale == RUNGS[1]}
-    controls = {m for m, purpose in purposes.items() if purpose == "control"}
+    kinds = {o.spec.mixture: o.spec.kind for o in done if o.spec.scale == RUNGS[1]}
+    controls = {m for m, kind in kinds.items() if kind == REFERENCE}
     last = {o.spec.mixture for o in done if o.spec.scale == RUNGS[-1]}
     assert controls
     assert controls <= last
-    values = {m: float(world.value(m.array[None])[0]) for m in purposes}
+    values = {m: float(world.value(m.array[None])[0]) for m in kinds}
     chosen = [v for m, v in values.items() if m not in controls]
     assert np.mean([values[m] for m in controls]) > np.mean(chosen)
     # Who is a control does not depend on results.

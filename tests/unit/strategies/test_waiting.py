@@ -9,6 +9,7 @@ import pytest
 
 from mixopt import InputError
 from mixopt.runs import Observation, RunSpec
+from mixopt.runs.kinds import CORRECTION, PROPOSAL, REFERENCE
 from mixopt.space import simplex
 from mixopt.strategies import Problem, Strategy, strategy
 from mixopt.strategies.ladder import believed, fit_scales
@@ -57,7 +58,7 @@ def test_a_batch_is_kept_under_way_and_never_more(name: str, kind: str) -> None:
     assert len({spec.run_id for spec, _ in asked}) == len(asked) == len(done)
     planned = recipe.planned(problem)
     assert sum(s.spec.scale == SMALL for s in done) <= max(20, planned.count(SMALL))
-    search = [(s, w) for s, w in asked if s.purpose in {"proposal", "proxy", "contrast"}]
+    search = [(s, w) for s, w in asked if s.kind in {PROPOSAL, CORRECTION, REFERENCE}]
     # It did not wait, and what was under way when a run was asked for left room for it.
     assert any(under_way for _, under_way in search)
     assert all(len(under_way) < BATCH for _, under_way in search)
@@ -66,7 +67,7 @@ def test_a_batch_is_kept_under_way_and_never_more(name: str, kind: str) -> None:
         for other in others:
             apart = simplex.hellinger_distance(spec.mixture.array[None], other.mixture.array[None])
             assert apart[0, 0] > 1e-3
-    confirmed = [under_way for s, under_way in asked if s.purpose.startswith("confirm")]
+    confirmed = [under_way for s, under_way in asked if s.kind.confirms]
     assert (name == "auto") == bool(confirmed)
     assert not any(confirmed)  # what is confirmed has seen the whole search
 
@@ -103,6 +104,6 @@ def test_a_process_of_the_objective_alone_cannot_look_ahead_over_scales() -> Non
     recipe = strategy("admire", wait=False, batch=2)
     first: Sequence[RunSpec] = recipe.next(problem, [], [])
     done = [world.run(s) for s in first]
-    pending = [replace(problem.run(world.space.uniform, "proxy"), seed=5)]
+    pending = [replace(problem.run(world.space.uniform, PROPOSAL), seed=5)]
     with pytest.raises(InputError, match="needs a process per metric"):
         recipe.next(problem, done, pending)

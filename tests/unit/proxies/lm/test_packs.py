@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import proxies.lm.train as train_module
 import proxies.lm.trainer as trainer_module
 from mixopt.runs import RunSpec, Scale
+from mixopt.runs.kinds import REPEAT
 from mixopt.space import Mixture
 from proxies import LanguageModelTrainer
 from proxies.lm.embedding import SparseTable
@@ -141,7 +142,7 @@ def test_more_runs_than_a_pack_holds_are_trained_in_turns(text, cache, alone):
 
 
 def test_the_same_run_twice_in_a_pack_is_answered_twice(trainer, cache):
-    first, second = trainer.train([eight()[0], replace(eight()[0], purpose="again")], cache)
+    first, second = trainer.train([eight()[0], replace(eight()[0], kind=REPEAT)], cache)
     assert first.metrics == second.metrics
 
 
