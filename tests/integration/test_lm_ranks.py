@@ -1,5 +1,6 @@
 """Several processes train a pack as one would; one that dies is told of, and nothing is lost."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,41 @@ def test_the_error_of_a_run_has_the_last_lines_of_the_rank_that_failed_first(
     assert first.startswith("RuntimeError: training on 2 ranks: rank 1: the command ended with")
     assert "ArithmeticError: the abacus fell down" in first
     assert "torch.distributed.run" not in first + later
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of threads come from /proc")
+def test_no_thread_of_the_process_group_is_left_when_a_rank_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is left may want the interpreter while it shuts down, which aborts the rank."""
+    fault, seen = tmp_path / "fault", tmp_path / "seen"
+    fault.mkdir()
+    seen.mkdir()
+    (fault / "sitecustomize.py").write_text(
+        "import os\n"
+        "if rank := os.environ.get('RANK'):\n"
+        "    import atexit, pathlib\n"
+        "    import torch.distributed as dist\n"
+        "    def note(when):\n"
+        "        threads = pathlib.Path('/proc/self/task').glob('*/comm')\n"
+        "        names = ''.join(thread.read_text() for thread in threads)\n"
+        f"        pathlib.Path({str(seen)!r}, when + rank).write_text(names)\n"
+        "    real = dist.destroy_process_group\n"
+        "    def destroy():\n"
+        "        note('before')\n"
+        "        real()\n"
+        "    dist.destroy_process_group = destroy\n"
+        "    atexit.register(note, 'after')\n",
+        encoding="utf-8",
+    )
+    whole = trainer(tmp_path, ranks=2)
+    whole.prepare(tmp_path / "cache")
+    monkeypatch.syspath_prepend(str(fault))
+    (done,) = whole.train(specs()[:1], tmp_path / "cache")
+    assert done.ok, done.error
+    for rank in "01":
+        assert "gloo" in (seen / f"before{rank}").read_text()
+        assert "gloo" not in (seen / f"after{rank}").read_text()
 
 
 def test_models_with_a_bigram_table_are_refused(tmp_path: Path) -> None:
