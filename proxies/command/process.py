@@ -106,6 +106,13 @@ def run_command(command: Command, look: Callable[[], None], keep: Sequence[int] 
     return Ending(code, reason, output.tail())
 
 
+def last_lines(output: bytes) -> str:
+    """The last lines of an output; a progress bar's carriage returns count as line ends."""
+    text = output[-TAIL_BYTES:].decode(errors="replace").replace("\r", "\n")
+    lines = [line.rstrip() for line in text.split("\n") if line.strip()]
+    return "\n".join(line[-_LINE_CHARS:] for line in lines[-_LINES:])
+
+
 class _Output:
     """The output of a process: its beginning goes to a file, its end is remembered."""
 
@@ -128,10 +135,8 @@ class _Output:
         return bool(ready)
 
     def tail(self) -> str:
-        """The last lines; a progress bar's carriage returns count as line ends."""
-        text = self._tail.decode(errors="replace").replace("\r", "\n")
-        lines = [line.rstrip() for line in text.split("\n") if line.strip()]
-        return "\n".join(line[-_LINE_CHARS:] for line in lines[-_LINES:])
+        """The last lines."""
+        return last_lines(self._tail)
 
     def _write(self, data: bytes) -> None:
         if self._room <= 0:

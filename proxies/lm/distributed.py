@@ -9,6 +9,8 @@ again.
 import json
 import math
 import os
+import re
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,9 +19,15 @@ from typing import Any
 
 from mixopt.ports import Report
 from mixopt.runs import Observation, Point, RunSpec
-from proxies.command.process import Command, run_command
+from proxies.command.process import Command, Ending, last_lines, run_command
 
 JOB, ANSWER, PROGRESS = "job.json", "observations.json", "progress.jsonl"
+
+_FAILED = re.compile(r"rank +: \d+ \(local_rank: (\d+)\)\s+exitcode +: (-?\d+)")
+"""In the summary that torchrun ends with: a rank, and its exit code or, negative, its signal."""
+
+_TOLD = 2
+"""Of the ranks that failed, how many an error quotes."""
 
 
 def train_on_ranks(
@@ -40,7 +48,7 @@ def train_on_ranks(
         report: called in this process.
 
     Raises:
-        RuntimeError: a rank failed; the message ends with its last lines.
+        RuntimeError: a rank failed; the message has its last lines.
     """
     with tempfile.TemporaryDirectory(prefix="mixopt-ranks-") as name:
         folder = Path(name)
@@ -53,6 +61,7 @@ def train_on_ranks(
         command = Command(
             argv=[
                 *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+                *("--log-dir", str(folder / "ranks"), "--redirects", "2"),  # of standard error
                 *("--nproc-per-node", str(ranks), "-m", "proxies.lm.rank", str(folder)),
             ],
             # The ranks find what this process finds, however it came to its path.
@@ -68,9 +77,28 @@ def train_on_ranks(
         progress.read()
         answer = folder / ANSWER
         if ending.explain() or not answer.is_file():
-            why = ending.explain() or f"the first rank left no answer; {ending.last_lines()}"
+            why = _why(ending, folder) or f"the first rank left no answer; {ending.last_lines()}"
             raise RuntimeError(f"training on {ranks} ranks: {why}")
         return [Observation.from_dict(v) for v in json.loads(answer.read_text(encoding="utf-8"))]
+
+
+def _why(ending: Ending, folder: Path) -> str:
+    """What went wrong, in the words of the ranks that failed; the first of them first.
+
+    That is the one whose last words are the oldest: torchrun knows the time to a second only.
+    """
+    failed = []
+    summary = (folder / "output.log").read_text(encoding="utf-8", errors="replace")
+    for rank, code in _FAILED.findall(summary):
+        for log in folder.glob(f"ranks/*/attempt_0/{rank}/stderr.log"):
+            if int(code) != -signal.SIGTERM:  # so does torchrun end the others
+                failed.append((log.stat().st_mtime_ns, int(rank), int(code), log.read_bytes()))
+    if ending.reason or not failed:
+        return ending.explain()
+    return "\n".join(
+        f"rank {rank}: {Ending(code if code >= 0 else 128 - code, '', last_lines(said)).explain()}"
+        for _, rank, code, said in sorted(failed)[:_TOLD]
+    )
 
 
 class _Progress:

@@ -8,6 +8,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+# Before there is a process group: its functions take the group of the moment as their default and
+# would keep it alive, with the threads that wait for the interpreter, beyond its destruction.
+import torch.distributed.nn
+
 from mixopt.execution.files import write_atomically
 from mixopt.runs import Point, RunSpec
 from proxies.lm.distributed import ANSWER, JOB, PROGRESS

@@ -1,5 +1,6 @@
 """Several processes train a pack as one would; one that dies is told of, and nothing is lost."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,14 +59,11 @@ def test_two_ranks_train_what_one_process_trains(tmp_path: Path) -> None:
     assert len(seen) == sum(len(o.curve) for o in found) > 0
 
 
-def test_a_rank_that_is_killed_is_told_of_and_the_run_goes_on_from_its_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = trainer(tmp_path, ranks=2, checkpoint_seconds=0.0)
-    whole.prepare(tmp_path / "cache")
+def break_rank_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Rank 1 runs a statement at step 12."""
     fault = tmp_path / "fault"
     fault.mkdir()
-    # Imported by every Python before anything else: rank 1 ends itself at step 12.
+    # Imported by every Python before anything else.
     (fault / "sitecustomize.py").write_text(
         "import os, sys\n"
         "if os.environ.get('RANK') == '1':\n"
@@ -76,23 +74,79 @@ def test_a_rank_that_is_killed_is_told_of_and_the_run_goes_on_from_its_checkpoin
         "        real, calls = Ranks.sum, []\n"
         "        def counted(self, values):\n"
         "            calls.append(1)\n"
-        "            if len(calls) > 12: os.kill(os.getpid(), 9)\n"
+        f"            if len(calls) > 12: {how}\n"
         "            return real(self, values)\n"
         "        Ranks.sum = counted\n"
         "    threading.Thread(target=end, daemon=True).start()\n",
         encoding="utf-8",
     )
     monkeypatch.syspath_prepend(str(fault))
+
+
+def test_a_rank_that_is_killed_is_told_of_and_the_run_goes_on_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trainer(tmp_path, ranks=2, checkpoint_seconds=0.0)
+    whole.prepare(tmp_path / "cache")
+    break_rank_1(tmp_path, monkeypatch, "os.kill(os.getpid(), 9)")
     (failed,) = whole.train(specs()[:1], tmp_path / "cache")
     assert not failed.ok
-    assert "training on 2 ranks: the command ended with exit code" in failed.error
-    assert "SIGKILL" in failed.error
+    told = "training on 2 ranks: rank 1: the command ended with exit code 137 (killed"
+    assert told in failed.error
     monkeypatch.undo()
     (done,) = whole.train(specs()[:1], tmp_path / "cache")
     assert done.ok, done.error
     assert done.info["continued_from"] > 0
     (expected,) = trainer(tmp_path).train(specs()[:1], tmp_path / "fresh")
     assert done.metrics == pytest.approx(expected.metrics, rel=2e-3)
+
+
+def test_the_error_of_a_run_has_the_last_lines_of_the_rank_that_failed_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = trainer(tmp_path, ranks=2)
+    broken.prepare(tmp_path / "cache")
+    break_rank_1(tmp_path, monkeypatch, "raise ArithmeticError('the abacus fell down')")
+    (failed,) = broken.train(specs()[:1], tmp_path / "cache")
+    first, _, later = failed.error.partition("\nrank 0: ")
+    assert first.startswith("RuntimeError: training on 2 ranks: rank 1: the command ended with")
+    assert "ArithmeticError: the abacus fell down" in first
+    assert "torch.distributed.run" not in first + later
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of threads come from /proc")
+def test_no_thread_of_the_process_group_is_left_when_a_rank_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is left may want the interpreter while it shuts down, which aborts the rank."""
+    fault, seen = tmp_path / "fault", tmp_path / "seen"
+    fault.mkdir()
+    seen.mkdir()
+    (fault / "sitecustomize.py").write_text(
+        "import os\n"
+        "if rank := os.environ.get('RANK'):\n"
+        "    import atexit, pathlib\n"
+        "    import torch.distributed as dist\n"
+        "    def note(when):\n"
+        "        threads = pathlib.Path('/proc/self/task').glob('*/comm')\n"
+        "        names = ''.join(thread.read_text() for thread in threads)\n"
+        f"        pathlib.Path({str(seen)!r}, when + rank).write_text(names)\n"
+        "    real = dist.destroy_process_group\n"
+        "    def destroy():\n"
+        "        note('before')\n"
+        "        real()\n"
+        "    dist.destroy_process_group = destroy\n"
+        "    atexit.register(note, 'after')\n",
+        encoding="utf-8",
+    )
+    whole = trainer(tmp_path, ranks=2)
+    whole.prepare(tmp_path / "cache")
+    monkeypatch.syspath_prepend(str(fault))
+    (done,) = whole.train(specs()[:1], tmp_path / "cache")
+    assert done.ok, done.error
+    for rank in "01":
+        assert "gloo" in (seen / f"before{rank}").read_text()
+        assert "gloo" not in (seen / f"after{rank}").read_text()
 
 
 def test_models_with_a_bigram_table_are_refused(tmp_path: Path) -> None:
