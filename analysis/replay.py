@@ -35,7 +35,7 @@ from mixopt.runs import Observation
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, read_table
 from mixopt.strategies import Strategy, strategy
-from mixopt.strategies.base import Recommender
+from mixopt.strategies.base import Answering
 from mixopt.testing.worlds import KINDS, make_world
 
 Record = dict[str, Any]
@@ -98,7 +98,7 @@ def replay(
 
 def play(world: World, recipe: Strategy, limit: float, seed: int) -> Iterator[Record]:
     """One replay, record by record, until the cost limit or the strategy's end."""
-    if not isinstance(recipe, Recommender):
+    if not isinstance(recipe, Answering):
         raise InputError(
             f"{type(recipe).__name__} has no 'recommend', so it cannot be asked for its answer"
         )
@@ -123,7 +123,7 @@ def play(world: World, recipe: Strategy, limit: float, seed: int) -> Iterator[Re
             return
         started = time.perf_counter()
         try:
-            answer = recipe.recommend(problem, done)
+            answer = recipe.answer(problem, done).mixture
         except InputError:
             continue  # too few runs for its law: it has no answer yet
         finally:

@@ -19,7 +19,7 @@ from mixopt import designs, laws, proposers
 from mixopt.errors import InputError, NotFittedError
 from mixopt.laws.base import FittedLaw, Law
 from mixopt.proposers import Recommendation, Surrogate
-from mixopt.proposers.learn import learn
+from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective, weights_of
 from mixopt.runs.run_table import RunTable
@@ -135,7 +135,7 @@ class Study:
         """The fitted law seen through the objective; fitted when first asked for."""
         if self._surrogate is None:
             law = laws.law(self.law) if isinstance(self.law, str) else self.law
-            self._surrogate = learn(
+            self._surrogate = fit_surrogate(
                 self.table,
                 self.objective,
                 self.space,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+import pandas as pd
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
@@ -22,14 +23,15 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from mixopt import designs
 from mixopt.errors import InputError, did_you_mean
 from mixopt.laws.processes.gp import GaussianProcess
-from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import propose
+from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.runs.objective import Objective, objective_of
+from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace, simplex
 from mixopt.space.simplex import Array
-from mixopt.strategies.base import Problem
+from mixopt.strategies.base import Answer, Answers, Problem
 from mixopt.strategies.ledger import Ledger
 
 PREFIX = "w/"
@@ -170,14 +172,14 @@ class MixtureSampler(BaseSampler):  # type: ignore[misc] # Optuna's base is unty
             higher = study.direction == StudyDirection.MAXIMIZE
             objective = Objective.of((), VALUE) if higher else Objective.of(VALUE)
             names, Y = (VALUE,), np.array([[t.value] for t in done], dtype=float)
-        fitted = GaussianProcess().fit(W, Y, rng=rng)
-        surrogate = Surrogate.of(fitted, objective, names, self._space)
-        found = propose(surrogate, self._space, 1, runs=W, pending=pending, rng=rng)
-        return np.asarray(found[0])
+        runs = RunTable(self._space.names, names, W, Y, pd.DataFrame(index=range(len(W))))
+        surrogate = fit_surrogate(runs, objective, self._space, GaussianProcess(), rng=rng)
+        W = propose(surrogate, self._space, 1, runs=W, pending=pending, rng=rng)
+        return np.asarray(W[0])
 
 
 @dataclass(frozen=True)
-class OptunaSearch:
+class OptunaSearch(Answers):
     """Any Optuna sampler as a strategy: it searches logits, the mixture is their softmax.
 
     The study is rebuilt from what is known at every call, so nothing is kept outside the store. The
@@ -214,27 +216,27 @@ class OptunaSearch:
         if ledger.pending or n < 1:
             return []
         study = self._study(ledger)
-        asked = [_softmax(self._ask(study, problem.space)) for _ in range(n)]
-        target = problem.target
-        if not ledger.pooled(target):
-            space = problem.space
-            W = space.round(space.project(np.array(asked), metric="kl"))
-            return [problem.run(space.mixture(w), PROPOSAL, scale=target) for w in W]
-        left = ledger.left(target)
-        chosen: list[Mixture] = []
-        for w in asked[: len(left)]:
-            rest = [m for m in left if m not in chosen]
-            away = simplex.hellinger_distance(np.array([m.weights for m in rest]), w[None])
-            chosen.append(rest[int(away[:, 0].argmin())])
-        return [problem.run(m, PROPOSAL, scale=target) for m in chosen]
+        space, target = problem.space, problem.target
+        asked = np.array([_softmax(self._ask(study, space)) for _ in range(n)])
+        allowed = space.round(space.project(asked, metric="kl"))
+        X = ledger.candidates(target, lambda: allowed)
+        chosen: list[int] = []
+        for w in allowed[: len(X)]:
+            away = simplex.hellinger_distance(X, w[None])[:, 0]
+            away[chosen] = np.inf
+            chosen.append(int(away.argmin()))
+        return [problem.run(space.mixture(X[i]), PROPOSAL, scale=target) for i in chosen]
 
     def planned(self, problem: Problem) -> list[Scale]:
         """All runs at the target."""
         return [problem.target] * self.runs
 
-    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+    def answer(
+        self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
+    ) -> Answer:
         """The best run."""
-        return Ledger.of(problem, observations).best_run()
+        del every_metric
+        return Answer(Ledger.of(problem, observations).best_run())
 
     def _study(self, ledger: Ledger) -> Study:
         """A study in memory that has seen the runs."""
@@ -248,7 +250,7 @@ class OptunaSearch:
         limits = {PREFIX + n: FloatDistribution(-_LOGIT, _LOGIT) for n in names}
         for seen in ledger.at(ledger.problem.target):
             logits = _logits(seen.spec.mixture.array)
-            value = objective_of(seen.metrics, ledger.problem.objective)
+            value = objective_of(seen.metrics, ledger.objective)
             params = dict(zip(limits, logits.tolist(), strict=True))
             study.add_trial(create_trial(params=params, distributions=limits, value=value))
         return study

@@ -13,9 +13,9 @@ from mixopt import export
 from mixopt.app import console, launch, publish
 from mixopt.app.spec import json_schema, read_spec
 from mixopt.errors import InputError, MixoptError
-from mixopt.evidence.outcome import table_outcome
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import read_table
+from mixopt.study import Study
 
 app = typer.Typer(
     name="mixopt",
@@ -69,10 +69,10 @@ def run(
                 "command goes on from there."
             )
             raise typer.Exit(130) from None
-    console.show_outcome(outcome, publish.next_steps(folder))
+    console.show_outcome(outcome, sweep.problem.space, publish.next_steps(folder))
     if json is not None:
         seconds = round(time.monotonic() - started, 2)
-        result = {**outcome.to_dict(), "trained": status.trained, "seconds": seconds}
+        result = {**outcome.summary(), "trained": status.trained, "seconds": seconds}
         console.write_json(json, result)
 
 
@@ -120,14 +120,15 @@ def fit(
     named = bool(minimize or maximize)
     objective = Objective.of(minimize or ([] if named else runs.metrics), maximize or ())
     space = publish.table_space(runs, read_spec(spec) if spec else None)
-    outcome = table_outcome(runs, objective, space, law=law, seed=seed)
-    console.show_outcome(outcome)
+    study = Study(space, objective, law=law, seed=seed)
+    outcome = publish.fit_table(runs, study)
+    console.show_outcome(outcome, space)
     console.show_checkup(outcome)
     if report is not None:
-        publish.write_table_report(report, outcome, title=table.stem)
+        publish.write_table_report(report, outcome, study, title=table.stem)
         console.say(f"Report: {report}")
     if json is not None:
-        console.write_json(json, outcome.to_dict())
+        console.write_json(json, outcome.summary())
 
 
 @app.command()

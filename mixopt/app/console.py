@@ -24,6 +24,7 @@ from mixopt.execution.sweep import SweepStatus
 from mixopt.proposers.pareto import spread_out
 from mixopt.runs import short_number
 from mixopt.runs.kinds import RECOMMENDED
+from mixopt.space import MixtureSpace
 
 _PLAIN_SECONDS = 5.0
 
@@ -129,10 +130,12 @@ def show_start(sweep: Sweep) -> None:
         err.print(Text(f"Note: {warning}", style="yellow"))
 
 
-def show_outcome(outcome: Outcome, next_steps: Mapping[str, str] | None = None) -> None:
+def show_outcome(
+    outcome: Outcome, space: MixtureSpace, next_steps: Mapping[str, str] | None = None
+) -> None:
     """The answer: mixture, comparison with baselines, warnings, where to look next."""
     out.print()
-    out.print(_mixture_table(outcome))
+    out.print(_mixture_table(outcome, space))
     if outcome.settings:
         chosen = ", ".join(f"{name} {value}" for name, value in outcome.settings.items())
         out.print(f"With the settings: {chosen}", markup=False)
@@ -145,6 +148,8 @@ def show_outcome(outcome: Outcome, next_steps: Mapping[str, str] | None = None) 
         style = "bold green" if outcome.confirmation.passed else "bold red"
         out.print(Text(outcome.confirmation.verdict, style=style))
     out.print(f"{outcome.checkup.trust.line}.", markup=False)
+    for note in outcome.notes:
+        out.print(f"{note[:1].upper()}{note[1:]}.", markup=False)
     for warning in outcome.warnings:
         out.print(Text(f"Note: {warning}", style="yellow"))
     if next_steps:
@@ -188,9 +193,9 @@ def write_text(path: Path | None, text: str) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}; give another path") from error
 
 
-def _mixture_table(outcome: Outcome) -> Table:
+def _mixture_table(outcome: Outcome, space: MixtureSpace) -> Table:
     table = _table("Recommended mixture", ("domain", "natural", "proposed", "interval"))
-    rows = outcome.shares()
+    rows = outcome.shares(space)
     for row in sorted(rows, key=lambda r: -r.proposed):
         table.add_row(
             row.domain,
@@ -219,7 +224,7 @@ def _comparison_table(outcome: Outcome) -> Table:
     confirmation = outcome.confirmation
     assert confirmation is not None
     unit = f" ({outcome.unit})" if outcome.unit else ""
-    title = f"Trained with fresh seeds: {outcome.study.objective.describe()}{unit}"
+    title = f"Trained with fresh seeds: {outcome.objective.describe()}{unit}"
     table = _table(title, ("candidate", "mean", "sd", "seeds", "behind by", "beyond noise"))
     found = {c.baseline: c for c in confirmation.comparisons}
     for candidate in confirmation.candidates:

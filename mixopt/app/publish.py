@@ -1,68 +1,72 @@
 """What becomes of a sweep: its outcome, its report, its exports, and what to do next."""
 
+import logging
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mixopt import export, report
 from mixopt.app.launch import Sweep
 from mixopt.app.spec import Spec
-from mixopt.errors import StoreError
-from mixopt.evidence.outcome import Outcome, TradeOff, sweep_outcome, trade_offs
+from mixopt.errors import InputError, StoreError
+from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome, table_outcome
 from mixopt.runs import Observation
-from mixopt.runs.knobs import Value
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Domain, MixtureSpace
-from mixopt.strategies import FrontFinder, JointRecommender, Recommender, strategy
+from mixopt.strategies import Answering, strategy
+from mixopt.study import Study
 
+_log = logging.getLogger(__name__)
+OUTCOME = "outcome"  # the annotation that holds what was concluded
 REPORT = "report.html"
 
 
-def conclude(sweep: Sweep, *, every_metric: bool = True) -> Outcome:
-    """What the sweep has found so far; `every_metric` as in `mixopt.evidence.checkup.check`.
+def conclude(sweep: Sweep) -> Outcome:
+    """What the sweep has shown so far: as it was concluded, where nothing has come in since.
 
     Raises:
         InputError: no search run succeeded.
     """
-    chosen, observations = sweep.spec.strategy, sweep.store.observations()
+    observations = sweep.store.observations()
+    kept = sweep.store.annotations().get(OUTCOME)
+    if kept is not None and kept.get("rests_on") == evidence_of(sweep.problem, observations):
+        try:
+            return Outcome.from_dict(kept)
+        except StoreError as error:
+            _log.info("%s", error)
+    chosen = sweep.spec.strategy
     recipe = strategy(chosen.use, **chosen.settings)
-    answer, settings, front = None, dict[str, Value](), tuple[TradeOff, ...]()
-    problem, shown = sweep.problem, observations
-    if isinstance(recipe, Recommender) and any(o.ok for o in observations):
-        answer = recipe.recommend(problem, observations)
-        if isinstance(recipe, JointRecommender):
-            answer, settings = recipe.recommend_joint(problem, observations)
-            shown = recipe.at_answer(problem, observations)
-        if isinstance(recipe, FrontFinder):
-            front = trade_offs(recipe, problem, observations)
-    outcome = sweep_outcome(
-        problem,
-        shown,
-        law=str(getattr(recipe, "law", "auto")),
-        recommended=answer,
+    if not isinstance(recipe, Answering):
+        raise InputError(f"strategy {chosen.use!r} gives no answer; it has no method 'answer'")
+    if not any(o.ok for o in observations):
+        raise InputError(_nothing(observations))
+    return sweep_outcome(
+        sweep.problem,
+        observations,
+        recipe.answer(sweep.problem, observations, every_metric=True),
         unit=sweep.info.unit,
         warnings=sweep.info.warnings,
-        every_metric=every_metric,
     )
-    return replace(outcome, settings=settings, front=front)
+
+
+def _nothing(observations: Sequence[Observation]) -> str:
+    failed = [o.error for o in observations if o.error]
+    why = f"; the last one says: {failed[-1]}" if failed else ""
+    return f"none of {len(observations)} runs succeeded; there is nothing to conclude{why}"
 
 
 def finish(sweep: Sweep, *, trained: int) -> Outcome:
-    """Conclude, keep recommendation and report with the sweep.
-
-    Where nothing was trained since the report, the report stays, and what only it shows is not
-    computed again.
-    """
-    if not trained and (sweep.folder / REPORT).is_file():
-        return conclude(sweep, every_metric=False)
+    """Conclude, keep outcome and report with the sweep; where nothing is new, they stay."""
     outcome = conclude(sweep)
-    path = write_report(sweep, outcome)
-    sweep.store.annotate({"outcome": outcome.to_dict()})
-    sweep.store.attach(path)
+    if not trained and (sweep.folder / REPORT).is_file():
+        return outcome
+    sweep.store.annotate({OUTCOME: outcome.to_dict()})
+    sweep.store.attach(write_report(sweep, outcome))
     return outcome
 
 
@@ -77,41 +81,59 @@ def write_report(sweep: Sweep, outcome: Outcome, path: Path | None = None) -> Pa
     }
     observations = tuple(sweep.store.observations())
     try:
-        report.write(target, _report_data(outcome, sweep.spec.name, observations, facts))
+        data = _report_data(outcome, sweep.problem.space, sweep.spec.name, observations, facts)
+        report.write(target, data)
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror}; give another path") from error
     return target
 
 
-def write_table_report(path: Path, outcome: Outcome, title: str) -> None:
+def fit_table(runs: RunTable, study: Study) -> Outcome:
+    """Fit a study's law to a table of runs, and what it recommends.
+
+    Raises:
+        InputError: see `Study.tell` and `Study.fit`.
+    """
+    study.tell(runs)
+    rng = np.random.default_rng([study.seed, len(study)])
+    return table_outcome(study.surrogate, study.table, study.space, rng=rng)
+
+
+def write_table_report(path: Path, outcome: Outcome, study: Study, title: str) -> None:
     """Write the HTML report of a fitted run table.
 
     Raises:
         StoreError: the file cannot be written.
     """
-    study = outcome.study
     observations = report.table_observations(study.table, study.space.names)
     try:
-        report.write(path, _report_data(outcome, title, observations, {}))
+        report.write(path, _report_data(outcome, study.space, title, observations, {}))
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}; give another path") from error
 
 
 def _report_data(
-    outcome: Outcome, title: str, observations: tuple[Observation, ...], facts: Mapping[str, Any]
+    outcome: Outcome,
+    space: MixtureSpace,
+    title: str,
+    observations: tuple[Observation, ...],
+    facts: Mapping[str, Any],
 ) -> report.ReportData:
-    study, surrogate = outcome.study, outcome.study.surrogate
-    found = outcome.checkup.validation
+    surrogate, validation = outcome.surrogate, outcome.checkup.validation
     held_out: report.HeldOut | None = None
-    if found is not None:
-        predicted = found.predicted
+    if validation is not None:
+        predicted = validation.predicted
         held_out = report.HeldOut(
-            found.metrics, found.observed, predicted.mean, predicted.total_sd, _names(study.table)
+            validation.metrics,
+            validation.observed,
+            predicted.mean,
+            predicted.total_sd,
+            outcome.names,
         )
     return report.ReportData(
         title,
-        study.space,
-        study.objective,
+        space,
+        outcome.objective,
         observations,
         outcome.recommendation,
         outcome.confirmation,
@@ -119,7 +141,8 @@ def _report_data(
         predict=surrogate.predict,
         metrics=surrogate.metrics,
         unit=outcome.unit,
-        diagnostics=tuple(outcome.checkup.lines()),
+        laws=surrogate.law_weights(),
+        diagnostics=(*outcome.notes, *outcome.checkup.lines()),
         facts=facts,
         warnings=outcome.warnings,
         settings=outcome.settings,
@@ -139,13 +162,9 @@ def export_sweep(sweep: Sweep, target: str, **options: Any) -> str:
         InputError: an unknown format, or one that lacks something.
     """
     outcome = conclude(sweep)
-    provenance = {"sweep": sweep.spec.name, **outcome.to_dict()}
+    provenance = {"sweep": sweep.spec.name, **outcome.summary()}
     mixture = outcome.recommendation.mixture
     return export.export(mixture, target, provenance=provenance, **options)
-
-
-def _names(runs: RunTable) -> tuple[str, ...]:
-    return tuple(str(name)[:8] for name in runs.facts["run"]) if "run" in runs.facts else ()
 
 
 def next_steps(folder: Path) -> dict[str, str]:

@@ -1,10 +1,12 @@
-"""All diagnostics that a study's runs allow, in one object: is the answer to be trusted?"""
+"""All diagnostics that the runs behind an answer allow, in one object: is it to be trusted?"""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
-from mixopt import diagnostics
+from mixopt import diagnostics, laws
 from mixopt.diagnostics import (
     CrossValidation,
     Extrapolation,
@@ -15,10 +17,12 @@ from mixopt.diagnostics import (
     Trust,
 )
 from mixopt.errors import InputError
-from mixopt.proposers import Recommendation
-from mixopt.study import Study
+from mixopt.proposers import Recommendation, Surrogate
+from mixopt.runs.run_table import RunTable
 
 _LEARNING_CURVE_RUNS = 24  # below, three sizes of a learning curve say nothing
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +37,7 @@ class Checkup:
         curve: what more runs would bring.
         transfer: how small runs rank against larger ones.
         trust: the verdict.
+        missing: what could not be measured, and why.
     """
 
     validation: CrossValidation | None
@@ -42,48 +47,59 @@ class Checkup:
     curve: LearningCurve | None
     transfer: Transfer | None
     trust: Trust
+    missing: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def lines(self) -> list[str]:
         """In plain words, the verdict last."""
         parts = (self.validation, self.noise, self.transfer, self.curve, self.extrapolation)
         told = [line for part in parts if part is not None for line in part.lines()]
-        return [*told, *self.influence.lines(), *self.trust.lines()]
+        reasons = [f"no {name}: {why}" for name, why in self.missing.items()]
+        return [*told, *self.influence.lines(), *reasons, *self.trust.lines()]
 
 
 def check(
-    study: Study,
+    surrogate: Surrogate,
+    runs: RunTable,
     recommendation: Recommendation,
     *,
+    rng: np.random.Generator,
     curve: bool = True,
-    every_metric: bool = True,
 ) -> Checkup:
     """Run every diagnostic for which there are enough runs.
 
     Args:
-        study: its runs and its law.
+        surrogate: the model that the answer comes from.
+        runs: what it was fitted to, over the domains of the space.
         recommendation: the answer that is judged.
+        rng: draws the folds.
         curve: whether to fit the law to parts of the runs as well (the slowest part).
-        every_metric: whether to cross-validate metrics that the objective does not weigh.
     """
-    table, objective, law = study.table, study.objective, study.law
-    validated = table if every_metric else table.only(objective.needed)
-    surrogate, w = study.surrogate, recommendation.mixture.array
-    rng = np.random.default_rng([study.seed, len(table)])
-    validation: CrossValidation | None = None
-    extrapolation: Extrapolation | None = None
+    table, objective = runs.only(surrogate.metrics), surrogate.objective
+    law = surrogate.law or laws.law("auto")
+    w = recommendation.mixture.array
+    missing: dict[str, str] = {}
+
+    def tried(name: str, measure: Callable[[], T]) -> T | None:
+        """One that has too few runs leaves the others alone, and its reason is kept."""
+        try:
+            return measure()
+        except InputError as error:
+            missing[name] = str(error)
+            return None
+
+    validation = tried(
+        "held-out runs", lambda: diagnostics.cross_validate(law, table, objective, rng=rng)
+    )
+    extrapolation = tried("distance", lambda: diagnostics.extrapolation(w, table.W))
+    noise = tried("seed noise", lambda: diagnostics.noise(table, surrogate.fitted))
     learning: LearningCurve | None = None
+    if curve and len(table) >= _LEARNING_CURVE_RUNS:
+        learning = tried(
+            "learning curve", lambda: diagnostics.learning_curve(law, table, objective, rng=rng)
+        )
     transfer: Transfer | None = None
-    noise: Noise | None = None
-    try:
-        validation = diagnostics.cross_validate(law, validated, objective, rng=rng)
-        extrapolation = diagnostics.extrapolation(w, table.W)
-        noise = diagnostics.noise(table, surrogate.fitted)
-        if curve and len(table) >= _LEARNING_CURVE_RUNS:
-            learning = diagnostics.learning_curve(law, table, objective, rng=rng)
-        if surrogate.scale is not None:
-            transfer = diagnostics.transfer(table, objective, rng=rng)
-    except InputError:
-        pass  # too few runs for this one and those after it; the verdict lists what is missing
+    if surrogate.scale is not None:
+        transfer = tried("transfer", lambda: diagnostics.transfer(table, objective, rng=rng))
     return Checkup(
         validation,
         extrapolation,
@@ -91,7 +107,7 @@ def check(
             surrogate.fitted,
             w,
             objective,
-            domains=study.space.names,
+            domains=table.domains,
             metrics=surrogate.metrics,
             scale=surrogate.scale,
         ),
@@ -99,4 +115,5 @@ def check(
         learning,
         transfer,
         diagnostics.trust(validation, extrapolation=extrapolation, noise=noise, transfer=transfer),
+        missing,
     )

@@ -1,25 +1,33 @@
-"""What a sweep (or a table of runs) has found: mixture, confirmation, cost; for screen and file."""
+"""What a sweep (or a table of runs) has shown: mixture, confirmation, cost; for screen and file.
 
+The model that chose the runs is the model that answers. It is stored with its answer, so that a
+report or an export reads what was concluded and fits nothing.
+"""
+
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from mixopt import laws
-from mixopt.errors import InputError
+from mixopt import laws, proposers
+from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
-from mixopt.proposers import Recommendation
-from mixopt.proposers.pareto import spread_out
+from mixopt.evidence.stored import plain, restored
+from mixopt.proposers import Recommendation, Surrogate
+from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Observation
-from mixopt.runs.kinds import RECOMMENDED, Kind
+from mixopt.runs.kinds import RECOMMENDED
 from mixopt.runs.knobs import Value
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
-from mixopt.space import Mixture, MixtureSpace
-from mixopt.strategies import FrontFinder, Problem
-from mixopt.study import Study
+from mixopt.space import MixtureSpace
+from mixopt.strategies import Answer, Problem, TradeOff
+
+FORMAT = 1
+"""Of a stored outcome; another one is refused, and concluded anew from the runs."""
 
 
 @dataclass(frozen=True)
@@ -33,72 +41,71 @@ class Share:
     high: float
 
 
-@dataclass(frozen=True)
-class TradeOff:
-    """A mixture that no other beats in every objective.
-
-    Attributes:
-        mixture: its shares.
-        objectives: name to predicted value, lower is better.
-    """
-
-    mixture: Mixture
-    objectives: Mapping[str, float]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """The result of a sweep or of a fit.
 
     Attributes:
-        study: space, objective, the search runs and the fitted law.
-        recommendation: from the law; its mixture is the one that was confirmed, if any was.
+        surrogate: the model that chose, seen through the objective that it minimised.
+        recommendation: from it; its mixture is the one that was confirmed, if any was.
         checkup: what the diagnostics say of runs, law and recommendation.
+        names: (n,) of the runs that the model rests on.
         confirmation: what the confirmatory runs showed; None before the first.
         runs: how many there are, failed ones included.
         flops: spent on them.
         unit: of the metrics.
         warnings: reasons for doubt, in plain words.
+        notes: what the strategy has to say of its search, in plain words.
         settings: the recommended value of every knob that was searched with the mixture; runs and
             predictions are then for these.
         front: the trade-offs between several objectives, by the first of them.
+        rests_on: see `evidence_of`.
     """
 
-    study: Study
+    surrogate: Surrogate
     recommendation: Recommendation
     checkup: Checkup
+    names: tuple[str, ...] = ()
     confirmation: Confirmation | None = None
     runs: int = 0
     flops: float = 0.0
     unit: str = ""
     warnings: tuple[str, ...] = ()
-    settings: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    notes: tuple[str, ...] = ()
+    settings: Mapping[str, Value] = field(default_factory=dict)
     front: tuple[TradeOff, ...] = ()
+    rests_on: str = ""
 
-    def shares(self) -> list[Share]:
+    @property
+    def objective(self) -> Objective:
+        """What was minimised, in the units in which it was."""
+        return self.surrogate.objective
+
+    def shares(self, space: MixtureSpace) -> list[Share]:
         """Natural and proposed share per domain, in the order of the space."""
-        space, found = self.study.space, self.recommendation
+        answer = self.recommendation
         return [
-            Share(name, float(natural), found.mixture[name], *found.intervals[name])
+            Share(name, float(natural), answer.mixture[name], *answer.intervals[name])
             for name, natural in zip(space.names, space.prior, strict=True)
         ]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, as `--json` writes them."""
-        found, shown = self.recommendation, self.confirmation
+    def summary(self) -> dict[str, Any]:
+        """Plain JSON values for programs, as `--json` writes them: everything but the model."""
+        answer, shown = self.recommendation, self.confirmation
         return {
-            "objective": self.study.objective.describe(),
+            "objective": self.objective.describe(),
             "unit": self.unit,
-            "recommended": found.mixture.to_dict(),
-            "intervals": {k: list(v) for k, v in found.intervals.items()},
+            "recommended": answer.mixture.to_dict(),
+            "intervals": {k: list(v) for k, v in answer.intervals.items()},
             "predicted": {
-                "objective": {"mean": found.value, "sd": found.sd},
-                "metrics": {k: {"mean": m, "sd": s} for k, (m, s) in found.metrics.items()},
+                "objective": {"mean": answer.value, "sd": answer.sd},
+                "metrics": {k: {"mean": m, "sd": s} for k, (m, s) in answer.metrics.items()},
                 "gains": {
                     k: {"raw": g.raw, "shrunk": g.shrunk, "sd": g.sd}
-                    for k, g in found.gains.items()
+                    for k, g in answer.gains.items()
                 },
             },
+            "broken_guards": list(answer.broken),
             "validated": {} if shown is None else shown.to_dict(),
             "seed_sd": float(shown.seed_sd) if shown and np.isfinite(shown.seed_sd) else None,
             "beats_all_baselines": None if shown is None else shown.passed,
@@ -107,6 +114,8 @@ class Outcome:
             "flops": self.flops,
             "trust": {"level": self.checkup.trust.level, "lines": self.checkup.lines()},
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
+            "laws": self.surrogate.law_weights(),
             "settings": dict(self.settings),
             "front": [
                 {"mixture": t.mixture.to_dict(), "objectives": dict(t.objectives)}
@@ -114,110 +123,148 @@ class Outcome:
             ],
         }
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON values, the fitted law included; `from_dict` reads it back."""
+        return {"format": FORMAT, **plain(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Outcome":
+        """The outcome that `to_dict` wrote.
+
+        Raises:
+            StoreError: it was written in another format.
+        """
+        fields = dict(values)
+        form = fields.pop("format", None)
+        if form != FORMAT:
+            raise StoreError(
+                f"the stored outcome has format {form}, and this mixopt reads {FORMAT}; "
+                "'mixopt report' concludes it anew"
+            )
+        try:
+            outcome: Outcome = restored(cls, fields)
+        except (InputError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"the stored outcome cannot be read ({error}); 'mixopt report' concludes it anew"
+            ) from error
+        return outcome
+
+
+def evidence_of(problem: Problem, observations: Sequence[Observation]) -> str:
+    """A hash of what an outcome rests on: the question, and the runs with what came of them.
+
+    An outcome that was stored under the same hash is what would be concluded now.
+    """
+    digest = hashlib.sha256(repr((problem.space, problem.objective, problem.seed)).encode())
+    for seen in sorted(observations, key=lambda o: o.run_id):
+        digest.update(f"{seen.run_id}{seen.status}{seen.spec.kind}".encode())
+    return digest.hexdigest()[:16]
+
 
 def sweep_outcome(
     problem: Problem,
     observations: Sequence[Observation],
+    answer: Answer,
     *,
-    law: str = "auto",
-    recommended: Mixture | None = None,
     unit: str = "",
     warnings: Sequence[str] = (),
-    every_metric: bool = True,
 ) -> Outcome:
-    """Fit the law to the search runs, recommend, and compare what was confirmed.
+    """The strategy's answer with what its own model says of it, and what was confirmed.
+
+    A strategy without a model (random search) is looked at through the law `auto`.
 
     Args:
         problem: what the sweep worked on.
         observations: its runs.
-        law: fitted to the search runs, one set of parameters per metric.
-        recommended: the strategy's answer; by default what was confirmed, else the law's optimum.
+        answer: of the strategy.
         unit: of the metrics.
         warnings: of the trainer.
-        every_metric: whether to cross-validate metrics that the objective does not weigh.
 
     Raises:
         InputError: no search run succeeded, or too few for any law.
     """
-    search = [o for o in observations if o.spec.kind.in_search]
-    several = len({o.spec.scale for o in search if o.ok}) > 1
-    study = Study(
-        problem.space,
-        problem.objective,
-        law=laws.for_scales(law) if several else law,
-        seed=problem.seed,
+    rng = np.random.default_rng([problem.seed, len(observations)])
+    runs, surrogate = answer.runs, answer.surrogate
+    if surrogate is None or runs is None:
+        search = [o for o in observations if o.spec.kind.in_search]
+        runs = RunTable.from_observations(search, problem.space.names)
+        surrogate = fit_surrogate(
+            runs, problem.objective, problem.space, laws.law("auto"), rng=rng, every_metric=True
+        )
+    recommendation = proposers.recommend(
+        surrogate, problem.space, W=runs.W, rng=rng, mixture=answer.mixture
     )
-    study.tell(search)
-    chosen = confirmed_mixture(observations)
-    recommendation = study.recommend(recommended or chosen)
     confirmation: Confirmation | None = None
-    if chosen is not None:
+    if any(o.spec.kind.confirms for o in observations):
         try:
-            confirmation = confirm(observations, study.surrogate.objective)
+            confirmation = confirm(observations, surrogate.objective)
         except InputError as error:
             warnings = (*warnings, f"{error}; the recommendation is not validated")
     return Outcome(
-        study,
+        surrogate,
         recommendation,
-        check(study, recommendation, curve=False, every_metric=every_metric),
+        check(surrogate, runs, recommendation, rng=rng, curve=False),
+        _names(runs),
         confirmation,
         runs=len(observations),
         flops=float(sum(o.flops for o in observations)),
         unit=unit,
-        warnings=(*warnings, *_repetition(observations), *_failures(observations)),
+        warnings=(
+            *warnings,
+            *_guards(recommendation),
+            *_repetition(observations),
+            *_failures(observations),
+        ),
+        notes=answer.notes,
+        settings=answer.settings,
+        front=answer.front,
+        rests_on=evidence_of(problem, observations),
     )
 
 
 def table_outcome(
-    runs: RunTable, objective: Objective, space: MixtureSpace, *, law: str = "auto", seed: int = 0
+    surrogate: Surrogate, runs: RunTable, space: MixtureSpace, *, rng: np.random.Generator
 ) -> Outcome:
-    """Fit a law to a table of runs and recommend.
+    """What a law that was fitted to a table of runs recommends.
 
-    Raises:
-        InputError: see `Study.tell` and `Study.fit`.
+    Args:
+        surrogate: the fitted law.
+        runs: what it was fitted to, over the domains of the space.
+        space: constraints.
+        rng: source of randomness.
     """
-    study = Study(space, objective, law=law, seed=seed)
-    study.tell(runs)
-    found = study.recommend()
-    flops = float(np.nansum(runs.costs))
-    return Outcome(study, found, check(study, found), runs=len(runs), flops=flops)
-
-
-def confirmed_mixture(observations: Sequence[Observation]) -> Mixture | None:
-    """The mixture that the strategy sent into confirmation, if it has got that far."""
-    kind = Kind.confirmation(RECOMMENDED)
-    return next((o.spec.mixture for o in observations if o.spec.kind == kind), None)
-
-
-def trade_offs(
-    recipe: FrontFinder, problem: Problem, observations: Sequence[Observation], most: int = 40
-) -> tuple[TradeOff, ...]:
-    """The front of a strategy that trades objectives off, by its first objective.
-
-    Of more than `most` points, so many that cover the front evenly, the ends among them.
-
-    Raises:
-        InputError: no run has succeeded yet.
-    """
-    found, names = recipe.front(problem, observations), recipe.objective_names(problem)
-    kept = spread_out(found.F, most)
-    W = problem.space.round(found.W[kept])
-    return tuple(
-        TradeOff(problem.space.mixture(w), dict(zip(names, map(float, values), strict=True)))
-        for w, values in zip(W, found.F[kept], strict=True)
+    recommendation = proposers.recommend(surrogate, space, W=runs.W, rng=rng)
+    return Outcome(
+        surrogate,
+        recommendation,
+        check(surrogate, runs, recommendation, rng=rng),
+        _names(runs),
+        runs=len(runs),
+        flops=float(np.nansum(runs.costs)),
+        warnings=_guards(recommendation),
     )
+
+
+def _names(runs: RunTable) -> tuple[str, ...]:
+    return tuple(str(name)[:8] for name in runs.facts["run"]) if "run" in runs.facts else ()
 
 
 def _repetition(observations: Sequence[Observation]) -> tuple[str, ...]:
     """Where proxies of the recommendation saw domains more or less often than the target will."""
-    kind = Kind.confirmation(RECOMMENDED)
     told = [
         str(line)
         for o in observations
-        if o.spec.kind == kind
+        if o.spec.kind.confirms == RECOMMENDED
         for line in o.info.get("repetition", {}).get("warnings", ())
     ]
     return tuple(dict.fromkeys(told))
+
+
+def _guards(recommendation: Recommendation) -> tuple[str, ...]:
+    return tuple(
+        f"no mixture within the constraints is predicted to keep every guard: {line}"
+        for line in recommendation.broken
+    )
 
 
 def _failures(observations: Sequence[Observation]) -> tuple[str, ...]:

@@ -65,6 +65,16 @@ class Expects(Protocol):
         ...
 
 
+@runtime_checkable
+class Weighted(Protocol):
+    """A fitted law that averages others, with weights per metric."""
+
+    @property
+    def members(self) -> Mapping[str, Array]:
+        """Name of a law to its weights (k,)."""
+        ...
+
+
 def mean_of(fitted: FittedLaw, W: Array, scale: Array | None = None) -> Array:
     """(n, k) what a law expects at mixtures W (n, m), the quick way where it has one."""
     return fitted.mean(W, scale) if isinstance(fitted, Expects) else fitted.predict(W, scale).mean

@@ -105,6 +105,12 @@ class FittedEnsemble:
     factors: Array
     held_out: Prediction | None = None
 
+    @property
+    def members(self) -> dict[str, Array]:
+        """Name of a law to its weights (k,)."""
+        names = [str(part.to_dict()["law"]) for part in self.parts]
+        return dict(zip(names, self.weights, strict=True))
+
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
         """Weighted mean of the laws; intervals hold their ignorance and their disagreement."""
         found = combine([p.predict(W, scale) for p in self.parts], self.weights)

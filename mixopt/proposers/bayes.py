@@ -130,13 +130,38 @@ def propose(
     pending: Array | None = None,
     acquisition: Acquisition = "nei",
 ) -> Array:
-    """(n, m) mixtures to train next, within the constraints and on a grid of 2e-4.
+    """(n, m) mixtures to train next: `candidates`, of which `choose` picks.
 
-    A cloud of candidates is scored by expected improvement and refined around the best three
-    times; `choose` picks from what is left. See `choose` for the arguments.
+    Raises:
+        InputError: n below 1, or the constraints leave fewer new mixtures.
     """
     if n < 1:
         raise InputError(f"{n} proposals were asked for; ask for at least 1")
+    pool = candidates(surrogate, space, runs=runs, rng=rng, pending=pending)
+    if len(pool) < n:
+        raise InputError(
+            f"only {len(pool)} new mixtures are left within the constraints where {n} were asked "
+            "for; loosen them, or ask for fewer"
+        )
+    picked = choose(
+        surrogate, pool, n, runs=runs, rng=rng, pending=pending, acquisition=acquisition
+    )
+    return np.asarray(pool[picked])
+
+
+def candidates(
+    surrogate: Surrogate,
+    space: MixtureSpace,
+    *,
+    runs: Array,
+    rng: np.random.Generator,
+    pending: Array | None = None,
+) -> Array:
+    """(c, m) mixtures that may be worth a run, most promising first, on a grid of 2e-4.
+
+    A cloud within the constraints is scored by expected improvement and refined around the best
+    three times. Those of `runs` and `pending` are left out. See `choose` for the arguments.
+    """
     at_runs = surrogate.value(runs)
     best = float(at_runs.min())
     starts = runs[np.argsort(at_runs, kind="stable")[:16]]
@@ -156,16 +181,7 @@ def propose(
     pool = space.round(pool[np.argsort(-score, kind="stable")], GRID)
     known = runs if pending is None else np.vstack([runs, pending])
     pool = pool[space.contains(pool, 1e-7)]
-    pool = pool[distinct(pool, known)][: _MOST // 2]
-    if len(pool) < n:
-        raise InputError(
-            f"only {len(pool)} new mixtures are left within the constraints where {n} were asked "
-            "for; loosen them, or ask for fewer"
-        )
-    picked = choose(
-        surrogate, pool, n, runs=runs, rng=rng, pending=pending, acquisition=acquisition
-    )
-    return np.asarray(pool[picked])
+    return np.asarray(pool[distinct(pool, known)][: _MOST // 2])
 
 
 def gains(surrogate: Surrogate, X: Array, runs: Array) -> Array:

@@ -117,16 +117,37 @@ def propose_front(
     rng: np.random.Generator,
     pending: Array | None = None,
 ) -> Array:
-    """(n, m) mixtures to train next, within the constraints and on a grid of 2e-4.
-
-    A cloud of candidates around the front of the runs is thinned to those of most expected growth,
-    refined around them, and `choose_front` picks. See there for the arguments.
+    """(n, m) mixtures to train next: `front_candidates`, of which `choose_front` picks.
 
     Raises:
         InputError: n below 1, or the constraints leave fewer new mixtures.
     """
     if n < 1:
         raise InputError(f"{n} proposals were asked for; ask for at least 1")
+    pool = front_candidates(surrogate, objectives, space, runs=runs, rng=rng, pending=pending)
+    if len(pool) < n:
+        raise InputError(
+            f"only {len(pool)} new mixtures are left within the constraints where {n} were asked "
+            "for; loosen them, or ask for fewer"
+        )
+    picked = choose_front(surrogate, objectives, pool, n, runs=runs, rng=rng, pending=pending)
+    return np.asarray(pool[picked])
+
+
+def front_candidates(
+    surrogate: Surrogate,
+    objectives: Sequence[Objective],
+    space: MixtureSpace,
+    *,
+    runs: Array,
+    rng: np.random.Generator,
+    pending: Array | None = None,
+) -> Array:
+    """(c, m) mixtures that may be worth a run, within the constraints and on a grid of 2e-4.
+
+    A cloud of candidates around the front of the runs is thinned to those of most expected growth,
+    and refined around them. See `choose_front` for the arguments.
+    """
     C = matrix_of(objectives, surrogate.metrics)
     at_runs = guarded(surrogate, C, surrogate.expected(runs).mean)
     starts = runs[_near_front(at_runs, _reference(at_runs)[1])]
@@ -138,14 +159,7 @@ def propose_front(
         top = np.argsort(-view.score(rng), kind="stable")[:8]
         near = cloud(space, _CANDIDATES // 2, rng, around=pool[top], local=True)
         pool = np.vstack([pool[top], near])
-    pool = _fresh(space, pool, known)
-    if len(pool) < n:
-        raise InputError(
-            f"only {len(pool)} new mixtures are left within the constraints where {n} were asked "
-            "for; loosen them, or ask for fewer"
-        )
-    picked = choose_front(surrogate, objectives, pool, n, runs=runs, rng=rng, pending=pending)
-    return np.asarray(pool[picked])
+    return _fresh(space, pool, known)
 
 
 @dataclass

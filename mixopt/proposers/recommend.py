@@ -75,6 +75,15 @@ class Recommendation:
 
 
 @one_blas_thread
+def best_mixture(
+    surrogate: Surrogate, space: MixtureSpace, *, W: Array, rng: np.random.Generator
+) -> Mixture:
+    """The posterior-mean optimum within the constraints, on a grid of 2e-4; see `recommend`."""
+    w = optimum(surrogate, space, W=W, rng=rng)
+    return space.mixture(space.round(space.sparsify(w) if space.min_weight > 0 else w))
+
+
+@one_blas_thread
 def recommend(
     surrogate: Surrogate,
     space: MixtureSpace,
@@ -92,13 +101,8 @@ def recommend(
         rng: source of randomness.
         mixture: judge this one instead of looking for the optimum.
     """
-    if mixture is None:
-        w = optimum(surrogate, space, W=W, rng=rng)
-        if space.min_weight > 0:
-            w = space.sparsify(w)
-        w = space.round(w)
-    else:
-        w = mixture.array
+    chosen = mixture or best_mixture(surrogate, space, W=W, rng=rng)
+    w = chosen.array
     seen = surrogate.predict(w[None])
     value, sd = (float(v[0]) for v in surrogate.moments(w[None]))
     room = surrogate.noise(w[None]) or sd

@@ -1,5 +1,8 @@
 """The objective as the runs tell it: a fitted law seen through an objective.
 
+`fit_surrogate` is the one way from runs to what proposers minimise, for sweeps, studies, reports
+and Optuna alike.
+
 Notation:
     W: (n, m) mixtures; F: (n,) objective, lower is better; sd: (n,) what the law does not know of F
 """
@@ -11,10 +14,12 @@ import numpy as np
 
 from mixopt.designs.baselines import baselines
 from mixopt.errors import InputError
-from mixopt.laws.base import FittedLaw, Prediction, mean_of
+from mixopt.laws.base import FittedLaw, Law, Prediction, Weighted, mean_of
 from mixopt.runs.objective import Objective
+from mixopt.runs.run_table import RunTable, standardized
 from mixopt.space import MixtureSpace, simplex
 from mixopt.space.simplex import Array
+from mixopt.threads import one_blas_thread
 
 _CHUNK = 20_000
 _PENALTY = 1e3  # per unit of relative violation of a guard, in units of the objective's spread
@@ -49,6 +54,7 @@ class Surrogate:
         limits: guarded metric to the largest signed value (lower is better) that it may have.
         kl: strength of the pull towards `prior`, in units of the objective.
         prior: (m,) the natural mixture; None without a pull.
+        law: what was fitted, for those who fit it again to a part of the runs; not stored.
     """
 
     fitted: FittedLaw
@@ -58,6 +64,7 @@ class Surrogate:
     limits: dict[str, float] = field(default_factory=dict, hash=False)
     kl: float = 0.0
     prior: Array | None = field(default=None, hash=False, compare=False)
+    law: Law | None = field(default=None, compare=False, repr=False, metadata={"stored": False})
 
     @classmethod
     def of(
@@ -67,6 +74,7 @@ class Surrogate:
         metrics: tuple[str, ...],
         space: MixtureSpace,
         scale: tuple[float, float] | None = None,
+        law: Law | None = None,
     ) -> "Surrogate":
         """A surrogate whose guards are set by the law's predictions at their baselines.
 
@@ -89,7 +97,15 @@ class Surrogate:
         kl = objective.kl
         if kl and objective.kl_unit == "sd":
             kl *= float(np.std(bare.moments(_spread_out(space))[0]))
-        return cls(fitted, objective, tuple(metrics), scale, limits, kl, space.prior)
+        return cls(fitted, objective, tuple(metrics), scale, limits, kl, space.prior, law)
+
+    def seen_through(self, objective: Objective, space: MixtureSpace) -> "Surrogate":
+        """The same fitted law with another objective, guards and all.
+
+        Raises:
+            InputError: the law does not predict a metric of it.
+        """
+        return Surrogate.of(self.fitted, objective, self.metrics, space, self.scale, self.law)
 
     def predict(self, W: Array) -> Prediction:
         """Every metric at mixtures W (n, m), in chunks that keep memory small."""
@@ -113,6 +129,22 @@ class Surrogate:
         """(n,) mean and (n,) sd of the objective."""
         seen = self.predict(W)
         return self.objective.moments(seen.mean, seen.sd, self.metrics)
+
+    def risk(self, W: Array, caution: float) -> Array:
+        """(n,) mean + caution sd of the objective, penalty where a guard is broken."""
+        seen = self.predict(W)
+        mean, sd = self.objective.moments(seen.mean, seen.sd, self.metrics)
+        return np.asarray(mean + caution * sd + self.penalty(seen))
+
+    def law_weights(self) -> dict[str, dict[str, float]]:
+        """Metric to law to its weight, where the fitted law averages others."""
+        if not isinstance(self.fitted, Weighted):
+            return {}
+        members = self.fitted.members
+        return {
+            metric: {name: float(weights[j]) for name, weights in members.items()}
+            for j, metric in enumerate(self.metrics)
+        }
 
     def noise(self, W: Array) -> float:
         """Sd of the objective of one new run around its expectation, at mixture W (1, m)."""
@@ -182,3 +214,64 @@ def _spread_out(space: MixtureSpace) -> Array:
     rng = np.random.default_rng(0)
     strength = np.exp(rng.uniform(np.log(0.5), np.log(20.0), size=(256, 1)))
     return space.project(simplex.dirichlet(strength * space.prior, rng), metric="kl")
+
+
+@one_blas_thread
+def fit_surrogate(
+    runs: RunTable,
+    objective: Objective,
+    space: MixtureSpace,
+    law: Law,
+    *,
+    rng: np.random.Generator,
+    every_metric: bool = False,
+) -> Surrogate:
+    """Fit a law, one set of parameters per metric, and look at it through the objective.
+
+    Runs of several scales are fitted together by a law that can; predictions are then for the
+    largest scale.
+
+    Args:
+        runs: the evidence, embedded into the space.
+        objective: its metrics (and guards) are fitted; standardised here, where it asks for it.
+        space: the domains.
+        law: how to fit.
+        rng: source of randomness.
+        every_metric: fit all metrics of the table, for reports and diagnostics.
+
+    Raises:
+        InputError: an unknown metric, runs that the space cannot express, too few runs.
+    """
+    objective.check(runs.metrics)
+    names = fitted_metrics(runs, objective, every_metric=every_metric)
+    scales = runs.scales
+    several = len(np.unique(scales[np.isfinite(scales).all(axis=1)], axis=0)) > 1
+    target: tuple[float, float] | None = None
+    if several:
+        params, tokens = scales[np.argmax(scales.prod(axis=1))]
+        target = float(params), float(tokens)
+    fitted = law.fit(
+        runs.within(space.names).W, runs.values(names), scales if several else None, rng=rng
+    )
+    return Surrogate.of(fitted, standardized(objective, runs), names, space, target, law)
+
+
+def fitted_metrics(
+    runs: RunTable, objective: Objective, *, every_metric: bool = False
+) -> tuple[str, ...]:
+    """Names of the metrics that are fitted: those that the objective needs, or all with values.
+
+    Raises:
+        InputError: no run has a metric that the objective needs.
+    """
+    needed = {*objective.metrics, *(g.metric for g in objective.guards)}
+    measured = np.isfinite(runs.Y).any(axis=0)
+    names = tuple(
+        k
+        for k, some in zip(runs.metrics, np.atleast_1d(measured), strict=True)
+        if some and (every_metric or k in needed)
+    )
+    missing = sorted(needed - set(names))
+    if missing:
+        raise InputError(f"no run has the metric {missing[0]!r}; the objective needs it")
+    return names

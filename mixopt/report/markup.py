@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mixopt.report.words import MISSING, number
+from mixopt.report.wording import MISSING, number
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from mixopt.evidence.confirmation import Candidate, Comparison
 from mixopt.report import markup
 from mixopt.report.data import ReportData, with_unit
 from mixopt.report.markup import Cell, Markup, escape
-from mixopt.report.words import (
+from mixopt.report.wording import (
     MISSING,
     count,
     duration,

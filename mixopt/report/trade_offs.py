@@ -6,7 +6,7 @@ from mixopt.proposers.pareto import spread_out
 from mixopt.report import markup
 from mixopt.report.data import ReportData
 from mixopt.report.markup import Cell
-from mixopt.report.words import number, percent
+from mixopt.report.wording import number, percent
 
 _MOST_DOMAINS, _MOST_ROWS = 12, 12
 

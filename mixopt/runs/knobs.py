@@ -162,7 +162,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class JointSpace:
+class SearchSpace:
     """Mixtures and knobs as points of one simplex.
 
     Attributes:

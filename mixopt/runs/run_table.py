@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mixopt.errors import InputError, did_you_mean
+from mixopt.runs.objective import Objective
 from mixopt.runs.run_spec import Observation
 from mixopt.space import simplex
 from mixopt.space.simplex import Array
@@ -218,6 +219,19 @@ class RunTable:
         Y = np.array([[o.metrics.get(k, np.nan) for k in metrics] for o in done])
         table = cls(named, metrics, simplex.as_simplex(W), Y, pd.DataFrame(map(_facts, done)))
         return table if domains is None else table.within(domains)
+
+
+def standardized(objective: Objective, runs: RunTable) -> Objective:
+    """The objective with its metrics in units of their sd over runs, where it asks for that.
+
+    The runs of one scale decide, the scale with the most of them (the smallest of several): a
+    difference of level between two scales is no spread between mixtures.
+    """
+    if not objective.standardize:
+        return objective
+    scales, number = np.unique(np.nan_to_num(runs.scales), axis=0, return_inverse=True)
+    largest = np.bincount(number.reshape(-1), minlength=len(scales)).argmax()
+    return objective.standardized(runs.Y[number.reshape(-1) == largest], runs.metrics)
 
 
 def _facts(seen: Observation) -> dict[str, Any]:

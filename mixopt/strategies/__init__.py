@@ -3,19 +3,12 @@
 from typing import Any
 
 from mixopt.lazy import build, load, lookup
-from mixopt.strategies.base import (
-    Checking,
-    FrontFinder,
-    JointRecommender,
-    Problem,
-    Recommender,
-    Strategy,
-)
+from mixopt.strategies.base import Answer, Answering, Checking, Problem, Strategy, TradeOff
 
 STRATEGIES: dict[str, str] = {
     "auto": "mixopt.strategies.auto:Auto",
     "ladder": "mixopt.strategies.ladder:LadderSearch",
-    "joint": "mixopt.strategies.joint:Joint",
+    "joint": "mixopt.strategies.knob_search:KnobSearch",
     "pareto": "mixopt.strategies.pareto:Pareto",
     "random": "mixopt.strategies.random:Random",
     "baselines": "mixopt.strategies.random:Baselines",
@@ -51,11 +44,11 @@ def strategy(name: str, **settings: Any) -> Strategy:
 
 __all__ = [
     "STRATEGIES",
+    "Answer",
+    "Answering",
     "Checking",
-    "FrontFinder",
-    "JointRecommender",
     "Problem",
-    "Recommender",
     "Strategy",
+    "TradeOff",
     "strategy",
 ]

@@ -21,41 +21,33 @@ also at which scale to run (see `ladder`), and nothing is confirmed: a pool hold
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
-from mixopt import designs, laws, proposers
+from mixopt import laws
 from mixopt.errors import InputError
-from mixopt.laws.base import Law
 from mixopt.proposers import Surrogate
-from mixopt.proposers.bayes import gains, propose
-from mixopt.proposers.learn import learn
+from mixopt.proposers.recommend import best_mixture
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.runs.kinds import (
-    BEST_RANDOM,
-    CORRECTION,
-    DESIGN,
-    PROPOSAL,
-    RECOMMENDED,
-    REPEAT,
-    Kind,
-)
-from mixopt.runs.objective import objective_of
 from mixopt.space import Mixture
-from mixopt.space.simplex import Array
-from mixopt.strategies.base import Problem
-from mixopt.strategies.ladder import LadderSearch, fit_scales
-from mixopt.strategies.ledger import Ledger, Memo, check_whole, free_slots
+from mixopt.strategies.base import Answer, Answers, Problem
+from mixopt.strategies.ladder import LadderSearch
+from mixopt.strategies.ledger import Ledger, Memo, check_whole, fitted_to, free_slots
+from mixopt.strategies.phases import (
+    Confirming,
+    Corrections,
+    Design,
+    Proposals,
+    search_surrogate,
+    sent_to_confirmation,
+)
 from mixopt.threads import one_blas_thread
-
-_MANY = 200  # runs from which the ensemble knows no more than one process, in ten times the time
-_REPLICATES = 1000  # seeds of replicates start so far above those of the search and confirmation
 
 
 @dataclass(frozen=True)
-class Auto:
+class Auto(Answers):
     """Settings.
 
     Attributes:
@@ -110,7 +102,7 @@ class Auto:
         if _given(problem):
             return self._ladder.next(problem, observations, pending)
         known = {o.run_id for o in observations} | {spec.run_id for spec in pending}
-        missing = [spec for spec in self._design(problem) if spec.run_id not in known]
+        missing = [s for s in Design(self.design).specs(problem) if s.run_id not in known]
         if missing:
             return missing
         ledger = Ledger.of(problem, observations, pending)
@@ -119,29 +111,53 @@ class Auto:
         if room < 1:
             return []
         asked = self._search(ledger, room)
-        if asked or ledger.pending:
+        if asked or ledger.pending or not self.confirm_seeds:
             return asked
-        confirmation = self._confirmation(problem, observations, pending, ledger)
-        return [spec for spec in confirmation if spec.run_id not in known]
+        chosen = sent_to_confirmation(observations, pending) or self._chosen(ledger)[0]
+        return [s for s in self._confirming.specs(ledger, chosen) if s.run_id not in known]
 
     def planned(self, problem: Problem) -> list[Scale]:
         """Design, proposals, corrections, and every candidate with every seed."""
         if _given(problem):
             return self._ladder.planned(problem)
-        candidates = 2 + len(self._baselines(problem)) if self.confirm_seeds else 0
         search = [problem.scales[0]] * (self.design + self.proposals)
         search += [scale for scale in problem.scales[1:] for _ in range(self.corrections)]
-        return search + [problem.scales[-1]] * (candidates * self.confirm_seeds)
+        return search + self._confirming.planned(problem)
 
     @one_blas_thread
-    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+    def answer(
+        self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
+    ) -> Answer:
         """The posterior-mean optimum; the one that was sent to confirmation, if any was."""
         if _given(problem):
-            return self._ladder.recommend(problem, observations)
-        confirmed = Kind.confirmation(RECOMMENDED)
-        sent = (o.spec.mixture for o in observations if o.spec.kind == confirmed)
+            return self._ladder.answer(problem, observations, every_metric=every_metric)
         ledger = Ledger.of(problem, observations)
-        return next(sent, None) or self._recommend(ledger)
+        mixture, surrogate = self._chosen(ledger, every_metric)
+        return Answer(sent_to_confirmation(observations) or mixture, surrogate, ledger.every())
+
+    def _search(self, ledger: Ledger, room: int) -> list[RunSpec]:
+        """Up to `room` proposals at the smallest scale, then the corrections above it."""
+        climbing = ledger.asked > ledger.count(ledger.problem.scales[0])
+        runs = self.design + self.proposals
+        if not climbing:
+            rounds = Proposals(runs, self.batch, self.law, self.stop, self.replicate)
+            proposed = rounds.next(ledger, room)
+            if proposed or ledger.pending:
+                return proposed
+        return Corrections(self.corrections, runs, self.wait).next(ledger, self._ladder)
+
+    def _chosen(self, ledger: Ledger, every_metric: bool = False) -> tuple[Mixture, Surrogate]:
+        """The optimum of the model, and the model."""
+        surrogate: Surrogate = self.memo.get(
+            ("auto", fitted_to(ledger, every_metric)),
+            lambda: search_surrogate(ledger, self.law, every_metric=every_metric),
+        )
+        space, W = ledger.problem.space, ledger.every().W
+        return best_mixture(surrogate, space, W=W, rng=ledger.rng()), surrogate
+
+    @property
+    def _confirming(self) -> Confirming:
+        return Confirming(self.confirm_seeds, self.singles)
 
     @property
     def _ladder(self) -> LadderSearch:
@@ -153,143 +169,7 @@ class Auto:
             memo=self.memo,
         )
 
-    def _design(self, problem: Problem) -> list[RunSpec]:
-        space = problem.space
-        known = np.array([m.array for m in dict.fromkeys((space.natural, space.uniform))])
-        random = designs.design(
-            "regmix",
-            space,
-            self.design - len(known),
-            rng=np.random.default_rng([problem.seed, 0]),
-            existing=known,
-        )
-        mixtures = [space.mixture(w) for w in np.vstack([known, random])]
-        return [problem.run(mixture, DESIGN) for mixture in mixtures]
-
-    def _search(self, ledger: Ledger, room: int) -> list[RunSpec]:
-        """Up to `room` proposals at the smallest scale, then the corrections above it."""
-        left = self.design + self.proposals - ledger.count(ledger.problem.scales[0])
-        climbing = ledger.asked > ledger.count(ledger.problem.scales[0])
-        if left > 0 and not climbing:
-            proposed = self._propose(ledger, min(left, room))
-            if proposed:
-                return proposed
-        if ledger.pending and not climbing:
-            return []
-        return self._correct(ledger)
-
-    def _propose(self, ledger: Ledger, n: int) -> list[RunSpec]:
-        problem, first = ledger.problem, ledger.problem.scales[0]
-        W, rng, avoid = ledger.weights(first), ledger.rng(), ledger.avoid(first)
-        space, composite = problem.space, self.law in {"auto", "gp"}
-        # One optimum a round; without rounds, one run in as many.
-        explore = bool(ledger.pending) and ledger.asked % self.batch > 0
-        if composite and (len(W) >= _MANY or explore):
-            surrogate = fit_scales(ledger)
-            found = propose(surrogate, space, n, runs=W, pending=avoid, rng=rng)
-        else:
-            surrogate = self._surrogate(ledger, laws.law(self.law))
-            first_n = 1 if composite else n
-            found = proposers.propose_batch(surrogate, space, first_n, W=W, pending=avoid, rng=rng)
-        gain, noise = float(gains(surrogate, found, W).max()), surrogate.noise(found)
-        if self.stop and gain < self.stop * noise:
-            return []
-        again = list[RunSpec]()
-        if n > 1 and gain < self.replicate * noise:
-            again = self._replicate(ledger, surrogate)
-        new = n - len(again)
-        if len(found) < new:
-            pending = found if avoid is None else np.vstack([avoid, found])
-            more = propose(
-                fit_scales(ledger), space, new - len(found), runs=W, pending=pending, rng=rng
-            )
-            found = np.vstack([found, more])
-        specs = [problem.run(problem.space.mixture(w), PROPOSAL) for w in found[:new]]
-        return [*specs, *again]
-
-    def _replicate(self, ledger: Ledger, surrogate: Surrogate) -> list[RunSpec]:
-        """The best mixture so far by posterior mean, once more, with a seed of its own."""
-        runs = ledger.at(ledger.problem.scales[0])
-        values = surrogate.value(ledger.weights(ledger.problem.scales[0]))
-        mixture = runs[int(values.argmin())].spec.mixture
-        before = sum(o.spec.mixture == mixture for o in ledger.runs)
-        seed = ledger.problem.seed + _REPLICATES + before
-        return [ledger.problem.run(mixture, REPEAT, seed=seed)]
-
-    def _correct(self, ledger: Ledger) -> list[RunSpec]:
-        """The next runs above the smallest scale; none when all were made, or there is none."""
-        problem, target = ledger.problem, ledger.problem.target
-        left = self.corrections - ledger.count(target)
-        if len(problem.scales) == 1 or left <= 0:
-            return []
-        # What the search at the smallest scale was to cost is spent; one target run more may go
-        # to the scales in between.
-        searched = (self.design + self.proposals) * problem.cost(problem.scales[0])
-        ladder = LadderSearch(
-            design=0,
-            runs=ledger.asked + left,
-            proxies=self.corrections,
-            allowance=searched / problem.cost(target) + 1.0,
-            wait=self.wait,
-            memo=self.memo,
-        )
-        asked = ladder.next(problem, ledger.runs, ledger.pending)
-        return [replace(s, kind=CORRECTION) if s.kind == PROPOSAL else s for s in asked]
-
-    def _surrogate(self, ledger: Ledger, law: Law) -> Surrogate:
-        """The law at the smallest scale; the ladder once there are other scales or studies."""
-        problem, runs = ledger.problem, ledger.every()
-        if problem.earlier or len(ledger.at(problem.scales[0])) < len(runs):
-            return fit_scales(ledger)
-        return learn(runs, problem.objective, problem.space, law, rng=ledger.rng())
-
-    def _confirmation(
-        self,
-        problem: Problem,
-        observations: Sequence[Observation],
-        pending: Sequence[RunSpec],
-        ledger: Ledger,
-    ) -> list[RunSpec]:
-        """Candidates times seeds. A recommendation that was sent to confirmation once stands."""
-        if not self.confirm_seeds:
-            return []
-        specs = [*(o.spec for o in observations), *pending]
-        confirmed = Kind.confirmation(RECOMMENDED)
-        sent = next((s.mixture for s in specs if s.kind == confirmed), None)
-        recommended = sent or self._recommend(ledger)
-        named = {RECOMMENDED: recommended, **self._baselines(problem)}
-        random = [o for o in ledger.runs if o.ok and o.spec.kind == DESIGN]
-        if random:
-            best = min(random, key=lambda o: objective_of(o.metrics, problem.objective))
-            named[BEST_RANDOM] = best.spec.mixture
-        seeds = range(problem.seed + 1, problem.seed + 1 + self.confirm_seeds)
-        return [
-            problem.run(mixture, Kind.confirmation(name), scale=problem.scales[-1], seed=seed)
-            for seed in seeds
-            for name, mixture in _distinct(named).items()
-        ]
-
-    def _recommend(self, ledger: Ledger) -> Mixture:
-        surrogate = self._surrogate(ledger, laws.law(self.law))
-        space, W = ledger.problem.space, ledger.every().W
-        return proposers.recommend(surrogate, space, W=W, rng=ledger.rng()).mixture
-
-    def _baselines(self, problem: Problem) -> dict[str, Mixture]:
-        known = designs.baselines(problem.space)
-        singles = designs.singles(problem.space) if self.singles else {}
-        return {**known, **{f"only-{name}": m for name, m in singles.items()}}
-
 
 def _given(problem: Problem) -> bool:
     """Whether the runs to choose from, or what every scale costs, are given."""
     return bool(problem.pool or problem.costs)
-
-
-def _distinct(named: dict[str, Mixture]) -> dict[str, Mixture]:
-    kept: dict[str, Mixture] = {}
-    arrays: list[Array] = []
-    for name, mixture in named.items():
-        if all(np.abs(mixture.array - other).sum() > 1e-6 for other in arrays):
-            kept[name] = mixture
-            arrays.append(mixture.array)
-    return kept

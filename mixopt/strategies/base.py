@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mixopt.errors import InputError
-from mixopt.proposers import Front
+from mixopt.proposers import Surrogate
 from mixopt.runs import Kind, Observation, RunSpec, Scale
 from mixopt.runs.knobs import Knob, Value, set_knobs
 from mixopt.runs.objective import Objective
@@ -123,51 +123,71 @@ class Strategy(Protocol):
         ...
 
 
-@runtime_checkable
-class Recommender(Protocol):
-    """A strategy that answers at any time, not only at its end."""
+@dataclass(frozen=True)
+class TradeOff:
+    """A mixture that no other beats in every objective.
+
+    Attributes:
+        mixture: its shares.
+        objectives: name to predicted value, lower is better.
+    """
+
+    mixture: Mixture
+    objectives: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a strategy would train at the target scale now, and the model that says so.
+
+    Attributes:
+        mixture: of the pool, where one is given.
+        surrogate: the model that chose; None for a strategy that has none (random search).
+        runs: what the model rests on, over the domains of the space. With knobs, the runs as it
+            says they had come out at the recommended values, so that mixtures can be compared.
+        settings: the recommended value of every knob.
+        front: the trade-offs between several objectives, by the first of them.
+        notes: what the strategy has to say of how it searched, in plain words.
+    """
+
+    mixture: Mixture
+    surrogate: Surrogate | None = None
+    runs: RunTable | None = None
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    front: tuple[TradeOff, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Answers:
+    """What every recipe has that answers: the mixture alone, for those who ask for no model."""
+
+    def answer(
+        self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
+    ) -> Answer:
+        """See `Answering`."""
+        raise NotImplementedError
 
     def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
-        """The mixture that it would train at the target scale now; of the pool, where one is given.
+        """The mixture of the answer.
 
         Raises:
             InputError: no run has succeeded yet.
         """
-        ...
+        return self.answer(problem, observations).mixture
 
 
 @runtime_checkable
-class JointRecommender(Protocol):
-    """A strategy whose answer has values for knobs."""
+class Answering(Protocol):
+    """A strategy that answers at any time, not only at its end."""
 
-    def recommend_joint(
-        self, problem: Problem, observations: Sequence[Observation]
-    ) -> tuple[Mixture, dict[str, Value]]:
-        """The mixture and the value of every knob.
+    def answer(
+        self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
+    ) -> Answer:
+        """The answer by what is known; `every_metric`: fit those too that the objective ignores.
 
         Raises:
             InputError: no run has succeeded yet.
         """
-        ...
-
-    def at_answer(self, problem: Problem, observations: Sequence[Observation]) -> list[Observation]:
-        """The runs as its model says they had come out with the recommended values of all knobs.
-
-        So mixtures can be compared, by laws and reports that know no knobs.
-        """
-        ...
-
-
-@runtime_checkable
-class FrontFinder(Protocol):
-    """A strategy that trades several objectives off."""
-
-    def front(self, problem: Problem, observations: Sequence[Observation]) -> Front:
-        """Mixtures of which none is better than another in every objective."""
-        ...
-
-    def objective_names(self, problem: Problem) -> tuple[str, ...]:
-        """(d,) the objectives, in the order of the front's columns."""
         ...
 
 

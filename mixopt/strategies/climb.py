@@ -13,13 +13,12 @@ from mixopt import designs, laws
 from mixopt.proposers import Surrogate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
-from mixopt.space import Mixture
-from mixopt.strategies.base import Problem
+from mixopt.strategies.base import Answer, Answers, Problem
 from mixopt.strategies.ledger import Ledger, Memo, fit, fitted_to
 
 
 @dataclass(frozen=True)
-class Climb:
+class Climb(Answers):
     """Rounds of shrinking size.
 
     Attributes:
@@ -48,31 +47,32 @@ class Climb:
         if here == 0:
             return ledger.design(n, DESIGN, name="dirichlet")
         surrogate, rng = self._fit(ledger), ledger.rng()
-        scale = problem.scales[0]
-        mixtures = ledger.left(scale)
-        if not ledger.pooled(scale):
-            W = designs.design(
-                "dirichlet",
-                problem.space,
-                self.candidates,
-                rng=rng,
-                existing=ledger.weights(scale),
-            )
-            mixtures = [problem.space.mixture(w) for w in W]
-        X = np.array([m.weights for m in mixtures])
+        space, scale = problem.space, problem.scales[0]
+        X = ledger.candidates(
+            scale,
+            lambda: designs.design(
+                "dirichlet", space, self.candidates, rng=rng, existing=ledger.weights(scale)
+            ),
+        )
         best = np.argsort(surrogate.value(X), kind="stable")[: self.top * n]
-        picked = rng.permutation(best)[:n]
-        return [problem.run(mixtures[i], PROPOSAL) for i in picked]
+        return [problem.run(space.mixture(X[i]), PROPOSAL) for i in rng.permutation(best)[:n]]
 
     def planned(self, problem: Problem) -> list[Scale]:
         """All rounds at the smallest scale."""
         return [problem.scales[0]] * sum(self.rounds)
 
-    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+    def answer(
+        self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
+    ) -> Answer:
         """The predicted optimum."""
         ledger = Ledger.of(problem, observations)
-        return ledger.answer(self._fit(ledger).value)
+        surrogate = self._fit(ledger, every_metric)
+        mixture = ledger.answer(surrogate.value)
+        return Answer(mixture, surrogate, ledger.table(problem.scales[0]))
 
-    def _fit(self, ledger: Ledger) -> Surrogate:
-        found: Surrogate = self.memo.get(fitted_to(ledger), lambda: fit(ledger, laws.law(self.law)))
-        return found
+    def _fit(self, ledger: Ledger, every_metric: bool = False) -> Surrogate:
+        made: Surrogate = self.memo.get(
+            fitted_to(ledger, every_metric),
+            lambda: fit(ledger, laws.law(self.law), every_metric=every_metric),
+        )
+        return made

@@ -23,21 +23,21 @@ from mixopt.laws.processes.truncated import fit_truncated
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import (
     Acquisition,
+    candidates,
     choose,
     information,
     knowledge_gradient,
     lowest_values,
-    propose,
 )
 from mixopt.proposers.search import cloud
-from mixopt.proposers.surrogate import Levels
+from mixopt.proposers.surrogate import Levels, fitted_metrics
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import RunTable
-from mixopt.space import Mixture, simplex
+from mixopt.runs.run_table import RunTable, standardized
+from mixopt.space import simplex
 from mixopt.space.simplex import Array
-from mixopt.strategies.base import Problem
+from mixopt.strategies.base import Answer, Answers, Problem
 from mixopt.strategies.ledger import Ledger, Memo, fitted_to, free_slots
 from mixopt.threads import one_blas_thread
 
@@ -53,7 +53,7 @@ ScaleProcess = Literal["cokriging", "truncated"]
 
 
 @dataclass(frozen=True)
-class LadderSearch:
+class LadderSearch(Answers):
     """Settings.
 
     Attributes:
@@ -137,31 +137,30 @@ class LadderSearch:
         return [problem.scales[0]] * first + [problem.target] * (self.runs - first)
 
     @one_blas_thread
-    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
-        """The posterior-mean optimum at the target."""
+    def answer(
+        self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
+    ) -> Answer:
+        """The posterior-mean optimum at the target, with some caution."""
         ledger = Ledger.of(problem, observations)
-        surrogate = self.surrogate(ledger)
+        surrogate = self.surrogate(ledger, every_metric=every_metric)
+        mixture = ledger.answer(lambda W: surrogate.risk(W, self.caution))
+        return Answer(mixture, surrogate, ledger.every())
 
-        def risk(W: Array) -> Array:
-            seen = surrogate.predict(W)
-            mean, sd = surrogate.objective.moments(seen.mean, seen.sd, surrogate.metrics)
-            return np.asarray(mean + self.caution * sd + surrogate.penalty(seen))
-
-        return ledger.answer(risk)
-
-    def surrogate(self, ledger: Ledger) -> Surrogate:
+    def surrogate(self, ledger: Ledger, *, every_metric: bool = False) -> Surrogate:
         """One process per metric, predicting the target scale."""
-        made: Surrogate = self.memo.get(fitted_to(ledger), lambda: self._fit(ledger))
+        made: Surrogate = self.memo.get(
+            fitted_to(ledger, every_metric), lambda: self._fit(ledger, every_metric)
+        )
         return made
 
-    def _fit(self, ledger: Ledger) -> Surrogate:
-        law = quick_process(self.features)
+    def _fit(self, ledger: Ledger, every_metric: bool = False) -> Surrogate:
         return fit_scales(
             ledger,
-            law,
+            quick_process(self.features),
             composite=self.composite,
             partial=self.partial,
             process=self.process,
+            every_metric=every_metric,
         )
 
     def _at_target(self, ledger: Ledger, surrogate: Surrogate) -> list[RunSpec]:
@@ -169,42 +168,22 @@ class LadderSearch:
         rng, avoid = ledger.rng(), ledger.avoid(target)
         batch = self.batch if len(problem.scales) == 1 else max(1, self.batch // 2)
         runs = ledger.weights(target if ledger.at(target) else problem.scales[0])
-        if ledger.pooled(target):
-            mixtures = ledger.left(target)
-            if not mixtures:
-                return []
-            X = np.array([m.weights for m in mixtures])
-            W = X[
-                choose(
-                    surrogate,
-                    X,
-                    batch,
-                    runs=runs,
-                    rng=rng,
-                    pending=avoid,
-                    acquisition=self.acquisition,
-                )
-            ]
-        else:
-            W = propose(
-                surrogate,
-                problem.space,
-                batch,
-                runs=runs,
-                rng=rng,
-                pending=avoid,
-                acquisition=self.acquisition,
-            )
-        return [problem.run(problem.space.mixture(w), PROPOSAL, scale=target) for w in W]
+        X = ledger.candidates(
+            target,
+            lambda: candidates(surrogate, problem.space, runs=runs, rng=rng, pending=avoid),
+        )
+        if not len(X):
+            return []
+        how = self.acquisition
+        rows = choose(surrogate, X, batch, runs=runs, rng=rng, pending=avoid, acquisition=how)
+        return [problem.run(problem.space.mixture(X[i]), PROPOSAL, scale=target) for i in rows]
 
     def _contrast(self, ledger: Ledger, chosen: Sequence[RunSpec]) -> list[RunSpec]:
         """The natural mixture (in a pool the nearest to it), or another if the first run was it."""
         problem, target = ledger.problem, ledger.problem.target
-        natural = problem.space.natural
-        X = np.vstack([natural.array, problem.space.uniform.array, np.eye(problem.space.dim)])
-        X = X[problem.space.contains(X, 1e-9)]
-        if ledger.pooled(target):
-            X = np.array([m.weights for m in ledger.left(target)]).reshape(-1, problem.space.dim)
+        space, natural = problem.space, problem.space.natural
+        known = np.vstack([natural.array, space.uniform.array, np.eye(space.dim)])
+        X = ledger.candidates(target, lambda: known[space.contains(known, 1e-9)])
         specs = [*(o.spec for o in ledger.runs), *ledger.pending, *chosen]
         first = np.array([s.mixture.array for s in specs if s.scale == target])
         far = simplex.hellinger_distance(X, first).min(axis=1) >= _CONTRAST
@@ -244,10 +223,12 @@ class LadderSearch:
 
     def _answers(self, ledger: Ledger, surrogate: Surrogate) -> Array:
         """(a, m) mixtures among which the answer is."""
-        problem, target = ledger.problem, ledger.problem.target
-        if ledger.pooled(target):
-            X = np.array([m.weights for m in problem.pool[target]])
-            return X[np.argsort(surrogate.value(X), kind="stable")[:_LOOK]]
+        X = ledger.answers(lambda: self._near_optimum(ledger, surrogate))
+        return X[np.argsort(surrogate.value(X), kind="stable")[:_LOOK]]
+
+    def _near_optimum(self, ledger: Ledger, surrogate: Surrogate) -> Array:
+        """(a, m) mixtures of the space where the optimum may be."""
+        problem = ledger.problem
         runs = np.vstack([ledger.weights(s) for s in problem.scales if ledger.at(s)])
         starts = runs[np.argsort(surrogate.value(runs), kind="stable")[:16]]
         space, rng = problem.space, ledger.rng()
@@ -259,12 +240,10 @@ class LadderSearch:
 
     def _options(self, ledger: Ledger, scale: Scale, answers: Array) -> Array:
         """(c, m) mixtures that can be run at a scale."""
-        if ledger.pooled(scale):
-            mixtures = ledger.left(scale)
-            order = ledger.rng().permutation(len(mixtures))[:_LOOK]
-            return np.array([mixtures[i].weights for i in order])
         known = {m.weights for m in (o.spec.mixture for o in ledger.at(scale))}
-        return np.array([w for w in answers if tuple(w.tolist()) not in known])
+        new = np.array([w for w in answers if tuple(w.tolist()) not in known])
+        X = ledger.candidates(scale, lambda: new)
+        return X if len(X) <= _LOOK else X[ledger.rng().permutation(len(X))[:_LOOK]]
 
 
 def believed(ledger: Ledger, surrogate: Surrogate) -> Ledger:
@@ -298,6 +277,7 @@ def fit_scales(
     composite: bool = True,
     partial: bool = False,
     process: ScaleProcess = "cokriging",
+    every_metric: bool = False,
 ) -> Surrogate:
     """One process over scales per metric (or for the objective), fitted to the runs of every scale.
 
@@ -310,6 +290,7 @@ def fit_scales(
         composite: one process per metric; else one for the objective.
         partial: also learn from points on the way, see `Ledger.partial`.
         process: how scales are related, see `LadderSearch`.
+        every_metric: fit those too that the objective ignores.
 
     Raises:
         InputError: the smallest scale has too few runs, or an unknown metric.
@@ -322,13 +303,11 @@ def fit_scales(
             f"none of {len(ledger.runs)} runs succeeded at {problem.scales[0]}, the smallest "
             "scale; there is nothing to fit"
         )
-    seen = sorted({name for o in ledger.runs if o.ok for name in o.metrics})
-    objective.check(seen)
-    names = _wanted(objective, seen)
+    every = ledger.every()
+    objective.check(every.metrics)
+    names = tuple(sorted(fitted_metrics(every, objective, every_metric=every_metric)))
+    objective = standardized(objective, every)
     tables = [RunTable.from_observations(o, space.names) if o else None for o in known]
-    if objective.standardize:
-        first = next(table for table in tables if table is not None)
-        objective = objective.standardized(first.values(names), names)
     runs = []
     for table in (*problem.earlier, *tables):
         W, Y = np.empty((0, space.dim)), np.empty((0, len(names)))
@@ -338,13 +317,8 @@ def fit_scales(
     fit = fit_cokriging if process == "cokriging" else fit_truncated
     fitted = fit(runs, law, rng=ledger.rng())
     if composite:
-        return Surrogate.of(fitted, objective, names, space)
-    return Surrogate.of(fitted, Objective.of("objective"), ("objective",), space)
-
-
-def _wanted(objective: Objective, metrics: Sequence[str]) -> tuple[str, ...]:
-    guarded = {g.metric for g in objective.guards}
-    return tuple(k for k in metrics if k in guarded or k in objective.metrics)
+        return Surrogate.of(fitted, objective, names, space, law=law)
+    return Surrogate.of(fitted, Objective.of("objective"), ("objective",), space, law=law)
 
 
 def _gains(

@@ -19,11 +19,11 @@ from mixopt import designs
 from mixopt.errors import InputError
 from mixopt.laws.base import Law
 from mixopt.proposers import Surrogate
-from mixopt.proposers.learn import learn
 from mixopt.proposers.search import Score, minimize
+from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Kind, Observation, RunSpec, Scale
-from mixopt.runs.objective import objective_of
-from mixopt.runs.run_table import RunTable
+from mixopt.runs.objective import Objective, objective_of
+from mixopt.runs.run_table import RunTable, standardized
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
@@ -114,17 +114,38 @@ class Ledger:
     def avoid(self, scale: Scale) -> Array | None:
         """(p, m) mixtures of a scale that are under way or have failed: not to be asked again."""
         failed = [o.spec for o in self.runs if not o.ok]
-        found = [s.mixture.array for s in (*failed, *self.pending) if s.scale == scale]
-        return np.array(found) if found else None
+        avoided = [s.mixture.array for s in (*failed, *self.pending) if s.scale == scale]
+        return np.array(avoided) if avoided else None
 
-    def left(self, scale: Scale) -> list[Mixture]:
+    def candidates(self, scale: Scale, make: Callable[[], Array]) -> Array:
+        """(c, m) mixtures to choose the next run of a scale from.
+
+        What is left of the pool, where one is given; else what `make` gives.
+        """
+        if not self._pooled(scale):
+            return make()
+        W = [m.weights for m in self._left(scale)]
+        return np.array(W).reshape(-1, self.problem.space.dim)
+
+    def answers(self, make: Callable[[], Array]) -> Array:
+        """(a, m) mixtures among which the answer is: the target's pool, else what `make` gives."""
+        target = self.problem.target
+        if not self._pooled(target):
+            return make()
+        return np.array([m.weights for m in self.problem.pool[target]])
+
+    def _left(self, scale: Scale) -> list[Mixture]:
         """Mixtures of the pool that nobody has asked for; empty without a pool."""
         used = self._used
         return [m for m in self.problem.pool.get(scale, ()) if (scale, m.weights) not in used]
 
-    def pooled(self, scale: Scale) -> bool:
-        """Whether the mixtures of a scale are given."""
+    def _pooled(self, scale: Scale) -> bool:
         return scale in self.problem.pool
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The problem's objective, its metrics in units of their spread where it asks for that."""
+        return standardized(self.problem.objective, self.every())
 
     def rng(self, step: int | None = None) -> np.random.Generator:
         """The same random numbers for the same problem and the same number of runs."""
@@ -137,8 +158,8 @@ class Ledger:
         scale = scale or self.problem.scales[0]
         if n < 1:
             return []
-        if self.pooled(scale):
-            left = self.left(scale)
+        if self._pooled(scale):
+            left = self._left(scale)
             order = self.rng().permutation(len(left))[:n]
             return [self.problem.run(left[i], kind, scale=scale) for i in order]
         known = [key[1] for key in self._used if key[0] == scale]
@@ -157,31 +178,25 @@ class Ledger:
     ) -> list[RunSpec]:
         """The n runs not asked for yet that score lowest, in the pool or in the space."""
         scale = scale or self.problem.scales[0]
-        if self.pooled(scale):
-            mixtures = self.left(scale)
-        else:
-            starts = self.weights(scale) if self.at(scale) else None
-            found = minimize(score, self.problem.space, rng=self.rng(), starts=starts)
-            rounded = self.problem.space.round(found)
-            mixtures = [self.problem.space.mixture(w) for w in rounded]
-            mixtures = [m for m in dict.fromkeys(mixtures) if (scale, m.weights) not in self._used]
-        if not mixtures:
+        X = self.candidates(scale, lambda: self._optima(score, scale))
+        mixtures = dict.fromkeys(self.problem.space.mixture(w) for w in X)
+        new = [m for m in mixtures if (scale, m.weights) not in self._used]
+        if not new:
             return []
-        values = score(np.array([m.weights for m in mixtures]))
-        order = np.argsort(values, kind="stable")[:n]
-        return [self.problem.run(mixtures[i], kind, scale=scale) for i in order]
+        order = np.argsort(score(np.array([m.weights for m in new])), kind="stable")[:n]
+        return [self.problem.run(new[i], kind, scale=scale) for i in order]
 
     def answer(self, score: Score, *, scale: Scale | None = None) -> Mixture:
         """The mixture that scores lowest at the target: of its pool, or of the space."""
-        target = self.problem.target
-        if self.pooled(target):
-            mixtures = self.problem.pool[target]
-            values = score(np.array([m.weights for m in mixtures]))
-            return mixtures[int(values.argmin())]
         scale = scale or self.problem.scales[0]
+        X = self.answers(lambda: self._optima(score, scale)[:1])
+        return self.problem.space.mixture(X[int(score(X).argmin())])
+
+    def _optima(self, score: Score, scale: Scale) -> Array:
+        """(c, m) where a score is lowest in the space, from the runs of a scale as starts."""
         starts = self.weights(scale) if self.at(scale) else None
-        found = minimize(score, self.problem.space, rng=self.rng(), starts=starts)
-        return self.problem.space.mixture(self.problem.space.round(found[:1])[0])
+        lowest = minimize(score, self.problem.space, rng=self.rng(), starts=starts)
+        return self.problem.space.round(lowest)
 
     def best_run(self, scale: Scale | None = None) -> Mixture:
         """The mixture of the best run of a scale; of the largest with any, if none is named.
@@ -193,7 +208,7 @@ class Ledger:
         for here in scales:
             runs = self.at(here)
             if runs:
-                objective = self.problem.objective
+                objective = self.objective
                 return min(runs, key=lambda o: objective_of(o.metrics, objective)).spec.mixture
         raise InputError(f"none of {len(self.runs)} runs succeeded, so no mixture is the best")
 
@@ -230,20 +245,26 @@ def check_whole(settings: object, least: Mapping[str, int]) -> None:
             raise InputError(f"{name} is {value!r}; give a whole number of at least {low}")
 
 
-def fit(ledger: Ledger, law: Law, *, scale: Scale | None = None) -> Surrogate:
-    """A law fitted to the runs of one scale (the smallest), seen through the objective.
+def fit(ledger: Ledger, law: Law, *, every_metric: bool = False) -> Surrogate:
+    """A law fitted to the runs of the smallest scale, seen through the objective.
 
     Raises:
         InputError: no run succeeded, or too few for the law.
     """
     problem = ledger.problem
-    table = ledger.table(scale or problem.scales[0])
-    return learn(table, problem.objective, problem.space, law, rng=ledger.rng())
+    return fit_surrogate(
+        ledger.table(problem.scales[0]),
+        problem.objective,
+        problem.space,
+        law,
+        rng=ledger.rng(),
+        every_metric=every_metric,
+    )
 
 
-def fitted_to(ledger: Ledger) -> tuple[str, ...]:
-    """A key for a fit: the identities of the runs that it rests on."""
-    return tuple(o.run_id for o in ledger.runs if o.ok)
+def fitted_to(ledger: Ledger, every_metric: bool = False) -> tuple[bool, tuple[str, ...]]:
+    """A key for a fit: the identities of the runs that it rests on, and how many metrics."""
+    return every_metric, tuple(o.run_id for o in ledger.runs if o.ok)
 
 
 def free_slots(ledger: Ledger, batch: int, wait: bool) -> int:

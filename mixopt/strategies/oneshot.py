@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from mixopt import designs, laws
-from mixopt.proposers import Surrogate
+from mixopt import laws
+from mixopt.proposers import Surrogate, simulate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN
-from mixopt.space import Mixture, simplex
+from mixopt.space import simplex
 from mixopt.space.simplex import Array
-from mixopt.strategies.base import Problem
+from mixopt.strategies.base import Answer, Answers, Problem
 from mixopt.strategies.ledger import Ledger, Memo, fit, fitted_to
 
 _BETAS = np.linspace(0.1, 1.2, 23)
 
 
 @dataclass(frozen=True)
-class OneShot:
+class OneShot(Answers):
     """Settings.
 
     Attributes:
@@ -55,7 +55,7 @@ class OneShot:
         """What is left of the swarm; it waits for nothing."""
         ledger = Ledger.of(problem, observations, pending)
         left = self._runs(problem) - ledger.asked
-        if self.batch is None and not ledger.pooled(problem.scales[0]):
+        if self.batch is None and problem.scales[0] not in problem.pool:
             # The whole swarm is drawn at once, and again on a resume, so that it stays one design.
             whole = Ledger.of(problem, [], []).design(self._runs(problem), DESIGN, name=self.swarm)
             known = {o.run_id for o in observations} | {s.run_id for s in pending}
@@ -66,10 +66,15 @@ class OneShot:
         """The swarm at the smallest scale."""
         return [problem.scales[0]] * self._runs(problem)
 
-    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+    def answer(
+        self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
+    ) -> Answer:
         """The predicted optimum."""
-        ledger = Ledger.of(problem, observations)
-        surrogate: Surrogate = self.memo.get(fitted_to(ledger), lambda: self._fit(ledger))
+        ledger = self._as_fitted(Ledger.of(problem, observations))
+        surrogate: Surrogate = self.memo.get(
+            fitted_to(ledger, every_metric),
+            lambda: fit(ledger, laws.law(self.law), every_metric=every_metric),
+        )
         prior = np.maximum(problem.space.prior, 1e-12)
 
         def score(W: Array) -> Array:
@@ -78,19 +83,20 @@ class OneShot:
                 value = value + self.regularization * simplex.kl(W, prior)
             return np.asarray(value)
 
-        if ledger.pooled(problem.target) or not self.simulated:
-            return ledger.answer(score)
-        W = designs.design(
-            "dirichlet", problem.space, self.simulated, rng=ledger.rng(), strengths=(1.0, 1.0)
-        )
-        mean = W[np.argsort(score(W), kind="stable")[: self.top]].mean(axis=0)
-        return problem.space.mixture(problem.space.round(problem.space.project(mean, metric="kl")))
+        runs = ledger.table(problem.scales[0])
+        if problem.target in problem.pool or not self.simulated:
+            return Answer(ledger.answer(score), surrogate, runs)
+        space = problem.space
+        mean = simulate(score, space, rng=ledger.rng(), candidates=self.simulated, top=self.top)
+        mixture = space.mixture(space.round(space.project(mean, metric="kl")))
+        return Answer(mixture, surrogate, runs)
 
-    def _fit(self, ledger: Ledger) -> Surrogate:
-        if self.extrapolate:
-            tokens = ledger.problem.target.tokens
-            ledger = replace(ledger, runs=tuple(continued(o, tokens) for o in ledger.runs))
-        return fit(ledger, laws.law(self.law))
+    def _as_fitted(self, ledger: Ledger) -> Ledger:
+        """The runs as the law sees them: continued to the target's tokens, where that is asked."""
+        if not self.extrapolate:
+            return ledger
+        tokens = ledger.problem.target.tokens
+        return replace(ledger, runs=tuple(continued(o, tokens) for o in ledger.runs))
 
     def _runs(self, problem: Problem) -> int:
         return self.runs or self.per_domain * (problem.space.dim + 1)

@@ -10,30 +10,29 @@ References: noisy expected hypervolume improvement 2105.08195; front in two stag
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from mixopt.errors import InputError
 from mixopt.proposers import Front, Surrogate, pareto_front
 from mixopt.proposers.hypervolume import (
     MOST,
     choose_front,
+    front_candidates,
     guarded,
     matrix_of,
-    propose_front,
 )
-from mixopt.proposers.pareto import front_of
+from mixopt.proposers.pareto import front_of, spread_out
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.runs.objective import Metrics, Objective, weights_of
-from mixopt.space import Mixture
 from mixopt.space.simplex import Array
-from mixopt.strategies.base import Problem
+from mixopt.strategies.base import Answer, Answers, Problem, TradeOff
 from mixopt.strategies.ladder import fit_scales
 from mixopt.strategies.ledger import Ledger, Memo, check_whole, fitted_to
 
+_SHOWN = 40  # points of a front that an answer keeps, evenly along it, the ends among them
+
 
 @dataclass(frozen=True)
-class Pareto:
+class Pareto(Answers):
     """Settings.
 
     Attributes:
@@ -84,27 +83,40 @@ class Pareto:
         scale, rng = problem.scales[0], ledger.rng()
         surrogate, runs = self.surrogate(ledger), ledger.weights(problem.scales[0])
         goals = _in_units(goals, surrogate)
-        avoid = ledger.avoid(scale)
-        if ledger.pooled(scale):
-            X = np.array([m.weights for m in ledger.left(scale)])
-            if not len(X):
-                return []
-            W = X[choose_front(surrogate, goals, X, n, runs=runs, rng=rng, pending=avoid)]
-        else:
-            W = propose_front(surrogate, goals, problem.space, n, runs=runs, rng=rng, pending=avoid)
-        return [problem.run(problem.space.mixture(w), PROPOSAL) for w in W]
+        space, avoid = problem.space, ledger.avoid(scale)
+        X = ledger.candidates(
+            scale,
+            lambda: front_candidates(surrogate, goals, space, runs=runs, rng=rng, pending=avoid),
+        )
+        if not len(X):
+            return []
+        rows = choose_front(surrogate, goals, X, n, runs=runs, rng=rng, pending=avoid)
+        return [problem.run(space.mixture(X[i]), PROPOSAL) for i in rows]
 
     def planned(self, problem: Problem) -> list[Scale]:
         """All runs, at the smallest scale."""
         return [problem.scales[0]] * self.runs
 
-    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+    def answer(
+        self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
+    ) -> Answer:
         """The compromise: the posterior-mean optimum of the problem's own objective."""
         ledger = Ledger.of(problem, observations)
-        fitted = self.surrogate(ledger)
-        objective = replace(problem.objective, scales=fitted.objective.scales, standardize=False)
-        seen = Surrogate.of(fitted.fitted, objective, fitted.metrics, problem.space)
-        return ledger.answer(seen.value)
+        wide = self.surrogate(ledger, every_metric=every_metric)
+        compromise = replace(problem.objective, scales=wide.objective.scales, standardize=False)
+        surrogate = wide.seen_through(compromise, problem.space)
+        front, names = self.front(problem, observations), tuple(self._known(problem))
+        kept = spread_out(front.F, _SHOWN)
+        W = problem.space.round(front.W[kept])
+        return Answer(
+            ledger.answer(surrogate.value),
+            surrogate,
+            ledger.table(problem.scales[0]),
+            front=tuple(
+                TradeOff(problem.space.mixture(w), dict(zip(names, map(float, F), strict=True)))
+                for w, F in zip(W, front.F[kept], strict=True)
+            ),
+        )
 
     def front(self, problem: Problem, observations: Sequence[Observation]) -> Front:
         """The trade-offs by posterior mean: mixtures of which none is better in every objective.
@@ -122,25 +134,18 @@ class Pareto:
         def objectives(W: Array) -> Array:
             return guarded(surrogate, C, surrogate.expected(W).mean)
 
-        if ledger.pooled(problem.target):
-            W = np.array([m.weights for m in problem.pool[problem.target]])
-            found = front_of(W, objectives(W))
-        else:
-            found = pareto_front(
-                objectives,
-                problem.space,
-                rng=ledger.rng(),
-                starts=ledger.weights(problem.scales[0]),
-                extend=self.extend,
-            )
-        holds = surrogate.penalty(surrogate.expected(found.W)) == 0
-        if not holds.any() or holds.all():
-            return found
-        return front_of(found.W[holds], found.F[holds], found.reference)
+        def search() -> Array:
+            starts = ledger.weights(problem.scales[0])
+            return pareto_front(
+                objectives, problem.space, rng=ledger.rng(), starts=starts, extend=self.extend
+            ).W
 
-    def objective_names(self, problem: Problem) -> tuple[str, ...]:
-        """(d,) the objectives, in the order of the front's columns."""
-        return tuple(self._known(problem))
+        W = ledger.answers(search)
+        front = front_of(W, objectives(W))
+        holds = surrogate.penalty(surrogate.expected(front.W)) == 0
+        if not holds.any() or holds.all():
+            return front
+        return front_of(front.W[holds], front.F[holds], front.reference)
 
     def goals(self, problem: Problem) -> list[Objective]:
         """What is traded off, in order.
@@ -162,12 +167,14 @@ class Pareto:
     def _known(self, problem: Problem) -> Mapping[str, Metrics]:
         return self.objectives or {name: name for name in problem.objective.metrics}
 
-    def surrogate(self, ledger: Ledger) -> Surrogate:
+    def surrogate(self, ledger: Ledger, *, every_metric: bool = False) -> Surrogate:
         """One process per metric that any objective, or the compromise, needs."""
-        made: Surrogate = self.memo.get(fitted_to(ledger), lambda: self._fit(ledger))
+        made: Surrogate = self.memo.get(
+            fitted_to(ledger, every_metric), lambda: self._fit(ledger, every_metric)
+        )
         return made
 
-    def _fit(self, ledger: Ledger) -> Surrogate:
+    def _fit(self, ledger: Ledger, every_metric: bool) -> Surrogate:
         problem = ledger.problem
         needed = [k for goal in self.goals(problem) for k in goal.metrics]
         every = dict.fromkeys([*needed, *problem.objective.needed], 1.0)
@@ -179,11 +186,12 @@ class Pareto:
             standardize=asked.standardize,
             guards=asked.guards,
         )
-        return fit_scales(replace(ledger, problem=replace(problem, objective=wide)))
+        asked_wide = replace(ledger, problem=replace(problem, objective=wide))
+        return fit_scales(asked_wide, every_metric=every_metric)
 
     def _design(self, ledger: Ledger, n: int) -> list[RunSpec]:
         problem = ledger.problem
-        if ledger.asked or ledger.pooled(problem.scales[0]):
+        if ledger.asked or problem.scales[0] in problem.pool:
             return ledger.design(n, DESIGN)
         space = problem.space
         known = [problem.run(m, DESIGN) for m in dict.fromkeys((space.natural, space.uniform))]

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from mixopt import designs
 from mixopt.runs import Kind, Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN
-from mixopt.space import Mixture
-from mixopt.strategies.base import Problem
+from mixopt.strategies.base import Answer, Answers, Problem
 from mixopt.strategies.ledger import Ledger
 
 
 @dataclass(frozen=True)
-class Random:
+class Random(Answers):
     """Random mixtures at the target scale; the best run is the answer.
 
     Attributes:
@@ -37,13 +36,16 @@ class Random:
         """All runs at the target."""
         return [problem.target] * self.runs
 
-    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+    def answer(
+        self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
+    ) -> Answer:
         """The best run: there is no model to ask."""
-        return Ledger.of(problem, observations).best_run()
+        del every_metric
+        return Answer(Ledger.of(problem, observations).best_run())
 
 
 @dataclass(frozen=True)
-class Baselines:
+class Baselines(Answers):
     """Natural, uniform, temperature and UniMax mixtures at the target scale, and nothing else."""
 
     def next(
@@ -63,6 +65,9 @@ class Baselines:
         """One run each."""
         return [problem.target] * len(designs.baselines(problem.space))
 
-    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+    def answer(
+        self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
+    ) -> Answer:
         """The best of them."""
-        return Ledger.of(problem, observations).best_run()
+        del every_metric
+        return Answer(Ledger.of(problem, observations).best_run())

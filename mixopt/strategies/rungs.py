@@ -30,7 +30,7 @@ from mixopt.runs.kinds import BRANCH, DESIGN, GIVEN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import objective_of
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
-from mixopt.strategies.base import Problem
+from mixopt.strategies.base import Answer, Answers, Problem
 from mixopt.strategies.ladder import LadderSearch, fit_scales
 from mixopt.strategies.ledger import Ledger, Memo, check_whole
 
@@ -52,9 +52,18 @@ class Calibration:
     stopped: int
     missed: int
 
+    def lines(self) -> tuple[str, ...]:
+        """In plain words; nothing where no control tells."""
+        if not self.controls:
+            return ()
+        return (
+            f"early stopping would have ended {self.stopped} of {self.controls} controls on the "
+            f"way, {self.missed} of them better than every other run",
+        )
+
 
 @dataclass(frozen=True)
-class Rungs:
+class Rungs(Answers):
     """Settings.
 
     Attributes:
@@ -120,9 +129,13 @@ class Rungs:
             found += [scale] * (n if self.controls else min(n, chosen + 1))
         return found
 
-    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
+    def answer(
+        self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
+    ) -> Answer:
         """The posterior-mean optimum at the last rung, by co-kriging over all rungs."""
-        return LadderSearch(memo=self.memo).recommend(problem, observations)
+        search = LadderSearch(memo=self.memo)
+        best = search.answer(problem, observations, every_metric=every_metric)
+        return replace(best, notes=self.calibration(problem, observations).lines())
 
     def calibration(self, problem: Problem, observations: Sequence[Observation]) -> Calibration:
         """What stopping would have done to the controls that have got to the last rung."""
@@ -139,7 +152,7 @@ class Rungs:
 
     def _propose(self, ledger: Ledger, n: int) -> list[RunSpec]:
         problem, first = ledger.problem, ledger.problem.scales[0]
-        if ledger.pooled(first):
+        if first in problem.pool:
             return ledger.lowest(fit_scales(ledger).value, n, PROPOSAL)
         W, avoid = ledger.weights(first), ledger.avoid(first)
         found = propose(
@@ -214,7 +227,7 @@ class Rungs:
         return drawn < self.controls
 
     def _value(self, ledger: Ledger, seen: Observation) -> float:
-        return objective_of(seen.metrics, ledger.problem.objective)
+        return objective_of(seen.metrics, ledger.objective)
 
 
 def better(surrogate: Surrogate, X: Array, best: Array) -> Array:
@@ -232,7 +245,7 @@ def better(surrogate: Surrogate, X: Array, best: Array) -> Array:
 
 def _own_chance(ledger: Ledger, seen: Observation, incumbent: float) -> float:
     """Probability of beating the incumbent by the run's own curve; 0 with too few points."""
-    objective, target = ledger.problem.objective, ledger.problem.target
+    objective, target = ledger.objective, ledger.problem.target
     points = [(p.tokens, p.metrics) for p in seen.curve if p.tokens < seen.spec.scale.tokens]
     points.append((seen.spec.scale.tokens, seen.metrics))
     whole = [(t, m) for t, m in points if all(name in m for name in objective.metrics)]

@@ -8,7 +8,7 @@ import pytest
 from mixopt import InputError, MixtureSpace, Objective, Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN
 from mixopt.strategies import STRATEGIES, Problem, Strategy, strategy
-from mixopt.strategies.base import Recommender
+from mixopt.strategies.base import Answering
 from mixopt.testing.worlds import make_world
 
 WORLD = make_world(4, 3, noise=0.05)
@@ -68,8 +68,8 @@ def test_every_strategy_asks_for_new_allowed_runs_and_answers(name: str, pool: b
     assert len({o.run_id for o in done}) == len(done)
     W = np.array([o.spec.mixture.array for o in done])
     assert SPACE.contains(W, 1e-6).all()
-    assert isinstance(recipe, Recommender)
-    answer = recipe.recommend(question, done)
+    assert isinstance(recipe, Answering)
+    answer = recipe.answer(question, done).mixture
     assert SPACE.contains(answer.array, 1e-6)[0]
     if pool:
         assert all(o.spec.mixture in question.pool[WORLD.target] for o in done)
@@ -100,9 +100,9 @@ def test_a_store_of_failed_runs_is_answered_in_words(name: str) -> None:
     question = problem()
     recipe = strategy(name, **SMALL.get(name, {}))
     done = [fails(s) for s in recipe.next(question, [], [])]
-    assert isinstance(recipe, Recommender)
+    assert isinstance(recipe, Answering)
     with pytest.raises(InputError, match="succeeded"):
-        recipe.recommend(question, done)
+        recipe.answer(question, done)
 
 
 def test_a_pool_of_other_domains_is_refused_by_name() -> None:

@@ -60,7 +60,7 @@ def test_a_sweep_finds_the_known_optimum_and_proves_it(tmp_path: Path) -> None:
     observations = store.observations()
     assert status.done == status.trained == len(observations)
     assert status.done <= status.planned == len(RECIPE.planned(problem()))
-    outcome = sweep_outcome(problem(), observations, law="log-linear")
+    outcome = sweep_outcome(problem(), observations, RECIPE.answer(problem(), observations))
     best = TRAINER.optimum().array
     np.testing.assert_allclose(outcome.recommendation.mixture.array, best, atol=0.08)
     assert outcome.confirmation is not None
@@ -108,7 +108,8 @@ def test_a_run_that_diverges_is_recorded_and_the_sweep_goes_on(tmp_path: Path) -
     assert failed
     assert status.failed == len(failed)
     assert all(o.spec.seed == 1 and "nan" in o.error for o in failed)
-    outcome = sweep_outcome(problem(config=config), store.observations(), law="log-linear")
+    question, observations = problem(config=config), store.observations()
+    outcome = sweep_outcome(question, observations, RECIPE.answer(question, observations))
     assert outcome.confirmation is not None
     assert outcome.confirmation.recommended.seeds == 1
     assert any("runs failed" in w for w in outcome.warnings)

@@ -25,7 +25,7 @@ from mixopt.evidence.confirmation import confirm
 from mixopt.laws import Prediction
 from mixopt.proposers import Active, Gain, Recommendation
 from mixopt.report import HeldOut, ReportData, table_observations
-from mixopt.report.words import headline, qualities, verdict
+from mixopt.report.wording import headline, qualities, verdict
 from mixopt.runs.kinds import DESIGN, PROPOSAL, Kind
 
 SMALL, LARGE = Scale(1000, 64_000), Scale(1000, 256_000)

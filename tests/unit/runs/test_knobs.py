@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixopt import InputError, MixtureSpace
-from mixopt.runs.knobs import Choice, Continuous, JointSpace, read_knobs, set_knobs
+from mixopt.runs.knobs import Choice, Continuous, SearchSpace, read_knobs, set_knobs
 from mixopt.testing.strategies import generators, mixtures
 
 KNOBS = (
@@ -34,7 +34,7 @@ def test_values_come_back_and_stay_in_range(knob: Any, u: float) -> None:
 def test_points_of_the_joint_space_are_mixtures_and_come_apart_again(
     W: np.ndarray, rng: np.random.Generator
 ) -> None:
-    joint = JointSpace(SPACE, KNOBS)
+    joint = SearchSpace(SPACE, KNOBS)
     values = joint.spread(5, rng)
     P = joint.join(W, values)
     np.testing.assert_allclose(P.sum(axis=1), 1.0)
@@ -45,7 +45,7 @@ def test_points_of_the_joint_space_are_mixtures_and_come_apart_again(
 
 
 def test_a_spread_covers_every_part_of_every_range() -> None:
-    values = JointSpace(SPACE, KNOBS).spread(9, np.random.default_rng(0))
+    values = SearchSpace(SPACE, KNOBS).spread(9, np.random.default_rng(0))
     shares = sorted(KNOBS[0].encode(v["lr"])[0] for v in values)
     assert [int(s * 9 + 1e-3) for s in shares] == pytest.approx(range(9), abs=1)
     assert sorted(v["act"] for v in values) == sorted(["relu", "silu", "gelu"] * 3)
@@ -75,7 +75,7 @@ def test_dots_lead_into_nested_keys_and_nothing_is_changed_in_place() -> None:
         (lambda: Choice("act", ("relu", "relu")), "each once"),
         (lambda: KNOBS[0].encode(1.0), "give a number from 0.0001 to 0.1"),
         (lambda: KNOBS[2].encode("relo"), "did you mean 'relu'"),
-        (lambda: JointSpace(SPACE, (KNOBS[0], KNOBS[0])), "'lr' is there twice"),
+        (lambda: SearchSpace(SPACE, (KNOBS[0], KNOBS[0])), "'lr' is there twice"),
     ],
 )
 def test_bad_knobs_are_refused(make: Any, message: str) -> None:

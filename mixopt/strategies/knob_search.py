@@ -16,16 +16,19 @@ import numpy as np
 from mixopt import designs
 from mixopt.designs.base import distinct
 from mixopt.errors import InputError
+from mixopt.laws.slice import FittedSlice
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import Acquisition, choose, gains
 from mixopt.proposers.search import cloud
+from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
-from mixopt.runs.knobs import JointSpace, Value, read_knobs
+from mixopt.runs.knobs import SearchSpace, Value, read_knobs
 from mixopt.runs.objective import Objective
+from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
-from mixopt.strategies.base import Problem
+from mixopt.strategies.base import Answer, Answers, Problem
 from mixopt.strategies.ladder import quick_process
 from mixopt.strategies.ledger import Ledger, Memo, check_whole, fitted_to
 from mixopt.threads import one_blas_thread
@@ -34,7 +37,7 @@ _CANDIDATES = 800
 
 
 @dataclass(frozen=True)
-class Joint:
+class KnobSearch(Answers):
     """Settings.
 
     Attributes:
@@ -105,75 +108,58 @@ class Joint:
         """All runs, at the smallest scale."""
         return [problem.scales[0]] * self.runs
 
-    def recommend(self, problem: Problem, observations: Sequence[Observation]) -> Mixture:
-        """The mixture of `recommend_joint`."""
-        return self.recommend_joint(problem, observations)[0]
-
     @one_blas_thread
-    def recommend_joint(
-        self, problem: Problem, observations: Sequence[Observation]
-    ) -> tuple[Mixture, dict[str, Value]]:
+    def answer(
+        self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
+    ) -> Answer:
         """The mixture and the value of every knob with the lowest mean + caution sd.
+
+        The model is the joint one at these values; runs are shown as it says they had come out
+        there: y - f(w, its values) + f(w, recommended).
 
         Raises:
             InputError: no run has succeeded yet.
         """
         ledger = Ledger.of(problem, observations)
-        surrogate, R = self._surrogate(ledger)
+        surrogate, R = self._surrogate(ledger, every_metric)
+        mixture, values = self._best(ledger, surrogate, R)
+        joint = _joint(problem)
+        point = joint.join(mixture.array[None], [values])[0]
+        sliced = replace(
+            surrogate, fitted=FittedSlice(surrogate.fitted, point[problem.space.dim :]), prior=None
+        )
+        runs = _table(ledger)
+        W, own = joint.split(R)
+        before, after = (surrogate.expected(joint.join(W, v)) for v in (own, [values] * len(W)))
+        moved = runs.values(surrogate.metrics) + after.mean - before.mean
+        shown = replace(runs, metrics=surrogate.metrics, Y=moved)
+        return Answer(mixture, sliced, shown, settings=values)
 
+    def _best(
+        self, ledger: Ledger, surrogate: Surrogate, R: Array
+    ) -> tuple[Mixture, dict[str, Value]]:
         def risk(P: Array) -> Array:
-            seen = surrogate.predict(P)
-            mean, sd = surrogate.objective.moments(seen.mean, seen.sd, surrogate.metrics)
-            return np.asarray(mean + self.caution * sd + surrogate.penalty(seen))
+            return surrogate.risk(P, self.caution)
 
         X = np.vstack([R, self._candidates(ledger, surrogate, R)])
-        joint, rng = _joint(problem), ledger.rng()
+        joint, rng, space = _joint(ledger.problem), ledger.rng(), ledger.problem.space
         for _ in range(4):
             X = X[np.argsort(risk(X), kind="stable")[:12]]
             X = np.vstack([X, self._mixed(ledger, X, _CANDIDATES // 2, rng)])
-        X = X[np.argsort(risk(X), kind="stable")]
-        W, values = joint.split(X[:1])
-        if ledger.pooled(problem.target):
-            pool = problem.pool[problem.target]
-            P = joint.join(np.array([m.weights for m in pool]), values * len(pool))
-            return pool[int(risk(P).argmin())], values[0]
-        return problem.space.mixture(problem.space.round(W)[0]), values[0]
-
-    def at_answer(self, problem: Problem, observations: Sequence[Observation]) -> list[Observation]:
-        """The runs moved to the recommended values of all knobs, by what the process says of both.
-
-        A run keeps what it showed against the prediction: y - f(w, its values) + f(w, recommended).
-
-        Raises:
-            InputError: no run has succeeded yet.
-        """
-        if not problem.knobs:
-            return list(observations)
-        _, best = self.recommend_joint(problem, observations)
-        surrogate, _ = self._surrogate(Ledger.of(problem, observations))
-        joint, found = _joint(problem), []
-        for seen in observations:
-            values = _values(problem, seen.spec)
-            if not seen.ok or values is None:
-                found.append(seen)
-                continue
-            P = joint.join(np.tile(seen.spec.mixture.array, (2, 1)), [values, best])
-            at = surrogate.expected(P).mean
-            moved = dict(zip(surrogate.metrics, at[1] - at[0], strict=True))
-            metrics = {k: v + float(moved.get(k, 0.0)) for k, v in seen.metrics.items()}
-            found.append(replace(seen, metrics=metrics, curve=()))
-        return found
+        W, values = joint.split(X[np.argsort(risk(X), kind="stable")[:1]])
+        among = ledger.answers(lambda: space.round(W))
+        P = joint.join(among, values * len(among))
+        return space.mixture(among[int(risk(P).argmin())]), values[0]
 
     def _design(self, ledger: Ledger, n: int) -> list[RunSpec]:
         problem, joint = ledger.problem, _joint(ledger.problem)
         whole = min(self.design, self.runs)
         rng = np.random.default_rng([problem.seed, 0])
         values = joint.spread(whole, rng)
-        if ledger.pooled(problem.scales[0]):
-            left = ledger.left(problem.scales[0])
-            picked = [left[i] for i in ledger.rng().permutation(len(left))[:n]]
-            pairs = zip(picked, values[:n], strict=False)
-            return [problem.run(m, DESIGN, values=v) for m, v in pairs]
+        if problem.scales[0] in problem.pool:
+            drawn = ledger.design(n, DESIGN)
+            pairs = zip(drawn, values[:n], strict=False)
+            return [problem.run(spec.mixture, DESIGN, values=v) for spec, v in pairs]
         W = designs.design("regmix", problem.space, whole - 1, rng=rng)
         middle = {knob.name: knob.middle for knob in problem.knobs}
         specs = [problem.run(problem.space.natural, DESIGN, values=middle)]
@@ -199,28 +185,50 @@ class Joint:
     def _mixed(self, ledger: Ledger, around: Array, n: int, rng: np.random.Generator) -> Array:
         """(about n, p) mixtures near those of `around`, or of the pool, with values near theirs."""
         problem, joint = ledger.problem, _joint(ledger.problem)
-        if ledger.pooled(problem.scales[0]):
-            left = ledger.left(problem.scales[0])
-            if not left:
-                return np.empty((0, around.shape[1]))
-            W = np.array([left[i].weights for i in rng.integers(len(left), size=n)])
-        else:
+
+        def near() -> Array:
             own, _ = joint.split(around)
             W = cloud(problem.space, n, rng, around=own, local=True)
             # Half of them keep a mixture as it is: the knobs alone are searched there.
             W[: len(W) // 2] = own[rng.integers(len(own), size=len(W) // 2)]
-            W = problem.space.round(W)
+            return problem.space.round(W)
+
+        W = ledger.candidates(problem.scales[0], near)
+        if problem.scales[0] in problem.pool and len(W):
+            W = W[rng.integers(len(W), size=n)]
         return joint.join(W, joint.near(around, len(W), rng))
 
-    def _surrogate(self, ledger: Ledger) -> tuple[Surrogate, Array]:
+    def _surrogate(self, ledger: Ledger, every_metric: bool = False) -> tuple[Surrogate, Array]:
         """One process per metric over the joint space, and the points (r, p) of its runs."""
-        found: tuple[Surrogate, Array] = self.memo.get(fitted_to(ledger), lambda: _fit(ledger))
-        return found
+        made: tuple[Surrogate, Array] = self.memo.get(
+            fitted_to(ledger, every_metric), lambda: _fit(ledger, every_metric)
+        )
+        return made
 
 
-def _fit(ledger: Ledger) -> tuple[Surrogate, Array]:
-    problem, objective = ledger.problem, ledger.problem.objective
-    _check_objective(objective)
+def _fit(ledger: Ledger, every_metric: bool) -> tuple[Surrogate, Array]:
+    problem, joint = ledger.problem, _joint(ledger.problem)
+    _check_objective(problem.objective)
+    R = _points(ledger, [o.spec for o in _with_values(ledger)])
+    table = _table(ledger)
+    surrogate = fit_surrogate(
+        replace(table, domains=joint.simplex.names, W=R),
+        problem.objective,
+        joint.simplex,
+        quick_process(),
+        rng=ledger.rng(),
+        every_metric=every_metric,
+    )
+    return surrogate, R
+
+
+def _with_values(ledger: Ledger) -> list[Observation]:
+    """Successful runs that say the value of every knob.
+
+    Raises:
+        InputError: there is none.
+    """
+    problem = ledger.problem
     runs = [o for o in ledger.at(problem.scales[0]) if _values(problem, o.spec) is not None]
     if not runs:
         failed = [o.error for o in ledger.runs if o.error]
@@ -229,14 +237,11 @@ def _fit(ledger: Ledger) -> tuple[Surrogate, Array]:
             f"none of {len(ledger.runs)} runs succeeded with every knob set; nothing can be "
             f"fitted{why}"
         )
-    names = tuple(k for k in sorted(runs[0].metrics) if k in objective.needed)
-    objective.check(names)
-    R = _points(ledger, [o.spec for o in runs])
-    Y = np.array([[o.metrics[k] for k in names] for o in runs])
-    if objective.standardize:
-        objective = objective.standardized(Y, names)
-    fitted = quick_process().fit(R, Y, rng=ledger.rng())
-    return Surrogate.of(fitted, objective, names, _joint(problem).simplex), R
+    return runs
+
+
+def _table(ledger: Ledger) -> RunTable:
+    return RunTable.from_observations(_with_values(ledger), ledger.problem.space.names)
 
 
 def _check_objective(objective: Objective) -> None:
@@ -260,5 +265,5 @@ def _values(problem: Problem, spec: RunSpec) -> Mapping[str, Value] | None:
     return read_knobs(spec.config, problem.knobs)
 
 
-def _joint(problem: Problem) -> JointSpace:
-    return JointSpace(problem.space, problem.knobs)
+def _joint(problem: Problem) -> SearchSpace:
+    return SearchSpace(problem.space, problem.knobs)

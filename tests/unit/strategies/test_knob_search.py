@@ -12,10 +12,12 @@ from mixopt.app.launch import new_sweep, run
 from mixopt.app.publish import finish
 from mixopt.app.spec import parse_spec
 from mixopt.errors import SpecError
-from mixopt.runs.knobs import Choice, Continuous, JointSpace
+from mixopt.laws import fitted_law
+from mixopt.runs.knobs import Choice, Continuous, SearchSpace
 from mixopt.runs.objective import Guard
+from mixopt.space import Mixture
 from mixopt.strategies import Problem
-from mixopt.strategies.joint import Joint
+from mixopt.strategies.knob_search import KnobSearch
 from mixopt.testing.trainers import NAME
 from mixopt.testing.worlds import LARGE, make_world
 
@@ -40,11 +42,16 @@ def train(spec: RunSpec) -> Observation:
     return replace(seen, metrics={k: v + loss(spec.config) for k, v in seen.metrics.items()})
 
 
-def play(recipe: Joint, problem: Problem) -> list[Observation]:
+def play(recipe: KnobSearch, problem: Problem) -> list[Observation]:
     done: list[Observation] = []
     while specs := recipe.next(problem, done, []):
         done += [train(s) for s in specs]
     return done
+
+
+def best(recipe: KnobSearch, problem: Problem, done: list[Observation]) -> tuple[Mixture, Any]:
+    answer = recipe.answer(problem, done)
+    return answer.mixture, answer.settings
 
 
 def regret(mixture: Any, values: Any) -> float:
@@ -55,20 +62,20 @@ def regret(mixture: Any, values: Any) -> float:
 def test_mixture_and_knobs_are_found_together_far_sooner_than_at_random() -> None:
     found, luck = [], []
     for seed in range(3):
-        problem, recipe = question(seed), Joint(design=12, runs=36)
+        problem, recipe = question(seed), KnobSearch(design=12, runs=36)
         done = play(recipe, problem)
-        mixture, values = recipe.recommend_joint(problem, done)
+        mixture, values = best(recipe, problem, done)
         assert recipe.recommend(problem, done) == mixture
         assert values["act"] == "silu"
         assert abs(np.log10(values["lr"] / BEST)) < 0.25  # type: ignore[operator]
         found.append(regret(mixture, values))
-        random = play(Joint(design=36, runs=36), problem)
+        random = play(KnobSearch(design=36, runs=36), problem)
         luck.append(min(regret(o.spec.mixture, o.spec.config) for o in random))
     assert np.mean(found) < 0.25 * np.mean(luck)
 
 
 def test_the_first_run_is_the_natural_mixture_in_the_middle() -> None:
-    first = Joint(design=8).next(question(), [], [])
+    first = KnobSearch(design=8).next(question(), [], [])
     assert first[0].mixture == WORLD.space.natural
     assert dict(first[0].config) == {"lr": 0.01, "act": "relu"}
     assert len({s.run_id for s in first}) == 8
@@ -77,47 +84,47 @@ def test_the_first_run_is_the_natural_mixture_in_the_middle() -> None:
 
 def test_the_same_store_gives_the_same_runs_in_any_order() -> None:
     problem = question()
-    done = [train(s) for s in Joint(design=8).next(problem, [], [])]
-    one = Joint(design=8).next(problem, done, [])
+    done = [train(s) for s in KnobSearch(design=8).next(problem, [], [])]
+    one = KnobSearch(design=8).next(problem, done, [])
     assert one
-    assert Joint(design=8).next(problem, done[::-1], []) == one
-    assert Joint(design=8).next(problem, done[:6], [done[6].spec, done[7].spec]) == []
-    left = Joint(design=8).next(problem, done[:6], [])
+    assert KnobSearch(design=8).next(problem, done[::-1], []) == one
+    assert KnobSearch(design=8).next(problem, done[:6], [done[6].spec, done[7].spec]) == []
+    left = KnobSearch(design=8).next(problem, done[:6], [])
     assert {s.run_id for s in left} == {o.run_id for o in done[6:]}
 
 
 def test_a_failed_run_is_not_asked_for_again() -> None:
     problem = question()
-    done = [train(s) for s in Joint(design=8).next(problem, [], [])]
-    asked = Joint(design=8).next(problem, done, [])
+    done = [train(s) for s in KnobSearch(design=8).next(problem, [], [])]
+    asked = KnobSearch(design=8).next(problem, done, [])
     done.append(Observation.failure(asked[0], "nan"))
-    again = Joint(design=8).next(problem, done, [])
+    again = KnobSearch(design=8).next(problem, done, [])
     assert asked[0].run_id not in {s.run_id for s in again}
 
 
 def test_a_guard_on_the_natural_mixture_is_kept_and_others_are_refused() -> None:
     objective = replace(WORLD.objective, guards=(Guard("loss-0"),))
     problem = replace(question(), objective=objective)
-    done = [train(s) for s in Joint(design=12).next(problem, [], [])]
-    mixture, values = Joint(design=12).recommend_joint(problem, done)
+    done = [train(s) for s in KnobSearch(design=12).next(problem, [], [])]
+    mixture, values = best(KnobSearch(design=12), problem, done)
     natural = WORLD.truth(WORLD.space.prior[None])[0, 0] + loss({"lr": 0.01, "act": "relu"})
     assert WORLD.truth(mixture.array[None])[0, 0] + loss(values) <= natural
     other = replace(
         problem, objective=replace(objective, guards=(Guard("loss-0", 0.0, "uniform"),))
     )
     with pytest.raises(InputError, match="against the natural mixture only"):
-        Joint(design=12).recommend_joint(other, done)
+        KnobSearch(design=12).answer(other, done)
 
 
 def test_without_knobs_it_searches_mixtures() -> None:
     problem = question(knobs=())
-    recipe, done = Joint(design=8, runs=24), []
+    recipe, done = KnobSearch(design=8, runs=24), []
     while specs := recipe.next(problem, done, []):
         done += [WORLD.run(s) for s in specs]
-    mixture, values = recipe.recommend_joint(problem, done)
+    mixture, values = best(recipe, problem, done)
     assert values == {}
     assert WORLD.value(mixture.array[None])[0] - WORLD.best < 0.1 * WORLD.spread
-    assert JointSpace(WORLD.space, ()).simplex.dim == WORLD.space.dim
+    assert SearchSpace(WORLD.space, ()).simplex.dim == WORLD.space.dim
 
 
 def spec(**changes: Any) -> Any:
@@ -138,20 +145,28 @@ def spec(**changes: Any) -> Any:
 
 
 def test_runs_moved_to_the_answer_show_the_mixture_alone() -> None:
-    problem, recipe = question(1), Joint(design=12, runs=36)
+    problem, recipe = question(1), KnobSearch(design=12, runs=36)
     done = play(recipe, problem)
-    moved = recipe.at_answer(problem, done)
-    assert [o.run_id for o in moved] == [o.run_id for o in done]
-    W = np.array([o.spec.mixture.array for o in done])
-    truth = WORLD.value(W)
+    moved = recipe.answer(problem, done).runs
+    assert moved is not None
+    assert set(moved.facts["run"]) == {o.run_id for o in done}
+    by_id = {o.run_id: np.mean(list(o.metrics.values())) for o in done}
+    before = np.array([by_id[run] for run in moved.facts["run"]]) - WORLD.value(moved.W)
+    after = moved.Y.mean(axis=1) - WORLD.value(moved.W)
+    assert np.std(after) < 0.3 * np.std(before)
 
-    def spread(runs: list[Observation]) -> float:
-        values = np.array([np.mean(list(o.metrics.values())) for o in runs])
-        return float(np.std(values - truth))
 
-    assert spread(moved) < 0.3 * spread(done)
-    failed = Observation.failure(done[0].spec, "diverged")
-    assert recipe.at_answer(problem, [*done[1:], failed])[-1] == failed
+def test_the_model_of_the_answer_is_the_one_that_searched() -> None:
+    problem, recipe = question(1), KnobSearch(design=12, runs=24)
+    answer = recipe.answer(problem, play(recipe, problem))
+    assert answer.surrogate is not None
+    others = problem.space.round(WORLD.space.sample(200, np.random.default_rng(0)))
+    at_answer = answer.surrogate.risk(answer.mixture.array[None], recipe.caution)[0]
+    assert at_answer <= answer.surrogate.risk(others, recipe.caution).min() + 1e-9
+    stored = fitted_law(answer.surrogate.fitted.to_dict())
+    np.testing.assert_allclose(
+        stored.predict(others).mean, answer.surrogate.fitted.predict(others).mean
+    )
 
 
 @pytest.mark.mlflow
@@ -165,7 +180,7 @@ def test_a_spec_with_knobs_runs_and_resumes(
         outcome = finish(sweep, trained=10)
     page = Path("runs/joint/report.html").read_text()
     assert set(outcome.settings) == {"noise", "points"}
-    assert outcome.to_dict()["settings"] == outcome.settings
+    assert outcome.summary()["settings"] == outcome.settings
     assert "The settings" in page
     assert "Trade-offs" not in page
     assert len(seen) == 10

@@ -1,0 +1,223 @@
+"""The phases of `auto`: design, proposals, corrections, confirmation. Each asks for runs, or none.
+
+Notation:
+    W: (n, m) mixtures that were run at the smallest scale
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mixopt import designs, laws, proposers
+from mixopt.proposers import Surrogate
+from mixopt.proposers.bayes import gains, propose
+from mixopt.proposers.surrogate import fit_surrogate
+from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.kinds import (
+    BEST_RANDOM,
+    CORRECTION,
+    DESIGN,
+    PROPOSAL,
+    RECOMMENDED,
+    REPEAT,
+    Kind,
+)
+from mixopt.runs.objective import objective_of
+from mixopt.space import Mixture
+from mixopt.space.simplex import Array
+from mixopt.strategies.base import Problem
+from mixopt.strategies.ladder import LadderSearch, fit_scales
+from mixopt.strategies.ledger import Ledger
+
+_MANY = 200  # runs from which the ensemble knows no more than one process, in ten times the time
+_REPLICATES = 1000  # seeds of replicates start so far above those of the search and confirmation
+
+
+def search_surrogate(ledger: Ledger, law: str, *, every_metric: bool = False) -> Surrogate:
+    """The law at the smallest scale; co-kriging once there are other scales or studies."""
+    problem, runs = ledger.problem, ledger.every()
+    if problem.earlier or len(ledger.at(problem.scales[0])) < len(runs):
+        return fit_scales(ledger, every_metric=every_metric)
+    return fit_surrogate(
+        runs,
+        problem.objective,
+        problem.space,
+        laws.law(law),
+        rng=ledger.rng(),
+        every_metric=every_metric,
+    )
+
+
+@dataclass(frozen=True)
+class Design:
+    """Natural and uniform, then RegMix's Dirichlet recipe (2407.01492), at the smallest scale."""
+
+    runs: int
+
+    def specs(self, problem: Problem) -> list[RunSpec]:
+        """All of it, the same whatever is known."""
+        space = problem.space
+        known = np.array([m.array for m in dict.fromkeys((space.natural, space.uniform))])
+        random = designs.design(
+            "regmix",
+            space,
+            self.runs - len(known),
+            rng=np.random.default_rng([problem.seed, 0]),
+            existing=known,
+        )
+        mixtures = [space.mixture(w) for w in np.vstack([known, random])]
+        return [problem.run(mixture, DESIGN) for mixture in mixtures]
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Rounds at the smallest scale: the predicted optimum, then composite Bayesian optimisation.
+
+    Attributes:
+        runs: at the smallest scale all in all, the design included.
+        batch, law, stop, replicate: see `Auto`.
+    """
+
+    runs: int
+    batch: int
+    law: str
+    stop: float
+    replicate: float
+
+    def next(self, ledger: Ledger, room: int) -> list[RunSpec]:
+        """Up to `room` runs; none once all are made, or the best gain is lost in the noise."""
+        problem, first = ledger.problem, ledger.problem.scales[0]
+        n = min(room, self.runs - ledger.count(first))
+        if n < 1:
+            return []
+        rng, runs = ledger.rng(), ledger.weights(first)
+        surrogate, W = self._first(ledger, n, rng)
+        gain, noise = float(gains(surrogate, W, runs).max()), surrogate.noise(W)
+        if self.stop and gain < self.stop * noise:
+            return []
+        again = [self._repeat(ledger, surrogate)] if n > 1 and gain < self.replicate * noise else []
+        new = n - len(again)
+        if len(W) < new:
+            avoid = ledger.avoid(first)
+            pending = W if avoid is None else np.vstack([avoid, W])
+            process, space = fit_scales(ledger), problem.space
+            more = propose(process, space, new - len(W), runs=runs, pending=pending, rng=rng)
+            W = np.vstack([W, more])
+        return [*(problem.run(problem.space.mixture(w), PROPOSAL) for w in W[:new]), *again]
+
+    def _first(self, ledger: Ledger, n: int, rng: np.random.Generator) -> tuple[Surrogate, Array]:
+        """What is fitted, and the mixtures that it gives: the optimum alone, or all n."""
+        first, space = ledger.problem.scales[0], ledger.problem.space
+        W, avoid = ledger.weights(first), ledger.avoid(first)
+        composite = self.law in {"auto", "gp"}
+        # One optimum a round; without rounds, one run in as many.
+        explore = bool(ledger.pending) and ledger.asked % self.batch > 0
+        if composite and (len(W) >= _MANY or explore):
+            surrogate = fit_scales(ledger)
+            return surrogate, propose(surrogate, space, n, runs=W, pending=avoid, rng=rng)
+        surrogate = search_surrogate(ledger, self.law)
+        n = 1 if composite else n
+        return surrogate, proposers.propose_batch(surrogate, space, n, W=W, pending=avoid, rng=rng)
+
+    def _repeat(self, ledger: Ledger, surrogate: Surrogate) -> RunSpec:
+        """The best mixture so far by posterior mean, once more, with a seed of its own."""
+        runs = ledger.at(ledger.problem.scales[0])
+        values = surrogate.value(ledger.weights(ledger.problem.scales[0]))
+        mixture = runs[int(values.argmin())].spec.mixture
+        before = sum(o.spec.mixture == mixture for o in ledger.runs)
+        seed = ledger.problem.seed + _REPLICATES + before
+        return ledger.problem.run(mixture, REPEAT, seed=seed)
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """Runs above the smallest scale, each the best next one given co-kriging over all scales.
+
+    Attributes:
+        runs: at the largest scale.
+        searched: runs that the search at the smallest scale was to make.
+        wait: see `Auto`.
+    """
+
+    runs: int
+    searched: int
+    wait: bool
+
+    def next(self, ledger: Ledger, search: LadderSearch) -> list[RunSpec]:
+        """The next runs; none when all were made, or there is one scale."""
+        problem, target = ledger.problem, ledger.problem.target
+        left = self.runs - ledger.count(target)
+        if len(problem.scales) == 1 or left <= 0:
+            return []
+        # What the search at the smallest scale was to cost is spent; one target run more may go
+        # to the scales in between.
+        spent = self.searched * problem.cost(problem.scales[0])
+        ladder = replace(
+            search,
+            design=0,
+            runs=ledger.asked + left,
+            batch=LadderSearch.batch,
+            proxies=self.runs,
+            allowance=spent / problem.cost(target) + 1.0,
+            wait=self.wait,
+        )
+        asked = ladder.next(problem, ledger.runs, ledger.pending)
+        return [replace(s, kind=CORRECTION) if s.kind == PROPOSAL else s for s in asked]
+
+
+@dataclass(frozen=True)
+class Confirming:
+    """The recommendation, the baselines and the best run of the design, with fresh seeds.
+
+    Attributes:
+        seeds: of every candidate.
+        singles: whether every single-domain mixture is among the baselines.
+    """
+
+    seeds: int
+    singles: bool
+
+    def specs(self, ledger: Ledger, recommended: Mixture) -> list[RunSpec]:
+        """Candidates times seeds, at the largest scale."""
+        problem = ledger.problem
+        named = {RECOMMENDED: recommended, **self.baselines(problem)}
+        random = [o for o in ledger.runs if o.ok and o.spec.kind == DESIGN]
+        if random:
+            best = min(random, key=lambda o: objective_of(o.metrics, ledger.objective))
+            named[BEST_RANDOM] = best.spec.mixture
+        candidates = _distinct(named)
+        seeds = range(problem.seed + 1, problem.seed + 1 + self.seeds)
+        return [
+            problem.run(mixture, Kind.confirmation(name), scale=problem.target, seed=seed)
+            for seed in seeds
+            for name, mixture in candidates.items()
+        ]
+
+    def planned(self, problem: Problem) -> list[Scale]:
+        """Every candidate with every seed."""
+        return [problem.target] * ((2 + len(self.baselines(problem))) * self.seeds)
+
+    def baselines(self, problem: Problem) -> dict[str, Mixture]:
+        """What one would train without any proxy run, by name."""
+        known = designs.baselines(problem.space)
+        singles = designs.singles(problem.space) if self.singles else {}
+        return {**known, **{f"only-{name}": m for name, m in singles.items()}}
+
+
+def sent_to_confirmation(
+    observations: Sequence[Observation], pending: Sequence[RunSpec] = ()
+) -> Mixture | None:
+    """The recommendation that is being confirmed, if any is: it stands, whatever comes in later."""
+    confirmed = Kind.confirmation(RECOMMENDED)
+    specs = [*(o.spec for o in observations), *pending]
+    return next((s.mixture for s in specs if s.kind == confirmed), None)
+
+
+def _distinct(named: Mapping[str, Mixture]) -> dict[str, Mixture]:
+    """Candidates of which no two are the same mixture; the first name stays."""
+    kept: dict[str, Mixture] = {}
+    for name, mixture in named.items():
+        if all(np.abs(mixture.array - other.array).sum() > 1e-6 for other in kept.values()):
+            kept[name] = mixture
+    return kept
