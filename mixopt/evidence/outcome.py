@@ -1,5 +1,6 @@
 """What a sweep (or a table of runs) has found: mixture, confirmation, cost; for screen and file."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -164,7 +165,7 @@ def sweep_outcome(
         runs=len(observations),
         flops=float(sum(o.flops for o in observations)),
         unit=unit,
-        warnings=(*warnings, *_repetition(observations), *_failures(observations)),
+        warnings=(*warnings, *_doubts(observations)),
     )
 
 
@@ -208,6 +209,14 @@ def trade_offs(
     )
 
 
+def _doubts(observations: Sequence[Observation]) -> tuple[str, ...]:
+    return (
+        *_repetition(observations),
+        *_precisions(observations),
+        *_failures(observations),
+    )
+
+
 def _repetition(observations: Sequence[Observation]) -> tuple[str, ...]:
     """Where proxies of the recommendation saw domains more or less often than the target will."""
     kind = Kind.confirmation(RECOMMENDED)
@@ -225,3 +234,15 @@ def _failures(observations: Sequence[Observation]) -> tuple[str, ...]:
     if not failed:
         return ()
     return (f"{len(failed)} of {len(observations)} runs failed, e.g.: {failed[0].error}",)
+
+
+def _precisions(observations: Sequence[Observation]) -> tuple[str, ...]:
+    """Runs of a sweep that moved between machines may have been trained in other precisions."""
+    count = Counter(str(o.info["precision"]) for o in observations if "precision" in o.info)
+    if len(count) < 2:
+        return ()
+    told = ", ".join(f"{n} in {name}" for name, n in count.most_common())
+    return (
+        f"runs were trained in different precisions ({told}); what that changes may pass for an "
+        "effect of mixtures: where the noise is that small, set precision in the next sweep",
+    )
