@@ -37,11 +37,43 @@ class TrainerInfo:
     notes: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
+@dataclass(frozen=True)
+class Capabilities:
+    """What a trainer can do, and which of its settings are no part of what is trained.
+
+    A trainer declares them as its attribute `capabilities`; one that declares none has these
+    defaults, with which every sweep is right, if not always fast.
+
+    Attributes:
+        runtime: names of the settings that say how runs are trained (device, pack size, checkpoint
+            interval): given under `trainer.runtime`, they change no metric beyond rounding, nor the
+            data, and do not enter a run's identity.
+    """
+
+    runtime: frozenset[str] = frozenset()
+
+
+@runtime_checkable
+class Declares(Protocol):
+    """A trainer that says what it can do."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The same for any settings of one trainer class."""
+        ...
+
+
+def capabilities_of(trainer: object) -> Capabilities:
+    """What a trainer declares; the defaults for one that declares nothing."""
+    return trainer.capabilities if isinstance(trainer, Declares) else Capabilities()
+
+
 @runtime_checkable
 class Trainer(Protocol):
-    """Trains (or replays, or merges) runs. Made in the worker from its name and config.
+    """Trains (or replays, or merges) runs. Made in the worker from its name and settings.
 
-    A trainer is called through `"module:attribute"` with the config as keyword arguments.
+    A trainer is called through `"module:attribute"` with `config` (what is trained) and `runtime`
+    (how) as keyword arguments side by side; `Capabilities.runtime` names the latter.
     """
 
     def prepare(self, cache: Path) -> TrainerInfo:
@@ -96,8 +128,13 @@ class Executor(Protocol):
         """How many packs can be under way at once."""
         ...
 
-    def submit(self, pack: Sequence[RunSpec]) -> None:
-        """Start a pack of runs of one scale; returns at once."""
+    def submit(self, pack: Sequence[RunSpec], runtime: Mapping[str, Any] | None = None) -> None:
+        """Start a pack of runs of one scale; returns at once.
+
+        Args:
+            pack: runs of one scale, trainer and configuration.
+            runtime: settings with which the worker makes the trainer, beside the runs' `config`.
+        """
         ...
 
     def wait(self, timeout: float) -> list[Event]:

@@ -7,7 +7,7 @@ and the result. `run` makes or continues it, `open_sweep` reads it.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 from mixopt import lazy
 from mixopt.app.spec import Spec, parse_spec, read_spec
 from mixopt.errors import InputError, SpecError, StoreError
+from mixopt.execution.local import make_trainer
 from mixopt.execution.sweep import SweepStatus, run_sweep
 from mixopt.ports import Executor, PackingTrainer, Store, Trainer, TrainerInfo
 from mixopt.runs import Scale
@@ -27,7 +28,7 @@ from mixopt.strategies.warm import earlier_runs
 
 RUNS = Path("runs")
 # What a run's identity rests on: a store that holds another sweep is refused by these.
-_IDENTITY = ("name", "seed", "trainer", "scales")
+_IDENTITY = ("name", "seed", "scales")
 _WARM = "warm start"  # the annotation that holds the runs of earlier studies
 
 
@@ -41,6 +42,7 @@ class Sweep:
         info: what the trainer said of its data.
         problem: space, objective, scales.
         store: the record.
+        runtime: settings of the trainer that say how it trains.
         trainer: as prepared on this machine; None where the sweep is only read.
     """
 
@@ -49,6 +51,7 @@ class Sweep:
     info: TrainerInfo
     problem: Problem
     store: Store
+    runtime: Mapping[str, Any] = field(default_factory=dict, hash=False)
     trainer: Trainer | None = None
 
 
@@ -78,13 +81,12 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
     )
     _check_knobs(spec, recipe)
     folder = folder_of(spec, out)
-    trainer: Trainer = _at(
-        "trainer", lambda: lazy.build(lazy.load(spec.trainer.use), spec.trainer.config, "trainer")
-    )
+    trainer = _trainer(spec, spec.trainer.config, spec.trainer.runtime)
     info = _at("trainer.config", lambda: trainer.prepare(cache_of(spec)))
-    config = _matched(spec, info, trainer)
+    config, runtime = _matched(spec, info, trainer), dict(spec.trainer.runtime)
     if getattr(recipe, "continues_runs", False) and getattr(trainer, "can_continue", False):
-        config.setdefault("continue_to", max(scale.tokens for scale in spec.scales))
+        runtime.setdefault("continue_to", max(scale.tokens for scale in spec.scales))
+    trainer = _trainer(spec, config, runtime)  # as the workers make it
     problem = _problem(spec, info, config)
     _at("objective", lambda: problem.objective.check(info.metrics))
     if isinstance(recipe, Checking):
@@ -92,7 +94,7 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
     with _open_store(spec, folder) as store:
         _claim(store, spec, info, config)
         problem = replace(problem, earlier=_earlier(spec, problem, store, recipe))
-        yield Sweep(spec, folder, info, problem, store, trainer), recipe
+        yield Sweep(spec, folder, info, problem, store, runtime, trainer), recipe
 
 
 @contextmanager
@@ -157,6 +159,7 @@ def run(
             executor,
             sweep.store,
             pack_size=lambda scale: _pack_size(sweep, scale),
+            runtime=sweep.runtime,
             on_change=on_change,
         )
     if isinstance(sweep.trainer, PackingTrainer):
@@ -218,6 +221,11 @@ def _matched(spec: Spec, info: TrainerInfo, trainer: Trainer) -> dict[str, Any]:
     return config
 
 
+def _trainer(spec: Spec, config: Mapping[str, Any], runtime: Mapping[str, Any]) -> Trainer:
+    made: Trainer = _at("trainer", lambda: make_trainer(spec.trainer.use, config, runtime))
+    return made
+
+
 def _problem(spec: Spec, info: TrainerInfo, config: Mapping[str, Any]) -> Problem:
     return Problem(
         space=spec.make_space(info.domains),
@@ -236,7 +244,7 @@ def _check_knobs(spec: Spec, recipe: Strategy) -> None:
     middle = {knob.name: knob.middle for knob in spec.make_knobs()}
     if middle:
         config = set_knobs(spec.trainer.config, middle)
-        _at("knobs", lambda: lazy.build(lazy.load(spec.trainer.use), config, "trainer"))
+        _at("knobs", lambda: make_trainer(spec.trainer.use, config, spec.trainer.runtime))
     if spec.knobs and not getattr(recipe, "uses_knobs", False):
         raise SpecError(
             f"strategy {spec.strategy.use!r} searches mixtures alone; use 'joint', or set "
@@ -312,9 +320,13 @@ def _claim(store: Store, spec: Spec, info: TrainerInfo, config: Mapping[str, Any
     kept = store.annotations()
     if "spec" in kept:
         changed = [k for k in _IDENTITY if kept["spec"].get(k) != now["spec"][k]]
+        before = kept["spec"].get("trainer", {})
+        changed += [
+            f"trainer.{k}" for k in ("use", "config") if before.get(k) != now["spec"]["trainer"][k]
+        ]
         if kept.get("info", {}).get("data") != info.data:
             changed.append("the prepared data")
-        if "trainer" not in changed and kept.get("config") != now["config"]:
+        if "trainer.config" not in changed and kept.get("config") != now["config"]:
             changed.append("the target's budget or tokens")
         if kept["spec"].get("knobs", {}) != now["spec"]["knobs"]:
             changed.append("knobs")

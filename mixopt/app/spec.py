@@ -32,10 +32,17 @@ class _Strict(BaseModel):
 
 
 class TrainerSpec(_Strict):
-    """Which trainer, and its configuration; both are part of every run's identity."""
+    """Which trainer, what it trains (part of every run's identity), and how (no part of it)."""
 
     use: str = Field(description="The trainer, as 'module:attribute'.")
-    config: dict[str, Any] = Field(default_factory=dict, description="Its keyword arguments.")
+    config: dict[str, Any] = Field(
+        default_factory=dict, description="Its settings that decide what is trained."
+    )
+    runtime: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Its settings that say how: device, pack, checkpoint interval; may change "
+        "between resumes.",
+    )
 
 
 class ScaleSpec(_Strict):

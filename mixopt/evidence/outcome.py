@@ -5,6 +5,7 @@ report or an export reads what was concluded and fits nothing.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -212,8 +213,7 @@ def sweep_outcome(
         warnings=(
             *warnings,
             *_guards(recommendation),
-            *_repetition(observations),
-            *_failures(observations),
+            *_doubts(observations),
         ),
         notes=answer.notes,
         settings=answer.settings,
@@ -249,6 +249,14 @@ def _names(runs: RunTable) -> tuple[str, ...]:
     return tuple(str(name)[:8] for name in runs.facts["run"]) if "run" in runs.facts else ()
 
 
+def _doubts(observations: Sequence[Observation]) -> tuple[str, ...]:
+    return (
+        *_repetition(observations),
+        *_precisions(observations),
+        *_failures(observations),
+    )
+
+
 def _repetition(observations: Sequence[Observation]) -> tuple[str, ...]:
     """Where proxies of the recommendation saw domains more or less often than the target will."""
     told = [
@@ -272,3 +280,15 @@ def _failures(observations: Sequence[Observation]) -> tuple[str, ...]:
     if not failed:
         return ()
     return (f"{len(failed)} of {len(observations)} runs failed, e.g.: {failed[0].error}",)
+
+
+def _precisions(observations: Sequence[Observation]) -> tuple[str, ...]:
+    """Runs of a sweep that moved between machines may have been trained in other precisions."""
+    count = Counter(str(o.info["precision"]) for o in observations if "precision" in o.info)
+    if len(count) < 2:
+        return ()
+    told = ", ".join(f"{n} in {name}" for name, n in count.most_common())
+    return (
+        f"runs were trained in different precisions ({told}); what that changes may pass for an "
+        "effect of mixtures: where the noise is that small, set precision in the next sweep",
+    )

@@ -17,7 +17,7 @@ import numpy as np
 
 from mixopt import lazy
 from mixopt.errors import InputError, TrainerError
-from mixopt.ports import Event, Progress, Report, Trainer, ignore_report
+from mixopt.ports import Event, Progress, Report, Trainer, capabilities_of, ignore_report
 from mixopt.runs import Observation, Point, RunSpec
 
 _log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ def run_pack(
     cache: Path,
     report: Report = ignore_report,
     *,
+    runtime: Mapping[str, Any] | None = None,
     trainer: Trainer | None = None,
 ) -> list[Observation]:
     """Train a pack; whatever the trainer does, one observation per run comes back, in order.
@@ -60,11 +61,12 @@ def run_pack(
         specs: runs of one scale, trainer and configuration.
         cache: where prepared data and checkpoints are.
         report: called with the points of the curves, from the training thread.
+        runtime: settings of the trainer that say how, not what, it trains.
         trainer: used in place of the one that the specs name.
     """
     started = time.perf_counter()
     try:
-        maker = trainer or load_trainer(specs[0])
+        maker = trainer or make_trainer(specs[0].trainer, specs[0].config, runtime or {})
         return _checked(specs, maker.train(specs, cache, report))
     except Exception as error:  # noqa: BLE001 - a trainer is foreign code
         # One bad run must not end the sweep; the reason goes into the record.
@@ -75,13 +77,34 @@ def run_pack(
         return [Observation.failure(s, reason, seconds=seconds, info=info) for s in specs]
 
 
-def load_trainer(spec: RunSpec) -> Trainer:
-    """The trainer that a run names, made with the run's configuration.
+def make_trainer(use: str, config: Mapping[str, Any], runtime: Mapping[str, Any]) -> Trainer:
+    """A trainer by name, made with what is trained and how, each setting in its place.
+
+    Args:
+        use: `"module:attribute"`.
+        config: settings that are part of every run's identity.
+        runtime: settings that are not, by the trainer's own `Capabilities.runtime`.
 
     Raises:
-        InputError: it cannot be imported, or takes other settings.
+        InputError: it cannot be imported, takes other settings, or a setting is in the wrong place.
     """
-    made: Trainer = lazy.build(lazy.load(spec.trainer), spec.config, f"trainer {spec.trainer}")
+    twice = next((name for name in config if name in runtime), None)
+    if twice is not None:
+        raise InputError(f"{twice!r} is in config and in runtime; give it once")
+    made: Trainer = lazy.build(lazy.load(use), {**config, **runtime}, f"trainer {use}")
+    declared = capabilities_of(made).runtime
+    for name in config:
+        if name in declared:
+            raise InputError(
+                f"config: {name!r} says how runs are trained, not what they are; move it to runtime"
+            )
+    for name in runtime:
+        if name not in declared:
+            known = f"its runtime settings: {', '.join(sorted(declared)) or 'none'}"
+            raise InputError(
+                f"runtime: {name!r} decides what is trained, as trainer {use} declares it "
+                f"({known}); move it to config"
+            )
     return made
 
 
@@ -111,20 +134,20 @@ class LocalExecutor:
     def __init__(self, cache: str | Path, *, trainers: Mapping[str, Trainer] | None = None) -> None:
         self._cache = Path(cache)
         self._trainers = dict(trainers or {})
-        self._queue: deque[list[RunSpec]] = deque()
+        self._queue: deque[tuple[list[RunSpec], Mapping[str, Any]]] = deque()
 
     @property
     def slots(self) -> int:
         """One: this process."""
         return 1
 
-    def submit(self, pack: Sequence[RunSpec]) -> None:
-        """Queue a pack.
+    def submit(self, pack: Sequence[RunSpec], runtime: Mapping[str, Any] | None = None) -> None:
+        """Queue a pack; `runtime` are settings of its trainer beside the runs' config.
 
         Raises:
             InputError: its runs cannot be trained together.
         """
-        self._queue.append(check_pack(pack))
+        self._queue.append((check_pack(pack), dict(runtime or {})))
 
     def wait(self, timeout: float) -> list[Event]:  # noqa: ARG002 - the port's signature
         """Train the oldest pack to its end; its progress and its observations."""
@@ -135,9 +158,9 @@ class LocalExecutor:
         def report(spec: RunSpec, point: Point) -> None:
             events.append(Progress(spec, point))
 
-        specs = self._queue[0]
+        specs, runtime = self._queue[0]
         trainer = self._trainers.get(specs[0].trainer)
-        events.extend(run_pack(specs, self._cache, report, trainer=trainer))
+        events.extend(run_pack(specs, self._cache, report, runtime=runtime, trainer=trainer))
         self._queue.popleft()  # only now: after Ctrl-C in a notebook the pack is still there
         return events
 

@@ -15,7 +15,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,9 +41,10 @@ _PRINT = getattr(ray._private.worker, "print_to_stdstream", None)
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A pack under way: its runs and how many attempts may follow."""
+    """A pack under way: its runs, how to train them, and how many attempts may follow."""
 
     specs: list[RunSpec]
+    runtime: dict[str, Any]
     left: int
 
 
@@ -115,8 +116,8 @@ class RayExecutor:
         """How many packs the cluster has room for at once (nodes may come and go)."""
         return self._given_slots or max(1, self._count_slots())
 
-    def submit(self, pack: Sequence[RunSpec]) -> None:
-        """Start a pack.
+    def submit(self, pack: Sequence[RunSpec], runtime: Mapping[str, Any] | None = None) -> None:
+        """Start a pack; `runtime` are settings of its trainer beside the runs' config.
 
         Raises:
             InputError: its runs cannot be trained together.
@@ -124,7 +125,7 @@ class RayExecutor:
         """
         if self._closed:
             raise MixoptError("the executor is closed and takes no more packs; make a new one")
-        self._start(_Attempt(check_pack(pack), self._retries))
+        self._start(_Attempt(check_pack(pack), dict(runtime or {}), self._retries))
 
     def wait(self, timeout: float) -> list[Event]:
         """Progress and finished runs since the last call; waits at most `timeout` seconds."""
@@ -147,7 +148,7 @@ class RayExecutor:
         self._session.close()
 
     def _start(self, attempt: _Attempt) -> None:
-        stream = self._task.remote(attempt.specs, str(self._cache), self._threads)
+        stream = self._task.remote(attempt.specs, str(self._cache), attempt.runtime, self._threads)
         self._running[stream] = attempt
 
     def _ready(self, timeout: float, count: int) -> list[Any]:
@@ -214,14 +215,15 @@ def _brief(error: BaseException) -> str:
 
 
 def _train_pack(
-    specs: list[RunSpec], cache: str, threads: int
+    specs: list[RunSpec], cache: str, runtime: dict[str, Any], threads: int
 ) -> Iterator[tuple[list[tuple[int, Point]], list[Observation] | None]]:
     """The task: yields points of the curves (by position in the pack), at last the answers."""
     # Ctrl-C in a terminal reaches every process of the group; only the driver is to act on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
     messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    work = threading.Thread(target=_work, args=(specs, Path(cache), messages), daemon=True)
+    train = functools.partial(run_pack, specs, Path(cache), runtime=runtime)
+    work = threading.Thread(target=_work, args=(specs, train, messages), daemon=True)
     work.start()
     while True:
         points, end = _collect(messages)
@@ -232,7 +234,11 @@ def _train_pack(
             return
 
 
-def _work(specs: list[RunSpec], cache: Path, messages: "queue.SimpleQueue[Any]") -> None:
+def _work(
+    specs: list[RunSpec],
+    train: Callable[..., list[Observation]],
+    messages: "queue.SimpleQueue[Any]",
+) -> None:
     """Train in a thread of its own; everything that happens becomes a message."""
     position = {spec.run_id: i for i, spec in enumerate(specs)}
 
@@ -240,7 +246,7 @@ def _work(specs: list[RunSpec], cache: Path, messages: "queue.SimpleQueue[Any]")
         messages.put((position[spec.run_id], point))
 
     try:
-        messages.put(run_pack(specs, cache, report))
+        messages.put(train(report=report))
     except BaseException as error:  # noqa: BLE001 - SystemExit and its like go to the main thread
         messages.put(error)
 

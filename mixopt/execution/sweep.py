@@ -8,9 +8,10 @@ sweep that was killed goes on from its store.
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 
 from mixopt.errors import MixoptError
 from mixopt.ports import Executor, Progress, Store
@@ -66,6 +67,7 @@ def run_sweep(
     store: Store,
     *,
     pack_size: Callable[[Scale], int] = lambda _: 1,
+    runtime: Mapping[str, Any] | None = None,
     on_change: Callable[[SweepStatus], None] | None = None,
 ) -> SweepStatus:
     """Run until the strategy has nothing to ask and nothing is pending.
@@ -78,13 +80,14 @@ def run_sweep(
         executor: where runs are trained.
         store: the record; a sweep found there is continued, and nothing is trained twice.
         pack_size: a scale to the most runs of it in one pack.
+        runtime: settings of the trainer that say how, not what, it trains.
         on_change: called with the status after every event.
 
     Raises:
         SweepError: the first runs all failed.
         InputError: nothing can be fitted or proposed.
     """
-    loop = _Loop(strategy, problem, executor, store, pack_size)
+    loop = _Loop(strategy, problem, executor, store, pack_size, dict(runtime or {}))
     tell = on_change or (lambda _: None)
     while loop.fill():
         tell(loop.status)
@@ -103,10 +106,11 @@ class _Loop:
         executor: Executor,
         store: Store,
         pack_size: Callable[[Scale], int],
+        runtime: Mapping[str, Any],
     ) -> None:
         self._strategy, self._problem = strategy, problem
         self._executor, self._store = executor, store
-        self._pack_size = pack_size
+        self._pack_size, self._runtime = pack_size, runtime
         self._started = time.monotonic()
         self._observations = store.observations()
         self._queue = deque(store.pending())  # opened, not submitted by this call
@@ -161,7 +165,7 @@ class _Loop:
         pack = same[: math.ceil(len(same) / (slots * rounds))]
         taken = {spec.run_id for spec in pack}
         self._queue = deque(s for s in self._queue if s.run_id not in taken)
-        self._executor.submit(pack)
+        self._executor.submit(pack, self._runtime)
         self._packs.append(set(taken))
         self._running.update({spec.run_id: spec for spec in pack})
 

@@ -77,8 +77,8 @@ class ExecutorContract:
     def test_progress_comes_before_the_end(self, tmp_path: Path) -> None:
         """Points of the curve of a slow run, for the specs that were submitted."""
         executor = self.make(tmp_path)
-        spec = fake_spec(0, sleep=0.9)
-        executor.submit([spec])
+        spec = fake_spec(0)
+        executor.submit([spec], {"sleep": 0.9})
         events = drain(executor, 1)
         executor.close()
         progress = [e for e in events if isinstance(e, Progress)]
@@ -86,6 +86,18 @@ class ExecutorContract:
         curve = observations(events)[0].curve
         assert all(e.spec == spec and e.point in curve for e in progress)
         assert isinstance(events[-1], Observation)
+
+    def test_runtime_settings_reach_the_workers_and_change_no_run(self, tmp_path: Path) -> None:
+        """The same runs, made otherwise; one in the wrong place fails with the right one."""
+        spec = fake_spec(0)
+        executor = self.make(tmp_path)
+        executor.submit([spec], {"sleep": 0.4})
+        executor.submit([fake_spec(1, sleep=0.4)])
+        back = {o.spec.seed: o for o in observations(drain(executor, 2))}
+        executor.close()
+        assert back[0].seconds >= 0.4
+        assert back[0].metrics == FakeTrainer().train([spec], tmp_path)[0].metrics
+        assert "move it to runtime" in back[1].error
 
     def test_several_packs(self, tmp_path: Path) -> None:
         """More packs than slots: every run comes back once."""

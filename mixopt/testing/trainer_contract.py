@@ -1,13 +1,14 @@
 """What every trainer must do. Inherit `TrainerContract` in a test module."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from mixopt.ports import Trainer, TrainerInfo
+from mixopt.ports import Trainer, TrainerInfo, capabilities_of
 from mixopt.runs import Observation, Point, RunSpec, Scale
 from mixopt.runs.kinds import REPEAT
 from mixopt.space import Mixture
@@ -22,8 +23,11 @@ class TrainerContract:
     scale = Scale(1_000, 10_000)
     """The smallest scale that the trainer can train in a second or so."""
 
-    def make(self) -> Any:
-        """A trainer.
+    runtime: ClassVar[Mapping[str, Any]] = {}
+    """Other values of settings that the trainer declares as runtime, as many as can be tried."""
+
+    def make(self, **runtime: Any) -> Any:
+        """A trainer; `runtime` are settings beside yours.
 
         Raises:
             NotImplementedError: not overridden.
@@ -100,6 +104,22 @@ class TrainerContract:
         alone = self.make().train([replace(specs[1], kind=REPEAT)], cache)
         for name, value in packed[1].metrics.items():
             np.testing.assert_allclose(alone[0].metrics[name], value, rtol=1e-4)
+
+    def test_runtime_settings_change_no_number(self, tmp_path: Path) -> None:
+        """Neither the data nor a metric: what they change is no other run."""
+        declared = capabilities_of(self.make()).runtime
+        assert set(self.runtime) <= declared
+        assert self.runtime or not declared, "say in `runtime` what can be tried"
+        cache, trainer = self.cache(tmp_path), self.make()
+        other, elsewhere = self.make(**self.runtime), tmp_path / "elsewhere"
+        info = trainer.prepare(cache)
+        assert other.prepare(elsewhere) == info
+        (spec, *_) = self.specs(info)
+        (ours,), (theirs,) = trainer.train([spec], cache), other.train([spec], elsewhere)
+        assert ours.run_id == theirs.run_id
+        assert set(ours.metrics) == set(theirs.metrics)
+        for name, value in ours.metrics.items():
+            np.testing.assert_allclose(theirs.metrics[name], value, rtol=1e-4)
 
     def test_seeds_and_mixtures_matter(self, tmp_path: Path) -> None:
         """Another seed, or another mixture, gives other metrics."""

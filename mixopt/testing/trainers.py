@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mixopt.errors import InputError, TrainerError, did_you_mean
-from mixopt.ports import Report, TrainerInfo, ignore_report
+from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report
 from mixopt.runs import Observation, Point, RunSpec, Scale
 from mixopt.space import Domain, Mixture
 from mixopt.space.simplex import Array
@@ -40,11 +40,14 @@ class FakeTrainer:
         rate: r.
         noise: standard deviation over seeds.
         points: points of the curve before the last.
-        sleep: seconds of pretended work per run, slept in as many parts as the curve has points.
+        sleep: seconds of pretended work per run, slept in as many parts as the curve has
+            points; says how, not what.
         faults: seed (as text: this is JSON) to what happens to runs with it: `"nan"`, `"raise"`,
             `"crash"` (the process kills itself), `"crash-once"` (at the first attempt only) or
             `"hang"`. Crashes must not be asked of an executor inside the test's own process.
     """
+
+    capabilities = Capabilities(runtime=frozenset({"sleep"}))
 
     def __init__(
         self,

@@ -9,12 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mixopt.errors import InputError, TrainerError, did_you_mean
 from mixopt.execution.files import locked, write_atomically
 from mixopt.export import export
-from mixopt.ports import Report, TrainerInfo, ignore_report
+from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report
 from mixopt.runs import Observation, RunSpec
 from mixopt.space import Domain, Mixture, MixtureSpace
 from mixopt.space.numbers import check_number
@@ -69,6 +69,10 @@ class CommandTrainer:
     Raises:
         InputError: an unknown placeholder or domain, or a setting that breaks its rule.
     """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        runtime=frozenset({"cwd", "timeout", "grace", "min_free_gb", "resume", "keep_output"})
+    )
 
     argv: Sequence[str]
     domains: Mapping[str, Any] | Sequence[str]

@@ -66,7 +66,8 @@ class Learner:
         self.steps, self.step_tokens = recipe.steps, recipe.batch * recipe.shape.context
         self.params = recipe.shape.params
         self.bytes = {v.name: int(v.bytes.sum()) for v in self._setting.validation}
-        self.identity = repr((corpus.sha256, recipe, trainer.model_config, seed))
+        decided = (trainer.model_config.trained, self._setting.precision)
+        self.identity = repr((corpus.sha256, recipe, *decided, seed))
 
     def untrained(self) -> Parameters:
         """The parameters that a run of this seed starts from."""

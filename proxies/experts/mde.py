@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mixopt.ports import Report, TrainerInfo, ignore_report
+from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space.simplex import Array
 from proxies.experts.learner import Learner
@@ -48,6 +48,11 @@ class MDETrainer:
     ) -> None:
         self._branching = Branching(start_share, start_mixture)
         self._trainer = LanguageModelTrainer(**language_model)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those settings say how that say so for the language model."""
+        return Capabilities(runtime=self._trainer.capabilities.runtime)
 
     def prepare(self, cache: Path) -> TrainerInfo:
         """Build or find the corpus; see `mixopt.ports.Trainer`. Metrics are losses alone."""

@@ -22,7 +22,7 @@ import torch
 
 from mixopt.errors import TrainerError
 from mixopt.execution.files import locked, write_atomically
-from mixopt.ports import Report, TrainerInfo, ignore_report
+from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture
 from mixopt.space.numbers import check_number
@@ -72,6 +72,11 @@ class MergeTrainer:
         self._branching = Branching(start_share, start_mixture)
         self._calibration_runs = calibration_runs
         self._trainer = LanguageModelTrainer(**language_model)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those settings say how that say so for the language model."""
+        return Capabilities(runtime=self._trainer.capabilities.runtime)
 
     def prepare(self, cache: Path) -> TrainerInfo:
         """Build or find the corpus; see `mixopt.ports.Trainer`."""

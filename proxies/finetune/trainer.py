@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from mixopt.errors import InputError, TrainerError, did_you_mean
 from mixopt.lazy import require
-from mixopt.ports import Report, TrainerInfo, ignore_report
+from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report
 from mixopt.runs import Observation, RunSpec
 from mixopt.space import Domain
 from mixopt.space.numbers import check_number
@@ -69,6 +69,8 @@ class FineTuneTrainer:
     Raises:
         InputError: a setting breaks its rule.
     """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(runtime=frozenset({"device"}))
 
     model: str
     domains: Mapping[str, str | Sequence[str]]

@@ -4,8 +4,8 @@ Each rule stands beside its source; `LanguageModelConfig` overrides any of them.
 """
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from mixopt.errors import InputError
 from mixopt.runs import Scale
@@ -20,6 +20,10 @@ MIN_BATCH_TOKENS = 1024
 GROWTH_TOKENS = 2**21  # tokens after which the batch doubles for the first time
 REDUCED = 0.1  # learning rates of `lr_mode: reduced`
 DECAY = 0.6  # share of a run in which the learning rates fall
+
+
+RUNTIME = frozenset({"pack", "continue_to", "checkpoint_seconds", "device", "ranks"})
+"""The settings of `LanguageModelConfig` that change no metric beyond rounding."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,11 @@ class LanguageModelConfig:
         _check_choice("lr_mode", self.lr_mode, ("full", "reduced"))
         _check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
         _check_choice("device", self.device, ("cpu", "cuda", "auto"))
+
+    @property
+    def trained(self) -> dict[str, Any]:
+        """The settings that decide what is trained: all but `RUNTIME`."""
+        return {k: v for k, v in asdict(self).items() if k not in RUNTIME}
 
 
 def _whole(value: object) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from mixopt.errors import InputError, TrainerError, did_you_mean
-from mixopt.ports import Report, TrainerInfo, ignore_report
+from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Domain
 from proxies.corpus import Corpus, CorpusConfig, find_corpus, load_corpus
@@ -19,7 +19,7 @@ from proxies.lm.evaluate import validation_sets
 from proxies.lm.multiple_choice import question_sets
 from proxies.lm.packing import is_out_of_memory, pack_size
 from proxies.lm.ranks import Ranks
-from proxies.lm.recipe import MIN_BATCH_TOKENS, LanguageModelConfig, Recipe, derive
+from proxies.lm.recipe import MIN_BATCH_TOKENS, RUNTIME, LanguageModelConfig, Recipe, derive
 from proxies.lm.resident import Resident, room_for_tokens
 from proxies.lm.train import Setting, curve_steps, one_thread, train_pack
 
@@ -36,9 +36,9 @@ _KEYS = _CORPUS_KEYS | _MODEL_KEYS | _OWN_KEYS
 class LanguageModelTrainer:
     """Trains small transformers on mixtures of text domains, a pack of them on one thread.
 
-    Named `"proxies:LanguageModelTrainer"` in a spec. Its configuration is that of `CorpusConfig`
-    and `LanguageModelConfig` side by side, all of it optional, and `match_repetition`
-    (see `proxies.corpus.repetition.RepetitionMatch`):
+    Named `"proxies:LanguageModelTrainer"` in a spec. Its settings are those of `CorpusConfig`
+    and `LanguageModelConfig` side by side, all of them optional, and `match_repetition`
+    (see `proxies.corpus.repetition.RepetitionMatch`); those of `RUNTIME` say how, not what:
 
     >>> trainer = LanguageModelTrainer(vocab=512, context=32)
     >>> LanguageModelTrainer(vocabulary=512)
@@ -49,6 +49,7 @@ class LanguageModelTrainer:
         InputError: a setting is unknown or breaks its rule.
     """
 
+    capabilities = Capabilities(runtime=RUNTIME)
     can_match_repetition = True  # a sweep with a target budget sets `match_repetition`
     can_continue = True  # a strategy that continues runs sets `continue_to`
 

@@ -1,7 +1,7 @@
 """The trainer contract over the trainers that need no data; and the law of the fake one."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,8 +17,10 @@ from mixopt.testing.trainers import FakeTrainer
 
 
 class TestFakeTrainer(TrainerContract):
-    def make(self) -> Any:
-        return FakeTrainer()
+    runtime: ClassVar = {"sleep": 0.01}
+
+    def make(self, **runtime: Any) -> Any:
+        return FakeTrainer(**runtime)
 
 
 @given(st.lists(st.floats(0.01, 1.0), min_size=3, max_size=3))

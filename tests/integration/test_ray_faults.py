@@ -146,7 +146,7 @@ def test_a_lost_machine_costs_no_run(tmp_path: Path) -> None:
         executor = RayExecutor("cache", address=cluster.address)
         before = executor.slots
         for seed in range(4):
-            executor.submit([fake_spec(seed, sleep=4.0)])
+            executor.submit([fake_spec(seed)], {"sleep": 4.0})
         time.sleep(2.0)
         cluster.remove_node(node, allow_graceful=False)
         back = observations(drain(executor, 4, 90))

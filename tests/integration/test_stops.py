@@ -33,7 +33,7 @@ def start(cwd: Path) -> "subprocess.Popen[str]":
 @pytest.mark.mlflow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
 def test_a_sweep_that_was_stopped_goes_on(tmp_path: Path, how: signal.Signals) -> None:
-    slow = {**SPEC["trainer"], "config": {"noise": 0.002, "sleep": 1.0}}
+    slow = {**SPEC["trainer"], "runtime": {"sleep": 1.0}}
     write(tmp_path, trainer=slow, strategy={**SPEC["strategy"], "singles": False})
     process = start(tmp_path)
     os.kill(process.pid, how)

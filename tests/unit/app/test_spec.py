@@ -49,7 +49,7 @@ def test_a_good_spec_becomes_objects() -> None:
     ("path", "value", "message"),
     [
         ("executon", {}, "executon: unknown key; .*did you mean 'execution'"),
-        ("trainer.confg", {}, "trainer.confg: unknown key; known: config, use"),
+        ("trainer.confg", {}, "trainer.confg: unknown key; known: config, runtime, use"),
         ("scales.0.token", 5, "scales.0.token: unknown key; .*did you mean 'tokens'"),
         ("space.groups.text.lowr", 0.1, r"space.groups.text.lowr: unknown key; .*'lower'"),
         ("objective", ..., "objective: missing; add it"),

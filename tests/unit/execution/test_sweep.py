@@ -1,6 +1,6 @@
 """The whole loop in memory: strategy, executor, store; stopped and continued at every point."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,10 @@ class Counting(LocalExecutor):
         self.packs: list[int] = []
         self._stop_after = stop_after
 
-    def submit(self, pack: Sequence[RunSpec]) -> None:
+    def submit(self, pack: Sequence[RunSpec], runtime: Mapping[str, Any] | None = None) -> None:
         self.submitted.extend(pack)
         self.packs.append(len(pack))
-        super().submit(pack)
+        super().submit(pack, runtime)
 
     def wait(self, timeout: float) -> list[Event]:
         if self._stop_after is not None and len(self.submitted) > self._stop_after:

@@ -90,7 +90,7 @@ def test_what_is_under_way_at_any_scale_is_known_less_little() -> None:
     done = [world.run(s) for s in design]
     W = world.space.sample(3, np.random.default_rng(0))
     for scale in (SMALL, LARGE):
-        under_way = [problem.run(world.space.mixture(w), "proposal", scale=scale) for w in W]
+        under_way = [problem.run(world.space.mixture(w), PROPOSAL, scale=scale) for w in W]
         ledger = Ledger.of(problem, done, under_way)
         before = fit_scales(ledger)
         after = fit_scales(believed(ledger, before))

@@ -9,7 +9,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -104,6 +104,7 @@ def pids(cache: Path) -> list[int]:
 
 class TestContract(TrainerContract):
     scale = SCALE
+    runtime: ClassVar = {"timeout": 50.0, "grace": 0.1, "min_free_gb": 0.0, "resume": True}
 
     @pytest.fixture(autouse=True)
     def _write(self, tmp_path):
@@ -114,8 +115,8 @@ class TestContract(TrainerContract):
         """
         self._settings = settings(tmp_path, body, "{w:web}", "{seed}")
 
-    def make(self) -> Any:
-        return CommandTrainer(**self._settings)
+    def make(self, **runtime: Any) -> Any:
+        return CommandTrainer(**(self._settings | runtime))
 
 
 # -- what the command is told ----------------------------------------------------------------------
@@ -452,12 +453,13 @@ def test_a_flood_of_output_is_cut_and_its_end_remembered(tmp_path, monkeypatch):
 
 def test_it_works_through_the_executor_by_name(tmp_path):
     config = settings(tmp_path, "final()")
+    runtime = {"grace": config.pop("grace")}
     run = RunSpec(
         Mixture.of({"web": 1.0}),
         SCALE,
         trainer="proxies.command:CommandTrainer",
         config=json.loads(json.dumps(config)),
     )
-    (seen,) = run_pack([run], tmp_path)
+    (seen,) = run_pack([run], tmp_path, runtime=runtime)
     assert seen.ok, seen.error
     assert isinstance(CommandTrainer(**config), Trainer)

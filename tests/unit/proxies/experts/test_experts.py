@@ -1,7 +1,7 @@
 """Mixed probabilities: their losses, the mixture that minimises them, and the pool behind them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -234,6 +234,7 @@ def test_branchings_out_of_range_are_refused(settings):
 
 class TestContract(TrainerContract):
     scale = SCALE
+    runtime: ClassVar = {"pack": 1, "checkpoint_seconds": 0.0, "device": "auto"}
 
     @pytest.fixture(autouse=True)
     def _data(self, text, cache):
@@ -242,8 +243,8 @@ class TestContract(TrainerContract):
     def cache(self, tmp_path: Path) -> Path:
         return self._cache
 
-    def make(self) -> Any:
-        return MDETrainer(domains=self._text, **TINY)
+    def make(self, **runtime: Any) -> Any:
+        return MDETrainer(domains=self._text, **TINY, **runtime)
 
 
 def runs(data: str, *mixtures: dict[str, float]) -> list[RunSpec]:

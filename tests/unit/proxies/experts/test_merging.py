@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -113,6 +113,7 @@ def test_calibrate_pairs_runs_by_mixture_and_averages_replicates():
 
 class TestContract(TrainerContract):
     scale = SCALE
+    runtime: ClassVar = {"pack": 1, "checkpoint_seconds": 0.0, "device": "auto"}
 
     @pytest.fixture(autouse=True)
     def _data(self, text, cache):
@@ -121,8 +122,8 @@ class TestContract(TrainerContract):
     def cache(self, tmp_path: Path) -> Path:
         return self._cache
 
-    def make(self) -> Any:
-        return MergeTrainer(domains=self._text, calibration_runs=0, **TINY)
+    def make(self, **runtime: Any) -> Any:
+        return MergeTrainer(domains=self._text, calibration_runs=0, **TINY, **runtime)
 
 
 @pytest.fixture(scope="module")

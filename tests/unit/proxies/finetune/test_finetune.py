@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -167,6 +167,7 @@ def test_missing_files_are_refused_and_duplicates_count_once(tmp_path):
 
 class TestContract(TrainerContract):
     scale = replace(SCALE, tokens=1500)
+    runtime: ClassVar = {"device": "auto"}
 
     @pytest.fixture(autouse=True)
     def _data(self, model, sets, store):
@@ -175,8 +176,8 @@ class TestContract(TrainerContract):
     def cache(self, tmp_path: Path) -> Path:
         return self._store
 
-    def make(self) -> Any:
-        return make(self._model, self._sets)
+    def make(self, **runtime: Any) -> Any:
+        return make(self._model, self._sets, **runtime)
 
 
 @pytest.mark.parametrize("lora", [None, {"rank": 4, "alpha": 8}])

@@ -1,14 +1,16 @@
 import math
 import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
 
 from mixopt.errors import InputError, TrainerError
-from mixopt.ports import Trainer
 from mixopt.runs import Point, RunSpec, Scale
 from mixopt.space import Mixture
+from mixopt.testing.trainer_contract import TrainerContract
 from proxies import LanguageModelTrainer
 from proxies.lm.evaluate import score, validation_sets
 from proxies.lm.model import PackedModel, Shape
@@ -35,8 +37,24 @@ def observations(trainer, cache):
     return found, reported
 
 
-def test_it_is_a_trainer(trainer):
-    assert isinstance(trainer, Trainer)
+class TestContract(TrainerContract):
+    scale = SCALE
+    runtime: ClassVar = {
+        "pack": 1,
+        "checkpoint_seconds": 0.0,
+        "continue_to": 100_000,
+        "device": "auto",
+    }
+
+    @pytest.fixture(autouse=True)
+    def _data(self, text, cache):
+        self._text, self._cache = text, cache
+
+    def cache(self, tmp_path: Path) -> Path:
+        return self._cache
+
+    def make(self, **runtime: Any) -> Any:
+        return LanguageModelTrainer(domains=self._text, **TINY, **runtime)
 
 
 def test_info_names_domains_metrics_and_data(trainer, cache):

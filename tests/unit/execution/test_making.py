@@ -1,0 +1,46 @@
+"""Trainers are made with what is trained and how, each setting in its place."""
+
+from typing import Any
+
+import pytest
+
+from mixopt.errors import InputError
+from mixopt.execution.local import make_trainer
+from mixopt.ports import Capabilities, capabilities_of
+from mixopt.testing.trainers import NAME, FakeTrainer
+
+PLAIN = f"{__name__}:Plain"
+
+
+class Plain:
+    """A user's trainer that declares nothing."""
+
+    def __init__(self, *, rate: float = 1.0) -> None:
+        self.rate = rate
+
+
+def test_a_trainer_gets_both_kinds_of_settings() -> None:
+    made: Any = make_trainer(NAME, {"noise": 0.5}, {"sleep": 0.1})
+    assert (made.noise, made.sleep) == (0.5, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("use", "config", "runtime", "message"),
+    [
+        (NAME, {"sleep": 1.0}, {}, "'sleep' says how .* move it to runtime"),
+        (NAME, {}, {"noise": 1.0}, "'noise' decides what .* settings: sleep.* move it to config"),
+        (NAME, {"sleep": 1.0}, {"sleep": 2.0}, "'sleep' is in config and in runtime"),
+        (NAME, {}, {"slep": 1.0}, "did you mean 'sleep'"),
+        (PLAIN, {}, {"rate": 1.0}, "settings: none.* move it to config"),
+    ],
+)
+def test_a_setting_in_the_wrong_place_is_refused_with_the_right_one(
+    use: str, config: dict[str, Any], runtime: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        make_trainer(use, config, runtime)
+
+
+def test_who_declares_nothing_has_the_defaults() -> None:
+    assert capabilities_of(Plain()) == Capabilities()
+    assert capabilities_of(FakeTrainer()).runtime == {"sleep"}
