@@ -6,7 +6,7 @@ import numpy as np
 
 from mixopt import Observation, Scale
 from mixopt.runs import Point
-from mixopt.runs.kinds import BRANCH
+from mixopt.runs.kinds import BRANCH, DESIGN
 from mixopt.strategies import Problem
 from mixopt.strategies.ladder import LadderSearch, fit_scales
 from mixopt.strategies.ledger import Ledger
@@ -19,7 +19,7 @@ PROBLEM = Problem(WORLD.space, WORLD.objective, WORLD.scales)
 
 def runs(n: int, scale: Scale, seed: int) -> list[Observation]:
     W = WORLD.space.round(WORLD.space.sample(n, np.random.default_rng(seed)))
-    specs = [PROBLEM.run(WORLD.space.mixture(w), "design", scale=scale) for w in W]
+    specs = [PROBLEM.run(WORLD.space.mixture(w), DESIGN, scale=scale) for w in W]
     return [with_curve(WORLD, WORLD.run(spec)) for spec in specs]
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mixopt import Domain, InputError, MixtureSpace, Objective
+from mixopt.runs.kinds import DESIGN
 from mixopt.runs.run_table import RunTable
 from mixopt.strategies import Problem
 from mixopt.strategies.auto import Auto
@@ -18,7 +19,7 @@ from mixopt.testing.worlds import SMALL, World, make_world
 def study_of(world: World, n: int = 40, seed: int = 5) -> RunTable:
     """Random runs at the world's small scale, as another study would have left them."""
     question = Problem(world.space, world.objective, (SMALL,), seed=seed)
-    specs = [question.run(world.space.mixture(w), "design") for w in _random(world, n, seed)]
+    specs = [question.run(world.space.mixture(w), DESIGN) for w in _random(world, n, seed)]
     return RunTable.from_observations([world.run(s) for s in specs], world.space.names)
 
 
