@@ -7,7 +7,6 @@ Notation:
 
 import numpy as np
 
-from mixopt.errors import InputError
 from mixopt.laws.base import FittedLaw, HeldOut, Law, Prediction, Runs
 from mixopt.laws.folds import group_folds
 from mixopt.space.simplex import Array
@@ -111,16 +110,3 @@ def sd_factors(truth: Array, found: Prediction, *, strength: float = 30.0) -> Ar
         share = z.size / (z.size + strength)
         factors[j] = float(np.clip(np.exp(share * np.log(max(ratio, 1e-3))), 0.5, 4.0))
     return factors
-
-
-def require_runs(runs: Runs, law: str, least: int) -> None:
-    """Refuse fewer mixtures than a law needs.
-
-    Raises:
-        InputError: fewer.
-    """
-    found = int(runs.groups.max()) + 1
-    if found < least:
-        raise InputError(
-            f"{found} different mixtures, and the law {law!r} needs {least}; add runs or use 'gp'"
-        )

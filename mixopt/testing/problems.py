@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from mixopt.laws.base import Prediction
-from mixopt.proposers.convex import LogLinearObjective
 from mixopt.runs.objective import Objective
 from mixopt.space import MixtureSpace
 from mixopt.space.simplex import Array
+from mixopt.testing.convex import LogLinearObjective
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ def interacting(m: int, *, seed: int = 0, noise: float = 0.0) -> KnownOptimum:
 
 
 def convex_objective(problem: KnownOptimum) -> LogLinearObjective:
-    """The objective of a log-linear problem for `mixopt.proposers.convex.solve`."""
+    """The objective of a log-linear problem for `mixopt.testing.convex.solve`."""
     k = len(problem.metrics)
     return LogLinearObjective(np.full(k, 1 / k), problem.truth.b, problem.truth.a)
 

@@ -4,10 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from hypothesis import strategies as st
 
-from mixopt.runs.run_table import METRIC, WEIGHT, RunTable
 from mixopt.space import Domain, Group, MixtureSpace, Tie, simplex
 from mixopt.space.simplex import Array
 
@@ -80,17 +78,3 @@ def spaces(draw: Draw, *, most: int = 8, groups: bool = True, ties: bool = True)
         budget=1e9 if capped else None,
         epochs=2.0,
     )
-
-
-@st.composite
-def run_tables(draw: Draw, *, m: int = 3, k: int = 2, most: int = 30) -> RunTable:
-    """Run tables with smooth metrics, noise and, at times, a missing value."""
-    n = draw(st.integers(4, most))
-    rng = draw(generators())
-    W = simplex.dirichlet(np.ones((n, m)), rng)
-    Y = 2 + np.exp(-W @ rng.uniform(0, 2, size=(m, k))) + 0.01 * rng.standard_normal((n, k))
-    if draw(st.booleans()):
-        Y[int(rng.integers(n)), int(rng.integers(k))] = np.nan
-    columns = {f"{WEIGHT}d{i}": W[:, i] for i in range(m)}
-    columns |= {f"{METRIC}k{j}": Y[:, j] for j in range(k)}
-    return RunTable.from_frame(pd.DataFrame(columns))

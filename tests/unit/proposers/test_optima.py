@@ -9,10 +9,10 @@ from mixopt import Group, Guard, InputError, MixtureSpace, Objective
 from mixopt.designs import design
 from mixopt.proposers import Surrogate, minimize, propose_batch, recommend, simulate
 from mixopt.proposers.batch import log_expected_improvement
-from mixopt.proposers.convex import LogLinearObjective, solve
 from mixopt.proposers.search import finite_differences
 from mixopt.proposers.sensitivity import intervals
 from mixopt.space.simplex import Array, hellinger_distance
+from mixopt.testing.convex import LogLinearObjective, solve
 from mixopt.testing.problems import (
     KnownOptimum,
     convex_objective,
