@@ -51,6 +51,7 @@ def conclude(sweep: Sweep) -> Outcome:
         recipe.answer(sweep.problem, observations, every_metric=True),
         unit=sweep.info.unit,
         warnings=sweep.info.warnings,
+        unique={d.name: d.tokens for d in sweep.info.domains if d.tokens},
     )
 
 

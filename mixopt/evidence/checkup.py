@@ -9,6 +9,7 @@ import numpy as np
 from mixopt import diagnostics, laws
 from mixopt.diagnostics import (
     CrossValidation,
+    EpochMismatch,
     Extrapolation,
     Influence,
     LearningCurve,
@@ -36,6 +37,7 @@ class Checkup:
         noise: of the metrics, from replicates or as the law infers it.
         curve: what more runs would bring.
         transfer: how small runs rank against larger ones.
+        epochs: how often proxies and target pass over each domain.
         trust: the verdict.
         missing: what could not be measured, and why.
     """
@@ -46,12 +48,20 @@ class Checkup:
     noise: Noise | None
     curve: LearningCurve | None
     transfer: Transfer | None
+    epochs: EpochMismatch | None
     trust: Trust
     missing: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def lines(self) -> list[str]:
         """In plain words, the verdict last."""
-        parts = (self.validation, self.noise, self.transfer, self.curve, self.extrapolation)
+        parts = (
+            self.validation,
+            self.noise,
+            self.transfer,
+            self.curve,
+            self.extrapolation,
+            self.epochs,
+        )
         told = [line for part in parts if part is not None for line in part.lines()]
         reasons = [f"no {name}: {why}" for name, why in self.missing.items()]
         return [*told, *self.influence.lines(), *reasons, *self.trust.lines()]
@@ -64,6 +74,7 @@ def check(
     *,
     rng: np.random.Generator,
     curve: bool = True,
+    epochs: EpochMismatch | None = None,
 ) -> Checkup:
     """Run every diagnostic for which there are enough runs.
 
@@ -73,6 +84,7 @@ def check(
         recommendation: the answer that is judged.
         rng: draws the folds.
         curve: whether to fit the law to parts of the runs as well (the slowest part).
+        epochs: how often proxies and target pass over each domain, where that is known.
     """
     table, objective = runs.only(surrogate.metrics), surrogate.objective
     law = surrogate.law or laws.law("auto")
@@ -114,6 +126,13 @@ def check(
         noise,
         learning,
         transfer,
-        diagnostics.trust(validation, extrapolation=extrapolation, noise=noise, transfer=transfer),
+        epochs,
+        diagnostics.trust(
+            validation,
+            extrapolation=extrapolation,
+            noise=noise,
+            transfer=transfer,
+            epochs=epochs,
+        ),
         missing,
     )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mixopt import laws, proposers
+from mixopt.diagnostics import EpochMismatch, epoch_mismatch
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
@@ -24,7 +25,7 @@ from mixopt.runs.kinds import RECOMMENDED
 from mixopt.runs.knobs import Value
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
-from mixopt.space import MixtureSpace
+from mixopt.space import Mixture, MixtureSpace
 from mixopt.strategies import Answer, Problem, TradeOff
 
 FORMAT = 1
@@ -169,6 +170,7 @@ def sweep_outcome(
     *,
     unit: str = "",
     warnings: Sequence[str] = (),
+    unique: Mapping[str, float] | None = None,
 ) -> Outcome:
     """The strategy's answer with what its own model says of it, and what was confirmed.
 
@@ -180,6 +182,7 @@ def sweep_outcome(
         answer: of the strategy.
         unit: of the metrics.
         warnings: of the trainer.
+        unique: domain to the unique tokens that the proxies had, where known.
 
     Raises:
         InputError: no search run succeeded, or too few for any law.
@@ -204,7 +207,14 @@ def sweep_outcome(
     return Outcome(
         surrogate,
         recommendation,
-        check(surrogate, runs, recommendation, rng=rng, curve=False),
+        check(
+            surrogate,
+            runs,
+            recommendation,
+            rng=rng,
+            curve=False,
+            epochs=_epochs(problem, observations, answer.mixture, unique or {}),
+        ),
         _names(runs),
         confirmation,
         runs=len(observations),
@@ -242,6 +252,32 @@ def table_outcome(
         runs=len(runs),
         flops=float(np.nansum(runs.costs)),
         warnings=_guards(recommendation),
+    )
+
+
+def _epochs(
+    problem: Problem,
+    observations: Sequence[Observation],
+    mixture: Mixture,
+    unique: Mapping[str, float],
+) -> EpochMismatch | None:
+    """How often proxies and target pass over each domain; None where that is not known.
+
+    A trainer that matched its repetition to the target's says itself where it could not.
+    """
+    space = problem.space
+    told = [o.info["repetition"] for o in observations if "repetition" in o.info]
+    tokens = np.array([unique.get(name, np.nan) for name in space.names])
+    known = np.isfinite(tokens) & np.isfinite(space.tokens)
+    if space.budget is None or not known.any() or any(r.get("matched") for r in told):
+        return None
+    return epoch_mismatch(
+        space.names,
+        mixture.array,
+        np.where(known, space.tokens, np.nan),
+        proxy_budget=problem.target.tokens,
+        target_budget=space.budget,
+        proxy_tokens=tokens,
     )
 
 

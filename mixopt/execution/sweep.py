@@ -17,6 +17,7 @@ from mixopt.errors import MixoptError
 from mixopt.ports import Executor, Progress, Store
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.objective import Objective, objective_of
+from mixopt.runs.run_table import RunTable, standardized
 from mixopt.strategies import Problem, Strategy
 
 HOPELESS = 5  # so many failures without one success stop a sweep before it wastes its budget
@@ -172,6 +173,7 @@ class _Loop:
     def _finish(self, seen: Observation) -> None:
         # The executor may have rebuilt the spec on another machine; ours holds its kind.
         seen = replace(seen, spec=self._running.pop(seen.run_id))
+        seen = _complete(seen, self._problem.objective)
         self._store.close(seen)
         self._observations.append(seen)
         for pack in self._packs:
@@ -205,7 +207,7 @@ class _Loop:
         self.status = replace(self.status, latest=text)
 
     def _refresh(self) -> None:
-        best = _best(self._observations, self._problem.objective)
+        best = _best(self._observations, self._problem)
         pending = self._pending
         self.status = replace(
             self.status,
@@ -222,18 +224,35 @@ class _Loop:
         )
 
 
+def _complete(seen: Observation, objective: Objective) -> Observation:
+    """The run; a failed one, with the reason, where it lacks a metric that the objective needs."""
+    missing = [name for name in objective.needed if name not in seen.metrics]
+    if not seen.ok or not missing:
+        return seen
+    known = ", ".join(sorted(seen.metrics)[:12]) or "none"
+    reason = (
+        f"the trainer gave no metric {missing[0]!r}, which the objective needs; it gave: {known}"
+    )
+    return replace(seen, status="failed", metrics={}, error=reason)
+
+
 def _nominal(observations: Sequence[Observation]) -> float:
     return sum(o.spec.scale.flops for o in observations)
 
 
 def _best(
-    observations: Sequence[Observation], objective: Objective
+    observations: Sequence[Observation], problem: Problem
 ) -> tuple[float, Observation] | None:
     """The lowest objective among search runs of the smallest scale that has any."""
     search = [o for o in observations if o.ok and o.spec.kind.in_search]
     if not search:
         return None
     _, lowest = next(groupby(sorted(search, key=_scale), key=_scale))
+    objective = (
+        standardized(problem.objective, RunTable.from_observations(search, problem.space.names))
+        if problem.objective.standardize
+        else problem.objective
+    )
     scored = [(objective_of(o.metrics, objective), o) for o in lowest]
     return min(scored, key=lambda pair: pair[0])
 

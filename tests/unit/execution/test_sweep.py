@@ -169,3 +169,27 @@ def test_the_order_in_which_runs_finish_does_not_change_the_proposals(tmp_path: 
 def test_wrong_settings_are_refused_by_name(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         strategy("auto", **settings)
+
+
+class Forgetful(LocalExecutor):
+    """Its trainer forgets the objective's metric in one run."""
+
+    def wait(self, timeout: float) -> list[Event]:
+        events = super().wait(timeout)
+        return [
+            replace(e, metrics={"unknown": 1.0})
+            if isinstance(e, Observation) and e.spec.mixture == problem().space.natural
+            else e
+            for e in events
+        ]
+
+
+def test_a_run_without_the_objectives_metric_is_one_failed_run(tmp_path: Path) -> None:
+    store = MemoryStore()
+    status = run_sweep(RECIPE, problem(), Forgetful(tmp_path), store)
+    failed = [o for o in store.observations() if not o.ok]
+    assert failed
+    assert status.failed == len(failed)
+    assert all(o.spec.mixture == problem().space.natural for o in failed)
+    assert all("no metric" in o.error and "unknown" in o.error for o in failed)
+    assert RECIPE.answer(problem(), store.observations()).surrogate is not None
