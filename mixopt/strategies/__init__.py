@@ -10,6 +10,8 @@ from mixopt.strategies.base import (
     Problem,
     Recommender,
     Strategy,
+    Traits,
+    traits_of,
 )
 
 STRATEGIES: dict[str, str] = {
@@ -57,5 +59,7 @@ __all__ = [
     "Problem",
     "Recommender",
     "Strategy",
+    "Traits",
     "strategy",
+    "traits_of",
 ]

@@ -45,7 +45,7 @@ from mixopt.runs.kinds import (
 from mixopt.runs.objective import objective_of
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
-from mixopt.strategies.base import Problem
+from mixopt.strategies.base import Problem, Traits
 from mixopt.strategies.ladder import LadderSearch, fit_scales
 from mixopt.strategies.ledger import Ledger, Memo, check_whole, free_slots
 from mixopt.threads import one_blas_thread
@@ -89,7 +89,7 @@ class Auto:
     wait: bool = True
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
-    uses_earlier: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits(earlier=True)
 
     def __post_init__(self) -> None:
         least = {"design": 3, "proposals": 0, "batch": 1, "confirm_seeds": 0, "corrections": 0}

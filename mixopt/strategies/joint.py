@@ -9,7 +9,6 @@ References: noisy expected improvement 1706.07094; composite objectives 1906.015
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
 import numpy as np
 
@@ -45,8 +44,6 @@ class Joint:
         acquisition: see `mixopt.proposers.bayes`.
         caution: the answer minimises mean + caution sd of the objective.
     """
-
-    uses_knobs: ClassVar[bool] = True
 
     design: int = 24
     runs: int = 64

@@ -179,7 +179,9 @@ class Pareto:
             standardize=asked.standardize,
             guards=asked.guards,
         )
-        return fit_scales(replace(ledger, problem=replace(problem, objective=wide)))
+        # Earlier studies were asked for the metrics of the problem's own objective alone.
+        asked_here = replace(problem, objective=wide, earlier=())
+        return fit_scales(replace(ledger, problem=asked_here))
 
     def _design(self, ledger: Ledger, n: int) -> list[RunSpec]:
         problem = ledger.problem
