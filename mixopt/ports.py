@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from mixopt.errors import InputError
 from mixopt.runs import Observation, Point, RunSpec, Scale
 from mixopt.space import Domain
 
@@ -42,15 +43,29 @@ class Capabilities:
     """What a trainer can do, and which of its settings are no part of what is trained.
 
     A trainer declares them as its attribute `capabilities`; one that declares none has these
-    defaults, with which every sweep is right, if not always fast.
+    defaults, with which every sweep is right, if not always fast. A trainer that wraps another
+    keeps what the other can do, less what the wrapping takes away. What is declared is checked
+    before anything is trained, and against behaviour by `mixopt.testing.trainer_contract`.
 
     Attributes:
         runtime: names of the settings that say how runs are trained (device, pack size, checkpoint
             interval): given under `trainer.runtime`, they change no metric beyond rounding, nor the
             data, and do not enter a run's identity.
+        packs: several runs of one scale train faster together than one at a time; it has
+            `preferred_pack` (`PackingTrainer`).
+        continues: a run goes on from where a shorter one of the same mixture and seed ended, at the
+            cost of the difference. It takes the runtime setting `continue_to` (tokens of the
+            longest run that may follow) and has `forget` (`ContinuingTrainer`).
+        matches_repetition: it takes the setting `match_repetition`, `{budget, tokens}` of the
+            target run, and repeats every domain as often as that run will (2606.07597).
+        schedules: it trains runs whose mixture changes on the way.
     """
 
     runtime: frozenset[str] = frozenset()
+    packs: bool = False
+    continues: bool = False
+    matches_repetition: bool = False
+    schedules: bool = False
 
 
 @runtime_checkable
@@ -64,8 +79,23 @@ class Declares(Protocol):
 
 
 def capabilities_of(trainer: object) -> Capabilities:
-    """What a trainer declares; the defaults for one that declares nothing."""
-    return trainer.capabilities if isinstance(trainer, Declares) else Capabilities()
+    """What a trainer declares; the defaults for one that declares nothing.
+
+    Raises:
+        InputError: it declares what it has no method or setting for.
+    """
+    if not isinstance(trainer, Declares):
+        return Capabilities()
+    declared, name = trainer.capabilities, type(trainer).__name__
+    if declared.packs and not isinstance(trainer, PackingTrainer):
+        raise InputError(f"{name} declares packs and has no 'preferred_pack'; add it")
+    if declared.continues and not isinstance(trainer, ContinuingTrainer):
+        raise InputError(f"{name} declares continues and has no 'forget'; add it")
+    if declared.continues and "continue_to" not in declared.runtime:
+        raise InputError(
+            f"{name} declares continues and no runtime setting 'continue_to'; add it to both"
+        )
+    return declared
 
 
 @runtime_checkable
@@ -102,6 +132,11 @@ class PackingTrainer(Trainer, Protocol):
     def preferred_pack(self, scale: Scale, cache: Path) -> int:
         """How many runs of a scale to send at once; `prepare` has been there."""
         ...
+
+
+@runtime_checkable
+class ContinuingTrainer(Trainer, Protocol):
+    """A trainer that keeps what it takes to continue a run."""
 
     def forget(self, specs: Sequence[RunSpec], cache: Path) -> None:
         """Delete what is kept of runs so that they could be continued; the sweep has ended."""

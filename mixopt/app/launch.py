@@ -4,7 +4,6 @@ A sweep lives in a folder (`runs/<name>` by default): the MLflow database and ar
 and the result. `run` makes or continues it, `open_sweep` reads it.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,21 +13,33 @@ from typing import Any
 import pandas as pd
 
 from mixopt import lazy
-from mixopt.app.spec import Spec, parse_spec, read_spec
+from mixopt.app.record import claim, read_info, remembered_spec
+from mixopt.app.spec import Spec, read_spec
 from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.execution.local import make_trainer
 from mixopt.execution.sweep import SweepStatus, run_sweep
-from mixopt.ports import Executor, PackingTrainer, Store, Trainer, TrainerInfo
+from mixopt.ports import (
+    ContinuingTrainer,
+    Executor,
+    PackingTrainer,
+    Store,
+    Trainer,
+    TrainerInfo,
+    capabilities_of,
+)
 from mixopt.runs import Scale
 from mixopt.runs.knobs import set_knobs
 from mixopt.runs.run_table import RunTable, read_table
-from mixopt.space import Domain
-from mixopt.strategies import Checking, Problem, Strategy, strategy
+from mixopt.strategies import (
+    Checking,
+    Problem,
+    Strategy,
+    strategy,
+    traits_of,
+)
 from mixopt.strategies.warm import earlier_runs
 
 RUNS = Path("runs")
-# What a run's identity rests on: a store that holds another sweep is refused by these.
-_IDENTITY = ("name", "seed", "scales")
 _WARM = "warm start"  # the annotation that holds the runs of earlier studies
 
 
@@ -82,17 +93,21 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
     _check_knobs(spec, recipe)
     folder = folder_of(spec, out)
     trainer = _trainer(spec, spec.trainer.config, spec.trainer.runtime)
+    _check_schedules(spec, recipe, trainer)
     info = _at("trainer.config", lambda: trainer.prepare(cache_of(spec)))
     config, runtime = _matched(spec, info, trainer), dict(spec.trainer.runtime)
-    if getattr(recipe, "continues_runs", False) and getattr(trainer, "can_continue", False):
+    able, traits = capabilities_of(trainer), traits_of(recipe)
+    if traits.continuation and able.continues:
         runtime.setdefault("continue_to", max(scale.tokens for scale in spec.scales))
+    elif traits.continuation:
+        info = replace(info, warnings=(*info.warnings, _from_the_start(spec)))
     trainer = _trainer(spec, config, runtime)  # as the workers make it
     problem = _problem(spec, info, config)
     _at("objective", lambda: problem.objective.check(info.metrics))
     if isinstance(recipe, Checking):
         _at("strategy", lambda: recipe.check(problem, info.metrics))
     with _open_store(spec, folder) as store:
-        _claim(store, spec, info, config)
+        claim(store, spec, info, config)
         problem = replace(problem, earlier=_earlier(spec, problem, store, recipe))
         yield Sweep(spec, folder, info, problem, store, runtime, trainer), recipe
 
@@ -104,12 +119,12 @@ def open_sweep(folder: Path) -> Iterator[Sweep]:
     Raises:
         StoreError: there is no sweep in the folder.
     """
-    spec = _remembered_spec(folder)
+    spec = remembered_spec(folder)
     with _open_store(spec, folder, read_only=True) as store:
         kept = store.annotations()
         if "info" not in kept:
             raise StoreError(f"{folder}: the sweep never started; 'mixopt run' starts it")
-        info = _read_info(kept["info"])
+        info = read_info(kept["info"])
         problem = replace(_problem(spec, info, kept["config"]), earlier=_frozen(kept))
         yield Sweep(spec, folder, info, problem, store)
 
@@ -162,9 +177,10 @@ def run(
             runtime=sweep.runtime,
             on_change=on_change,
         )
-    if isinstance(sweep.trainer, PackingTrainer):
+    trainer = sweep.trainer
+    if isinstance(trainer, ContinuingTrainer) and capabilities_of(trainer).continues:
         specs = [o.spec for o in sweep.store.observations()]
-        sweep.trainer.forget(specs, cache_of(sweep.spec))
+        trainer.forget(specs, cache_of(sweep.spec))
     return status
 
 
@@ -173,8 +189,9 @@ def _pack_size(sweep: Sweep, scale: Scale) -> int:
     given = sweep.spec.execution.pack_size
     if given is not None:
         return given
-    if isinstance(sweep.trainer, PackingTrainer):
-        return sweep.trainer.preferred_pack(scale, cache_of(sweep.spec))
+    trainer = sweep.trainer
+    if isinstance(trainer, PackingTrainer) and capabilities_of(trainer).packs:
+        return trainer.preferred_pack(scale, cache_of(sweep.spec))
     return 1
 
 
@@ -198,7 +215,7 @@ def store_uri(folder: Path) -> str:
     Raises:
         StoreError: there is no sweep in the folder.
     """
-    return tracking_uri(_remembered_spec(folder), folder)
+    return tracking_uri(remembered_spec(folder), folder)
 
 
 def cache_of(spec: Spec) -> Path:
@@ -213,11 +230,11 @@ def _matched(spec: Spec, info: TrainerInfo, trainer: Trainer) -> dict[str, Any]:
     `match_repetition: false` in its configuration turns it off.
     """
     config = dict(spec.trainer.config)
-    able = getattr(trainer, "can_match_repetition", False)
-    if able and spec.space.budget is not None and "match_repetition" not in config:
+    able, budget = capabilities_of(trainer).matches_repetition, spec.space.budget
+    if able and budget is not None and "match_repetition" not in config:
         domains = spec.make_space(info.domains).domains
         tokens = {d.name: d.tokens for d in domains if d.tokens}
-        config["match_repetition"] = {"budget": spec.space.budget, "tokens": tokens}
+        config["match_repetition"] = {"budget": budget, "tokens": tokens}
     return config
 
 
@@ -245,7 +262,7 @@ def _check_knobs(spec: Spec, recipe: Strategy) -> None:
     if middle:
         config = set_knobs(spec.trainer.config, middle)
         _at("knobs", lambda: make_trainer(spec.trainer.use, config, spec.trainer.runtime))
-    if spec.knobs and not getattr(recipe, "uses_knobs", False):
+    if spec.knobs and not traits_of(recipe).knobs:
         raise SpecError(
             f"strategy {spec.strategy.use!r} searches mixtures alone; use 'joint', or set "
             f"{', '.join(spec.knobs)} in trainer.config",
@@ -253,11 +270,29 @@ def _check_knobs(spec: Spec, recipe: Strategy) -> None:
         )
 
 
+def _check_schedules(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
+    """Refuse a strategy whose runs the trainer cannot train."""
+    if traits_of(recipe).schedules and not capabilities_of(trainer).schedules:
+        raise SpecError(
+            f"strategy {spec.strategy.use!r} asks for runs whose mixture changes on the way, and "
+            f"trainer {spec.trainer.use} does not train them; take another strategy, or a trainer "
+            "that declares schedules",
+            "strategy",
+        )
+
+
+def _from_the_start(spec: Spec) -> str:
+    return (
+        f"strategy {spec.strategy.use!r} continues runs and trainer {spec.trainer.use} cannot: "
+        "what goes on to a larger scale is trained from its start"
+    )
+
+
 def _earlier(spec: Spec, problem: Problem, store: Store, recipe: Strategy) -> tuple[RunTable, ...]:
     """The runs of earlier studies, read once: a resume sees them as they were at the start."""
     if not spec.warm_start:
         return ()
-    if not getattr(recipe, "uses_earlier", False):
+    if not traits_of(recipe).earlier:
         raise SpecError(
             f"strategy {spec.strategy.use!r} learns nothing from earlier studies; use 'auto' or "
             "'ladder', or leave 'warm_start' out",
@@ -310,44 +345,6 @@ def _open_store(spec: Spec, folder: Path, *, read_only: bool = False) -> Iterato
         yield store
 
 
-def _claim(store: Store, spec: Spec, info: TrainerInfo, config: Mapping[str, Any]) -> None:
-    """Write the spec into a fresh store; refuse a store whose runs have another identity."""
-    now = {
-        "spec": spec.model_dump(mode="json"),
-        "info": _write_info(info),
-        "config": dict(config),
-    }
-    kept = store.annotations()
-    if "spec" in kept:
-        changed = [k for k in _IDENTITY if kept["spec"].get(k) != now["spec"][k]]
-        before = kept["spec"].get("trainer", {})
-        changed += [
-            f"trainer.{k}" for k in ("use", "config") if before.get(k) != now["spec"]["trainer"][k]
-        ]
-        if kept.get("info", {}).get("data") != info.data:
-            changed.append("the prepared data")
-        if "trainer.config" not in changed and kept.get("config") != now["config"]:
-            changed.append("the target's budget or tokens")
-        if kept["spec"].get("knobs", {}) != now["spec"]["knobs"]:
-            changed.append("knobs")
-        if changed and (store.observations() or store.pending()):
-            raise StoreError(
-                f"the store holds a sweep {spec.name!r} that differs in: {', '.join(changed)}; its "
-                "runs cannot be continued. Give the changed spec another name (or --out), or "
-                "restore the values"
-            )
-    store.annotate(now)
-
-
-def _remembered_spec(folder: Path) -> Spec:
-    file = folder / "spec.json"
-    if not file.is_file():
-        raise StoreError(
-            f"{folder}: no sweep here; give the folder that 'mixopt run' wrote (runs/<name>)"
-        )
-    return parse_spec(json.loads(file.read_text(encoding="utf-8")), source=str(file))
-
-
 def _at(path: str, make: Callable[[], Any]) -> Any:
     """Run a step; what it refuses is reported at a path of the spec."""
     try:
@@ -356,28 +353,3 @@ def _at(path: str, make: Callable[[], Any]) -> Any:
         raise
     except InputError as error:
         raise SpecError(str(error), path) from error
-
-
-def _write_info(info: TrainerInfo) -> dict[str, Any]:
-    domains = [
-        {"name": d.name, "tokens": d.tokens, "prior": d.prior, "tags": dict(d.tags)}
-        for d in info.domains
-    ]
-    return {
-        "domains": domains,
-        "metrics": list(info.metrics),
-        "unit": info.unit,
-        "data": info.data,
-        "warnings": list(info.warnings),
-        "notes": dict(info.notes),
-    }
-
-
-def _read_info(values: Mapping[str, Any]) -> TrainerInfo:
-    fields = dict(values)
-    return TrainerInfo(
-        domains=tuple(Domain(**d) for d in fields.pop("domains")),
-        metrics=tuple(fields.pop("metrics")),
-        warnings=tuple(fields.pop("warnings")),
-        **fields,
-    )

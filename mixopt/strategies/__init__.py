@@ -3,7 +3,16 @@
 from typing import Any
 
 from mixopt.lazy import build, load, lookup
-from mixopt.strategies.base import Answer, Answering, Checking, Problem, Strategy, TradeOff
+from mixopt.strategies.base import (
+    Answer,
+    Answering,
+    Checking,
+    Problem,
+    Strategy,
+    TradeOff,
+    Traits,
+    traits_of,
+)
 
 STRATEGIES: dict[str, str] = {
     "auto": "mixopt.strategies.auto:Auto",
@@ -50,5 +59,7 @@ __all__ = [
     "Problem",
     "Strategy",
     "TradeOff",
+    "Traits",
     "strategy",
+    "traits_of",
 ]

@@ -32,7 +32,7 @@ from mixopt.proposers import Surrogate
 from mixopt.proposers.recommend import best_mixture
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture
-from mixopt.strategies.base import Answer, Answers, Problem
+from mixopt.strategies.base import Answer, Answers, Problem, Traits
 from mixopt.strategies.ladder import LadderSearch
 from mixopt.strategies.ledger import Ledger, Memo, check_whole, fitted_to, free_slots
 from mixopt.strategies.phases import (
@@ -81,7 +81,7 @@ class Auto(Answers):
     wait: bool = True
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
-    uses_earlier: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits(earlier=True)
 
     def __post_init__(self) -> None:
         least = {"design": 3, "proposals": 0, "batch": 1, "confirm_seeds": 0, "corrections": 0}

@@ -105,6 +105,40 @@ class Problem:
         )
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What a strategy makes use of beside the runs of its own sweep.
+
+    A strategy declares them as its attribute `traits`; one that declares none makes use of nothing.
+
+    Attributes:
+        earlier: it learns from `Problem.earlier`.
+        continuation: its longer runs go on from shorter ones of the same mixture and seed.
+        schedules: it asks for runs whose mixture changes on the way.
+        knobs: it searches `Problem.knobs` with the mixture.
+    """
+
+    earlier: bool = False
+    continuation: bool = False
+    schedules: bool = False
+    knobs: bool = False
+
+
+@runtime_checkable
+class HasTraits(Protocol):
+    """A strategy that says what it makes use of."""
+
+    @property
+    def traits(self) -> Traits:
+        """The same for any settings of one strategy."""
+        ...
+
+
+def traits_of(recipe: object) -> Traits:
+    """What a strategy declares; nothing for one that declares none."""
+    return recipe.traits if isinstance(recipe, HasTraits) else Traits()
+
+
 @runtime_checkable
 class Strategy(Protocol):
     """A named recipe: which design, laws, proposer and scales, in which order."""

@@ -28,7 +28,7 @@ from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
-from mixopt.strategies.base import Answer, Answers, Problem
+from mixopt.strategies.base import Answer, Answers, Problem, Traits
 from mixopt.strategies.ladder import quick_process
 from mixopt.strategies.ledger import Ledger, Memo, check_whole, fitted_to
 from mixopt.threads import one_blas_thread
@@ -49,7 +49,7 @@ class KnobSearch(Answers):
         caution: the answer minimises mean + caution sd of the objective.
     """
 
-    uses_knobs: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits(knobs=True)
 
     design: int = 24
     runs: int = 64

@@ -37,7 +37,7 @@ from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, standardized
 from mixopt.space import simplex
 from mixopt.space.simplex import Array
-from mixopt.strategies.base import Answer, Answers, Problem
+from mixopt.strategies.base import Answer, Answers, Problem, Traits
 from mixopt.strategies.ledger import Ledger, Memo, fitted_to, free_slots
 from mixopt.threads import one_blas_thread
 
@@ -96,7 +96,7 @@ class LadderSearch(Answers):
     wait: bool = True
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
-    uses_earlier: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits(earlier=True)
 
     def __post_init__(self) -> None:
         if self.process not in {"cokriging", "truncated"}:

@@ -186,8 +186,9 @@ class Pareto(Answers):
             standardize=asked.standardize,
             guards=asked.guards,
         )
-        asked_wide = replace(ledger, problem=replace(problem, objective=wide))
-        return fit_scales(asked_wide, every_metric=every_metric)
+        # Earlier studies were asked for the metrics of the problem's own objective alone.
+        asked_here = replace(problem, objective=wide, earlier=())
+        return fit_scales(replace(ledger, problem=asked_here), every_metric=every_metric)
 
     def _design(self, ledger: Ledger, n: int) -> list[RunSpec]:
         problem = ledger.problem

@@ -30,7 +30,7 @@ from mixopt.runs.kinds import BRANCH, DESIGN, GIVEN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import objective_of
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
-from mixopt.strategies.base import Answer, Answers, Problem
+from mixopt.strategies.base import Answer, Answers, Problem, Traits
 from mixopt.strategies.ladder import LadderSearch, fit_scales
 from mixopt.strategies.ledger import Ledger, Memo, check_whole
 
@@ -78,7 +78,7 @@ class Rungs(Answers):
             Only for trainers whose learning rate is constant: else curves mislead.
     """
 
-    continues_runs: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits(earlier=True, continuation=True)
 
     design: int = 27
     proposals: int = 0

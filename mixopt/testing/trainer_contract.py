@@ -26,8 +26,8 @@ class TrainerContract:
     runtime: ClassVar[Mapping[str, Any]] = {}
     """Other values of settings that the trainer declares as runtime, as many as can be tried."""
 
-    def make(self, **runtime: Any) -> Any:
-        """A trainer; `runtime` are settings beside yours.
+    def make(self, **settings: Any) -> Any:
+        """A trainer; `settings` are given beside yours.
 
         Raises:
             NotImplementedError: not overridden.
@@ -120,6 +120,49 @@ class TrainerContract:
         assert set(ours.metrics) == set(theirs.metrics)
         for name, value in ours.metrics.items():
             np.testing.assert_allclose(theirs.metrics[name], value, rtol=1e-4)
+
+    def test_a_pack_has_a_preferred_size(self, tmp_path: Path) -> None:
+        """Where packs are declared."""
+        trainer, cache = self.make(), self.cache(tmp_path)
+        if not capabilities_of(trainer).packs:
+            return
+        trainer.prepare(cache)
+        assert trainer.preferred_pack(self.scale, cache) >= 1
+
+    def test_a_continued_run_is_the_whole_run_for_the_rest_of_its_cost(
+        self, tmp_path: Path
+    ) -> None:
+        """Where continuing is declared; and what was kept for it is forgotten when told so."""
+        if not capabilities_of(self.make()).continues:
+            return
+        cache, elsewhere = tmp_path / "continued", tmp_path / "whole"
+        trainer = self.make(continue_to=2 * self.scale.tokens)
+        (short, *_) = self.specs(trainer.prepare(cache))
+        long = replace(short, scale=Scale(self.scale.params, 2 * self.scale.tokens))
+        (first,), (rest,) = trainer.train([short], cache), trainer.train([long], cache)
+        plain = self.make()
+        plain.prepare(elsewhere)
+        (whole,) = plain.train([long], elsewhere)
+        assert first.ok
+        assert rest.flops < 0.95 * whole.flops
+        for name, value in whole.metrics.items():
+            np.testing.assert_allclose(rest.metrics[name], value, rtol=1e-3)
+        trainer.forget([short, long], cache)
+        (again,) = trainer.train([replace(long, seed=short.seed)], cache)
+        assert again.flops >= 0.99 * whole.flops
+
+    def test_matched_repetition_changes_what_is_trained(self, tmp_path: Path) -> None:
+        """Where it is declared: a target that repeats a lot has proxies that repeat a lot."""
+        if not capabilities_of(self.make()).matches_repetition:
+            return
+        cache, trainer = self.cache(tmp_path), self.make()
+        info = trainer.prepare(cache)
+        few = {d.name: self.scale.tokens / 100 for d in info.domains}
+        told = self.make(match_repetition={"budget": self.scale.tokens, "tokens": few})
+        assert told.prepare(cache).data == info.data
+        (spec, *_) = self.specs(info)
+        (free,), (matched,) = trainer.train([spec], cache), told.train([spec], cache)
+        assert free.metrics != matched.metrics
 
     def test_seeds_and_mixtures_matter(self, tmp_path: Path) -> None:
         """Another seed, or another mixture, gives other metrics."""

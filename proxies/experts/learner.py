@@ -59,14 +59,15 @@ class Learner:
             )
         recipe = derive(scale, corpus.vocab, trainer.model_config)
         self._corpus, self._recipe, self._seed = corpus, recipe, seed
-        self._setting: Setting = trainer._setting(corpus, recipe, cache)
+        self._setting: Setting = trainer.setting(corpus, recipe, cache)
         self.domains = corpus.domains
         train = corpus.manifest["train"]
         self.natural = {d: float(train[d]["available_bytes"]) for d in corpus.domains}
         self.steps, self.step_tokens = recipe.steps, recipe.batch * recipe.shape.context
         self.params = recipe.shape.params
         self.bytes = {v.name: int(v.bytes.sum()) for v in self._setting.validation}
-        decided = (trainer.model_config.trained, self._setting.precision)
+        self._pools = self._setting.pools(scale.tokens)
+        decided = (trainer.model_config.trained, self._setting.precision, self._pools)
         self.identity = repr((corpus.sha256, recipe, *decided, seed))
 
     def untrained(self) -> Parameters:
@@ -93,6 +94,7 @@ class Learner:
             context=recipe.shape.context,
             total=before[-1] - before[0],
             seed=self._seed,
+            pools=self._pools,
         )
         with one_thread():
             learn = TrainingStep(model, Optimizers(model, recipe))

@@ -17,7 +17,7 @@ from mixopt.space.simplex import Array
 from proxies.experts.learner import Learner
 from proxies.experts.mixture import ExpertProbabilities, MixMin, mixmin
 from proxies.experts.pool import Branching, ExpertPool, Parameters
-from proxies.experts.runs import Answer, answer_runs
+from proxies.experts.runs import Answer, answer_runs, of_experts
 from proxies.lm.trainer import LanguageModelTrainer
 
 __all__ = ["ExpertProbabilities", "MDETrainer", "MixMin", "mixmin"]
@@ -51,8 +51,8 @@ class MDETrainer:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those settings say how that say so for the language model."""
-        return Capabilities(runtime=self._trainer.capabilities.runtime)
+        """Those of the language model that experts have too; see `of_experts`."""
+        return of_experts(self._trainer.capabilities)
 
     def prepare(self, cache: Path) -> TrainerInfo:
         """Build or find the corpus; see `mixopt.ports.Trainer`. Metrics are losses alone."""

@@ -30,7 +30,7 @@ from mixopt.space.simplex import Array
 from proxies.experts.agreement import Agreement, agreement, calibrate
 from proxies.experts.learner import Learner
 from proxies.experts.pool import PATIENCE, Branching, ExpertPool, Parameters
-from proxies.experts.runs import Answer, answer_runs
+from proxies.experts.runs import Answer, answer_runs, of_experts
 from proxies.lm.trainer import LanguageModelTrainer
 
 __all__ = ["Agreement", "MergeTrainer", "agreement", "average", "calibrate"]
@@ -75,8 +75,8 @@ class MergeTrainer:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those settings say how that say so for the language model."""
-        return Capabilities(runtime=self._trainer.capabilities.runtime)
+        """Those of the language model that experts have too; see `of_experts`."""
+        return of_experts(self._trainer.capabilities)
 
     def prepare(self, cache: Path) -> TrainerInfo:
         """Build or find the corpus; see `mixopt.ports.Trainer`."""

@@ -2,14 +2,24 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from mixopt.errors import MixoptError, did_you_mean
+from mixopt.ports import Capabilities
 from mixopt.runs import Observation, RunSpec
 from mixopt.space.simplex import Array
+
+
+def of_experts(language_model: Capabilities) -> Capabilities:
+    """What is left of a trainer's capabilities where its experts answer for mixtures.
+
+    They repeat domains as often as they are told to. But no mixture is trained: nothing is gained
+    by a pack, continued, or changed on the way.
+    """
+    return replace(language_model, packs=False, continues=False, schedules=False)
 
 
 @dataclass(frozen=True)

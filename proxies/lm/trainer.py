@@ -49,9 +49,9 @@ class LanguageModelTrainer:
         InputError: a setting is unknown or breaks its rule.
     """
 
-    capabilities = Capabilities(runtime=RUNTIME)
-    can_match_repetition = True  # a sweep with a target budget sets `match_repetition`
-    can_continue = True  # a strategy that continues runs sets `continue_to`
+    capabilities = Capabilities(
+        runtime=RUNTIME, packs=True, continues=True, matches_repetition=True
+    )
 
     def __init__(self, **config: Any) -> None:
         for key in config:
@@ -152,7 +152,7 @@ class LanguageModelTrainer:
         with one_thread():
             recipe = derive(specs[0].scale, corpus.vocab, self.model_config)
             self._check_ranks(recipe)
-            setting = replace(self._setting(corpus, recipe, cache), ranks=ranks or Ranks())
+            setting = replace(self.setting(corpus, recipe, cache), ranks=ranks or Ranks())
             found = {spec.run_id: _refused(setting, spec) for spec in specs}
             good = [spec for spec in specs if found[spec.run_id] is None]
             size = self._pack_size(recipe)
@@ -215,7 +215,7 @@ class LanguageModelTrainer:
             if key not in settings:
                 corpus = self.corpus(cache, spec.data)
                 recipe = derive(spec.scale, corpus.vocab, self.model_config)
-                settings[key] = self._setting(corpus, recipe, cache)
+                settings[key] = self.setting(corpus, recipe, cache)
             settings[key].checkpoints(spec).finish(keep_trunk=False)
 
     def _pack_size(self, recipe: Recipe) -> int:
@@ -226,7 +226,17 @@ class LanguageModelTrainer:
             self._residents[corpus.path] = Resident.of(corpus, device, room_for_tokens(device))
         return self._residents[corpus.path]
 
-    def _setting(self, corpus: Corpus, recipe: Recipe, cache: Path) -> Setting:
+    def setting(self, corpus: Corpus, recipe: Recipe, cache: Path) -> Setting:
+        """What all runs of a recipe share, on this machine.
+
+        Args:
+            corpus: the data.
+            recipe: of a scale; see `proxies.lm.recipe.derive`.
+            cache: folder of corpora and checkpoints.
+
+        Raises:
+            InputError: a domain is shorter than a sequence, or there is no such device here.
+        """
         config = self.model_config
         context = recipe.shape.context
         corpus.require_context(context)

@@ -1,5 +1,6 @@
 """What every strategy keeps: constraints, identity, determinism, no repeats, an answer."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from mixopt import InputError, MixtureSpace, Objective, Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN
-from mixopt.strategies import STRATEGIES, Problem, Strategy, strategy
+from mixopt.runs.run_table import RunTable
+from mixopt.strategies import STRATEGIES, Problem, Strategy, strategy, traits_of
 from mixopt.strategies.base import Answering
 from mixopt.testing.worlds import make_world
 
@@ -87,6 +89,23 @@ def test_the_same_store_gives_the_same_runs_in_any_order(name: str) -> None:
     other = strategy(name, **settings).next(question, done[:first][::-1], [])
     assert one
     assert [s.run_id for s in one] == [s.run_id for s in other]
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in {"regmix", "climb", "baselines"}])
+def test_earlier_runs_change_the_choice_of_those_who_declare_it_alone(name: str) -> None:
+    if name.startswith("optuna"):
+        pytest.importorskip("optuna")
+    question, recipe = problem(), strategy(name, **SMALL.get(name, {}))
+    rng = np.random.default_rng(5)
+    mixtures = [SPACE.mixture(w) for w in SPACE.project(rng.dirichlet(np.ones(4), size=30))]
+    seen = [WORLD.run(question.run(m, DESIGN)) for m in mixtures]
+    told = replace(question, earlier=(RunTable.from_observations(seen, SPACE.names),))
+    done = [WORLD.run(s) for s in recipe.next(question, [], [])]
+    without, with_them = (
+        [s.run_id for s in strategy(name, **SMALL.get(name, {})).next(q, done, [])]
+        for q in (question, told)
+    )
+    assert (without != with_them) == traits_of(recipe).earlier
 
 
 def fails(spec: RunSpec) -> Observation:

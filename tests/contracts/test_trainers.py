@@ -19,8 +19,8 @@ from mixopt.testing.trainers import FakeTrainer
 class TestFakeTrainer(TrainerContract):
     runtime: ClassVar = {"sleep": 0.01}
 
-    def make(self, **runtime: Any) -> Any:
-        return FakeTrainer(**runtime)
+    def make(self, **more: Any) -> Any:
+        return FakeTrainer(**more)
 
 
 @given(st.lists(st.floats(0.01, 1.0), min_size=3, max_size=3))

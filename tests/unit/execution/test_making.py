@@ -41,6 +41,33 @@ def test_a_setting_in_the_wrong_place_is_refused_with_the_right_one(
         make_trainer(use, config, runtime)
 
 
+class Rash:
+    """It declares what it cannot do."""
+
+    def __init__(self, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+
+    def prepare(self, cache: Any) -> None: ...
+    def train(self, specs: Any, cache: Any) -> None: ...
+
+
+class Forgetful(Rash):
+    def forget(self, specs: Any, cache: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (Rash(Capabilities(packs=True)), "no 'preferred_pack'"),
+        (Rash(Capabilities(continues=True)), "no 'forget'"),
+        (Forgetful(Capabilities(continues=True)), "no runtime setting 'continue_to'"),
+    ],
+)
+def test_what_is_declared_and_not_there_is_named(made: Rash, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        capabilities_of(made)
+
+
 def test_who_declares_nothing_has_the_defaults() -> None:
     assert capabilities_of(Plain()) == Capabilities()
     assert capabilities_of(FakeTrainer()).runtime == {"sleep"}

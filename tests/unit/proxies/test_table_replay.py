@@ -49,8 +49,8 @@ class TestContract(TrainerContract):
         columns |= {"run": ["a", "b", "c", "a"], "m/loss": [3.0, 3.1, 2.0, 4.0]}
         self._path = table(tmp_path, web=web, **columns)
 
-    def make(self, **runtime: Any) -> Any:
-        return TableTrainer(table=self._path, **runtime)
+    def make(self, **more: Any) -> Any:
+        return TableTrainer(table=self._path, **more)
 
 
 def test_the_nearest_run_is_named_when_none_has_the_mixture(tmp_path):

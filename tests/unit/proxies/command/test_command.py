@@ -115,8 +115,8 @@ class TestContract(TrainerContract):
         """
         self._settings = settings(tmp_path, body, "{w:web}", "{seed}")
 
-    def make(self, **runtime: Any) -> Any:
-        return CommandTrainer(**(self._settings | runtime))
+    def make(self, **more: Any) -> Any:
+        return CommandTrainer(**(self._settings | more))
 
 
 # -- what the command is told ----------------------------------------------------------------------

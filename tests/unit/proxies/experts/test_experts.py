@@ -243,8 +243,8 @@ class TestContract(TrainerContract):
     def cache(self, tmp_path: Path) -> Path:
         return self._cache
 
-    def make(self, **runtime: Any) -> Any:
-        return MDETrainer(domains=self._text, **TINY, **runtime)
+    def make(self, **more: Any) -> Any:
+        return MDETrainer(domains=self._text, **TINY, **more)
 
 
 def runs(data: str, *mixtures: dict[str, float]) -> list[RunSpec]:

@@ -122,8 +122,8 @@ class TestContract(TrainerContract):
     def cache(self, tmp_path: Path) -> Path:
         return self._cache
 
-    def make(self, **runtime: Any) -> Any:
-        return MergeTrainer(domains=self._text, calibration_runs=0, **TINY, **runtime)
+    def make(self, **more: Any) -> Any:
+        return MergeTrainer(domains=self._text, calibration_runs=0, **TINY, **more)
 
 
 @pytest.fixture(scope="module")

@@ -176,8 +176,8 @@ class TestContract(TrainerContract):
     def cache(self, tmp_path: Path) -> Path:
         return self._store
 
-    def make(self, **runtime: Any) -> Any:
-        return make(self._model, self._sets, **runtime)
+    def make(self, **more: Any) -> Any:
+        return make(self._model, self._sets, **more)
 
 
 @pytest.mark.parametrize("lora", [None, {"rank": 4, "alpha": 8}])

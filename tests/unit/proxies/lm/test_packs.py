@@ -291,7 +291,7 @@ def test_want_of_memory_is_told_from_other_errors():
 def test_standard_errors_are_those_of_resampled_documents(trainer, cache, alone):
     error = alone[0].info["standard_error"]["birds"]
     corpus = trainer.corpus(cache)
-    setting = trainer._setting(corpus, derive(SCALE, corpus.vocab, trainer.model_config), cache)
+    setting = trainer.setting(corpus, derive(SCALE, corpus.vocab, trainer.model_config), cache)
     data = setting.validation[0]
     model = PackedModel(setting.recipe.shape, [0], CPU, torch.float32)
     with torch.no_grad():

@@ -53,8 +53,8 @@ class TestContract(TrainerContract):
     def cache(self, tmp_path: Path) -> Path:
         return self._cache
 
-    def make(self, **runtime: Any) -> Any:
-        return LanguageModelTrainer(domains=self._text, **TINY, **runtime)
+    def make(self, **more: Any) -> Any:
+        return LanguageModelTrainer(domains=self._text, **TINY, **more)
 
 
 def test_info_names_domains_metrics_and_data(trainer, cache):
