@@ -48,9 +48,11 @@ class Capabilities:
         runtime: names of the settings that say how runs are trained (device, pack size, checkpoint
             interval): given under `trainer.runtime`, they change no metric beyond rounding, nor the
             data, and do not enter a run's identity.
+        schedules: it draws by the schedule of a run; one that does not refuses such a run.
     """
 
     runtime: frozenset[str] = frozenset()
+    schedules: bool = False
 
 
 @runtime_checkable
@@ -59,13 +61,34 @@ class Declares(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The same for any settings of one trainer class."""
+        """What it can do as it is set; `runtime` is the same for any settings of its class."""
         ...
 
 
 def capabilities_of(trainer: object) -> Capabilities:
     """What a trainer declares; the defaults for one that declares nothing."""
     return trainer.capabilities if isinstance(trainer, Declares) else Capabilities()
+
+
+def refusal(trainer: object, spec: RunSpec) -> str:
+    """Why a trainer cannot draw what a run asks for; empty where it can.
+
+    A trainer asks before it trains: a schedule that is trained as its mean would pass for evidence
+    of something that was never run.
+    """
+    name = type(trainer).__name__
+    if spec.mixer is not None:
+        return (
+            f"{name} cannot change the mixture inside a run, and run {spec.run_id} asks for the "
+            f"mixer {spec.mixer.name!r}; ask for a run without one"
+        )
+    if spec.schedule is not None and not capabilities_of(trainer).schedules:
+        return (
+            f"{name} draws by one mixture, and run {spec.run_id} has a schedule of "
+            f"{len(spec.phases)} phases; name a trainer that declares schedules, or ask for a run "
+            "of one mixture"
+        )
+    return ""
 
 
 @runtime_checkable
@@ -89,8 +112,8 @@ class Trainer(Protocol):
     ) -> list[Observation]:
         """Train runs of one scale; one observation each, in the same order.
 
-        A run that diverges gives a failed observation and does not touch the others. Training the
-        same spec again gives the same metrics.
+        A run that diverges, or that the trainer cannot draw (`refusal`), gives a failed observation
+        and does not touch the others. Training the same spec again gives the same metrics.
         """
         ...
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from mixopt import Observation, Scale
+from mixopt import Observation, RunSpec, Scale, Schedule
 from mixopt.runs import Point
-from mixopt.runs.kinds import BRANCH
+from mixopt.runs.kinds import BRANCH, DESIGN
 from mixopt.strategies import Problem
 from mixopt.strategies.ladder import LadderSearch, fit_scales
 from mixopt.strategies.ledger import Ledger
@@ -19,7 +19,7 @@ PROBLEM = Problem(WORLD.space, WORLD.objective, WORLD.scales)
 
 def runs(n: int, scale: Scale, seed: int) -> list[Observation]:
     W = WORLD.space.round(WORLD.space.sample(n, np.random.default_rng(seed)))
-    specs = [PROBLEM.run(WORLD.space.mixture(w), "design", scale=scale) for w in W]
+    specs = [PROBLEM.run(WORLD.space.mixture(w), DESIGN, scale=scale) for w in W]
     return [with_curve(WORLD, WORLD.run(spec)) for spec in specs]
 
 
@@ -60,3 +60,35 @@ def test_points_at_other_tokens_or_sizes_are_no_runs_of_a_scale() -> None:
     assert Ledger.of(PROBLEM, [other]).partial(SHORT) == []
     wider = Scale(2 * SHORT.params, SHORT.tokens)
     assert Ledger.of(PROBLEM, [long]).partial(wider) == []
+
+
+def test_a_point_of_a_run_by_a_schedule_is_one_of_its_beginning() -> None:
+    first, later = (
+        WORLD.space.mixture(w)
+        for w in WORLD.space.round(WORLD.space.sample(2, np.random.default_rng(5)))
+    )
+    switched = Schedule(((SHORT.tokens, first), (LONG.tokens, later)))
+    within = Schedule(((SHORT.tokens // 2, first), (LONG.tokens, later)))
+    point = Point(SHORT.tokens, dict.fromkeys(WORLD.metrics, 2.0))
+    seen = [
+        Observation.of(RunSpec.scheduled(s, LONG), {}, curve=(point,)) for s in (switched, within)
+    ]
+    partial = Ledger.of(PROBLEM, seen).partial(SHORT)
+    plain = RunSpec(first, SHORT)
+    assert {o.run_id for o in partial} == {plain.run_id, seen[1].spec.until(SHORT.tokens).run_id}
+    own = Observation.of(plain, dict.fromkeys(WORLD.metrics, 3.0))
+    (left,) = Ledger.of(PROBLEM, [*seen, own]).partial(SHORT)
+    assert left.spec.schedule is not None
+
+
+def test_a_run_by_a_schedule_leaves_its_mean_to_be_asked_for() -> None:
+    first, later = (
+        WORLD.space.mixture(w)
+        for w in WORLD.space.round(WORLD.space.sample(2, np.random.default_rng(5)))
+    )
+    schedule = Schedule(((SHORT.tokens // 2, first), (SHORT.tokens, later)))
+    problem = replace(PROBLEM, pool={SHORT: (schedule.mean,)})
+    asked = Observation.of(RunSpec.scheduled(schedule, SHORT), {})
+    assert Ledger.of(problem, [asked]).left(SHORT) == [schedule.mean]
+    static = Observation.of(RunSpec(schedule.mean, SHORT), {})
+    assert Ledger.of(problem, [static]).left(SHORT) == []
