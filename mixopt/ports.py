@@ -73,8 +73,8 @@ def capabilities_of(trainer: object) -> Capabilities:
 def refusal(trainer: object, spec: RunSpec) -> str:
     """Why a trainer cannot draw what a run asks for; empty where it can.
 
-    A trainer asks before it trains: a schedule that is trained as its mean would pass for evidence
-    of something that was never run.
+    Asked before anything is trained, by whoever sends runs and by our trainers themselves: a
+    schedule that is trained as its mean would pass for evidence of something that was never run.
     """
     name = type(trainer).__name__
     if spec.mixer is not None:

@@ -88,7 +88,10 @@ def test_a_run_by_a_schedule_leaves_its_mean_to_be_asked_for() -> None:
     )
     schedule = Schedule(((SHORT.tokens // 2, first), (SHORT.tokens, later)))
     problem = replace(PROBLEM, pool={SHORT: (schedule.mean,)})
-    asked = Observation.of(RunSpec.scheduled(schedule, SHORT), {})
-    assert Ledger.of(problem, [asked]).left(SHORT) == [schedule.mean]
-    static = Observation.of(RunSpec(schedule.mean, SHORT), {})
-    assert Ledger.of(problem, [static]).left(SHORT) == []
+    runs = [RunSpec.scheduled(schedule, SHORT), RunSpec(schedule.mean, SHORT)]
+    left = [
+        Ledger.of(problem, [Observation.of(run, {})]).candidates(SHORT, lambda: WORLD.optimum)
+        for run in runs
+    ]
+    np.testing.assert_array_equal(left[0], [schedule.mean.weights])
+    assert len(left[1]) == 0
