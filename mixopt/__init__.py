@@ -1,7 +1,7 @@
 """Find the data mixture for the next large language-model run, and prove it."""
 
 from mixopt.errors import InfeasibleError, InputError, MixoptError
-from mixopt.runs import Observation, Point, RunSpec, Scale
+from mixopt.runs import MixerSpec, Observation, Point, Realised, RunSpec, Scale, Schedule
 from mixopt.runs.objective import Guard, Objective
 from mixopt.runs.run_table import RunTable, read_table
 from mixopt.space import Domain, Group, Mixture, MixtureSpace, Tie
@@ -15,15 +15,18 @@ __all__ = [
     "Guard",
     "InfeasibleError",
     "InputError",
+    "MixerSpec",
     "MixoptError",
     "Mixture",
     "MixtureSpace",
     "Objective",
     "Observation",
     "Point",
+    "Realised",
     "RunSpec",
     "RunTable",
     "Scale",
+    "Schedule",
     "Study",
     "Tie",
     "read_table",

@@ -58,7 +58,7 @@ class Capabilities:
             longest run that may follow) and has `forget` (`ContinuingTrainer`).
         matches_repetition: it takes the setting `match_repetition`, `{budget, tokens}` of the
             target run, and repeats every domain as often as that run will (2606.07597).
-        schedules: it trains runs whose mixture changes on the way.
+        schedules: it draws by the schedule of a run; one that does not refuses such a run.
     """
 
     runtime: frozenset[str] = frozenset()
@@ -74,7 +74,7 @@ class Declares(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The same for any settings of one trainer class."""
+        """What it can do as it is set; `runtime` is the same for any settings of its class."""
         ...
 
 
@@ -98,6 +98,27 @@ def capabilities_of(trainer: object) -> Capabilities:
     return declared
 
 
+def refusal(trainer: object, spec: RunSpec) -> str:
+    """Why a trainer cannot draw what a run asks for; empty where it can.
+
+    Asked before anything is trained, by whoever sends runs and by our trainers themselves: a
+    schedule that is trained as its mean would pass for evidence of something that was never run.
+    """
+    name = type(trainer).__name__
+    if spec.mixer is not None:
+        return (
+            f"{name} cannot change the mixture inside a run, and run {spec.run_id} asks for the "
+            f"mixer {spec.mixer.name!r}; ask for a run without one"
+        )
+    if spec.schedule is not None and not capabilities_of(trainer).schedules:
+        return (
+            f"{name} draws by one mixture, and run {spec.run_id} has a schedule of "
+            f"{len(spec.phases)} phases; name a trainer that declares schedules, or ask for a run "
+            "of one mixture"
+        )
+    return ""
+
+
 @runtime_checkable
 class Trainer(Protocol):
     """Trains (or replays, or merges) runs. Made in the worker from its name and settings.
@@ -119,8 +140,8 @@ class Trainer(Protocol):
     ) -> list[Observation]:
         """Train runs of one scale; one observation each, in the same order.
 
-        A run that diverges gives a failed observation and does not touch the others. Training the
-        same spec again gives the same metrics.
+        A run that diverges, or that the trainer cannot draw (`refusal`), gives a failed observation
+        and does not touch the others. Training the same spec again gives the same metrics.
         """
         ...
 

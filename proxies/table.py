@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.errors import InputError, did_you_mean
-from mixopt.ports import Report, TrainerInfo, ignore_report
+from mixopt.ports import Report, TrainerInfo, ignore_report, refusal
 from mixopt.runs import Observation, Point, RunSpec
 from mixopt.runs.run_table import RunTable, read_table
 from mixopt.space import Domain, Mixture, simplex
@@ -33,7 +33,8 @@ class TableTrainer:
 
     Named `"proxies:TableTrainer"` in a spec. What the table does not say (a missing `params`,
     `tokens` or `seed`) fits every run. Replicates without a seed are taken in turn: seed k gets the
-    k-th of them, round and round. The cost of an observation is the table's.
+    k-th of them, round and round. The cost of an observation is the table's. A run by a schedule
+    is refused: rows are runs of one mixture.
 
     Attributes:
         table: path of a run table (see `mixopt.runs.run_table.read_table`).
@@ -109,6 +110,8 @@ class TableTrainer:
         return found
 
     def _replay(self, spec: RunSpec) -> Observation:
+        if reason := refusal(self, spec):
+            return Observation.failure(spec, reason)
         try:
             row, distance = self._find(spec)
         except InputError as error:
@@ -127,7 +130,6 @@ class TableTrainer:
             curve=self._curve(row),
             flops=float(runs.costs[row]),
             seconds=0.0 if column is None else float(np.nan_to_num(column.iloc[row])),
-            tokens={d: round(w * spec.scale.tokens) for d, w in spec.mixture.to_dict().items()},
             info=facts | ({"mixture": self._mixture(row).to_dict()} if distance else {}),
         )
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from mixopt import lazy
 from mixopt.errors import InputError, TrainerError
-from mixopt.ports import Event, Progress, Report, Trainer, capabilities_of, ignore_report
+from mixopt.ports import Event, Progress, Report, Trainer, capabilities_of, ignore_report, refusal
 from mixopt.runs import Observation, Point, RunSpec
 
 _log = logging.getLogger(__name__)
@@ -67,7 +67,13 @@ def run_pack(
     started = time.perf_counter()
     try:
         maker = trainer or make_trainer(specs[0].trainer, specs[0].config, runtime or {})
-        return _checked(specs, maker.train(specs, cache, report))
+        refused = {s.run_id: reason for s in specs if (reason := refusal(maker, s))}
+        able = [s for s in specs if s.run_id not in refused]
+        found = iter(_checked(able, maker.train(able, cache, report)) if able else [])
+        return [
+            Observation.failure(s, refused[s.run_id]) if s.run_id in refused else next(found)
+            for s in specs
+        ]
     except Exception as error:  # noqa: BLE001 - a trainer is foreign code
         # One bad run must not end the sweep; the reason goes into the record.
         _log.debug("a pack of %d runs failed", len(specs), exc_info=True)

@@ -25,7 +25,7 @@ from mixopt.report.wording import (
     verdict,
 )
 from mixopt.runs import Scale
-from mixopt.runs.run_table import METRIC, WEIGHT
+from mixopt.runs.run_table import METRIC, WEIGHT, seen_mixtures
 
 _FOLDED_METRICS = 8  # more metrics (domains) than that start folded in the table of runs
 _FOLDED_SHARES = 12
@@ -283,8 +283,9 @@ def _runs(data: ReportData) -> dict[str, Any]:
     ]
     columns.append({"name": "run", "key": "run", "kind": "text", "group": ""})
     rows = []
-    for place, o in enumerate(data.observations, start=1):
-        shares = o.spec.mixture.to_dict()
+    mixtures = seen_mixtures(data.observations)
+    for place, (o, seen) in enumerate(zip(data.observations, mixtures, strict=True), start=1):
+        shares = seen.to_dict()
         row: list[Any] = [place, str(o.spec.kind), o.status, _scale(o.spec.scale)]
         row += [o.spec.seed, _digits(data.value(o.metrics) if o.ok else np.nan)]
         row += [_digits(o.metrics.get(k, np.nan)) for k in metrics]

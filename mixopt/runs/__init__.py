@@ -1,6 +1,19 @@
-"""Runs and what is asked of them: scales, run specs, observations, tables, objectives, knobs."""
+"""Runs and what is asked of them: scales, schedules, run specs, tables, objectives, knobs."""
 
 from mixopt.runs.kinds import Kind, What
+from mixopt.runs.realised import Realised
 from mixopt.runs.run_spec import Observation, Point, RunSpec, Scale, short_number
+from mixopt.runs.schedule import MixerSpec, Schedule
 
-__all__ = ["Kind", "Observation", "Point", "RunSpec", "Scale", "What", "short_number"]
+__all__ = [
+    "Kind",
+    "MixerSpec",
+    "Observation",
+    "Point",
+    "Realised",
+    "RunSpec",
+    "Scale",
+    "Schedule",
+    "What",
+    "short_number",
+]

@@ -1,9 +1,7 @@
 """Scales, run specs and observations: what a run is, and what came of it."""
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -11,7 +9,11 @@ import numpy as np
 
 from mixopt.errors import InputError
 from mixopt.runs.kinds import GIVEN, Kind
+from mixopt.runs.realised import Realised
+from mixopt.runs.schedule import MixerSpec, Phases, Schedule, digest, plan_identity
 from mixopt.space import Mixture
+
+_SAME_SHARE = 1e-8  # shares enter a run's identity with nine digits
 
 
 @dataclass(frozen=True, order=True)
@@ -46,13 +48,20 @@ class RunSpec:
     """What a run is. `run_id` is the hash of exactly that; where it runs never enters it.
 
     Attributes:
-        mixture: the share of training tokens per domain.
+        mixture: the share of training tokens per domain; of a run with a schedule, its mean; of one
+            with a mixer, where it starts.
         scale: model size and token budget.
         seed: of initialisation and data order.
         trainer: `"module:attribute"` of the trainer that makes it.
         config: the trainer's configuration, plain JSON values.
         data: hash of the data manifest.
         kind: why the strategy asked for it; kept beside the run, no part of its identity.
+        schedule: mixtures over the run (`RunSpec.scheduled` makes such a run); None where it is one
+            mixture, also where a schedule of one phase was given.
+        mixer: the online method that changes the mixture inside the run, if any.
+
+    Raises:
+        InputError: a schedule that ends elsewhere than the scale, or of another mean.
     """
 
     mixture: Mixture
@@ -62,20 +71,85 @@ class RunSpec:
     config: Mapping[str, Any] = field(default_factory=dict, hash=False)
     data: str = ""
     kind: Kind = field(default=GIVEN, compare=False)
+    schedule: Schedule | None = None
+    mixer: MixerSpec | None = None
+
+    def __post_init__(self) -> None:
+        schedule = self.schedule
+        if schedule is None:
+            return
+        if schedule.tokens != self.scale.tokens:
+            raise InputError(
+                f"the schedule ends at {schedule.tokens} tokens and the run at "
+                f"{self.scale.tokens}; let its last boundary be the tokens of the scale"
+            )
+        mean, given = schedule.mean.to_dict(), self.mixture.to_dict()
+        for domain in {*mean, *given}:
+            ours, theirs = given.get(domain, 0.0), mean.get(domain, 0.0)
+            if abs(ours - theirs) > _SAME_SHARE:
+                raise InputError(
+                    f"mixture gives {domain!r} {ours:.6g} and the schedule {theirs:.6g} on average;"
+                    " RunSpec.scheduled(schedule, scale) takes the mixture from the schedule"
+                )
+        if len(schedule.phases) == 1:
+            object.__setattr__(self, "schedule", None)
+
+    @classmethod
+    def scheduled(cls, schedule: Schedule, scale: Scale, **rest: Any) -> "RunSpec":
+        """A run by a schedule; its mixture is the schedule's mean.
+
+        Args:
+            schedule: ends at the scale's tokens.
+            scale: model size and token budget.
+            rest: the other fields.
+
+        Raises:
+            InputError: the schedule ends elsewhere.
+        """
+        return cls(schedule.mean, scale, schedule=schedule, **rest)
+
+    @property
+    def phases(self) -> Phases:
+        """What it is asked to draw: those of its schedule, or its one mixture to the end."""
+        if self.schedule is None:
+            return ((self.scale.tokens, self.mixture),)
+        return self.schedule.phases
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it draws by one mixture from start to end."""
+        return self.schedule is None and self.mixer is None
+
+    def until(self, tokens: int) -> "RunSpec":
+        """The run as it stands after so many tokens: a run of that budget, drawn by the same plan.
+
+        Raises:
+            InputError: more tokens than the run has.
+        """
+        scale = Scale(self.scale.params, tokens)
+        beginning = Schedule(self.phases).until(tokens)
+        return replace(self, mixture=beginning.mean, scale=scale, schedule=beginning)
+
+    @cached_property
+    def plan(self) -> str:
+        """A key of what it is asked to draw: the same for its repeats with other seeds.
+
+        Runs of one mixture share it at all scales; with a mixer, whose outcome depends on the
+        scale, at one.
+        """
+        where = {} if self.mixer is None else {"scale": [self.scale.params, self.scale.tokens]}
+        return digest(plan_identity(self.phases, self.mixer) | where)
 
     @cached_property
     def run_id(self) -> str:
         """16 hexadecimal digits, the same for the same run on any machine."""
-        identity = {k: v for k, v in self.to_dict().items() if k != "kind"}
-        # Weights that differ in the 10th digit are the same run; zero shares are left out, so a
-        # run keeps its identity when a domain that it never used joins the space.
-        shares = sorted(self.mixture.to_dict().items())
-        identity["mixture"] = {d: f"{w:.9f}" for d, w in shares if w > 0}
-        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        apart = ("kind", "mixture", "schedule", "mixer")
+        identity = {k: v for k, v in self.to_dict().items() if k not in apart}
+        return digest(identity | plan_identity(self.phases, self.mixer))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `RunSpec.from_dict` reads them back."""
+        more = {"schedule": self.schedule, "mixer": self.mixer}
         return {
             "mixture": self.mixture.to_dict(),
             "scale": {"params": self.scale.params, "tokens": self.scale.tokens},
@@ -84,12 +158,17 @@ class RunSpec:
             "config": dict(self.config),
             "data": self.data,
             "kind": self.kind.to_dict(),
+            **{name: part.to_dict() for name, part in more.items() if part is not None},
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunSpec":
         """The run spec that `to_dict` wrote."""
         fields = dict(values)
+        if "schedule" in fields:
+            fields["schedule"] = Schedule.from_dict(fields["schedule"])
+        if "mixer" in fields:
+            fields["mixer"] = MixerSpec(**fields["mixer"])
         return cls(
             mixture=Mixture.of(fields.pop("mixture")),
             scale=Scale(**fields.pop("scale")),
@@ -118,7 +197,7 @@ class Observation:
         curve: earlier points, by increasing tokens.
         flops: training FLOPs spent.
         seconds: wall-clock seconds spent.
-        tokens: realised training tokens per domain.
+        realised: what was really drawn, phase by phase; None where the trainer does not know.
         info: what else the trainer wants to be on record (plain JSON values).
     """
 
@@ -128,7 +207,7 @@ class Observation:
     curve: tuple[Point, ...] = ()
     flops: float = 0.0
     seconds: float = 0.0
-    tokens: Mapping[str, int] = field(default_factory=dict, hash=False)
+    realised: Realised | None = field(default=None, hash=False)
     error: str = ""
     info: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
@@ -156,6 +235,11 @@ class Observation:
         """Whether the run has metrics."""
         return self.status == "ok"
 
+    @property
+    def tokens(self) -> dict[str, int]:
+        """Training tokens per domain that were really drawn; empty where that is not known."""
+        return {} if self.realised is None else self.realised.tokens
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `Observation.from_dict` reads them back."""
         return {
@@ -165,7 +249,7 @@ class Observation:
             "curve": [{"tokens": p.tokens, "metrics": dict(p.metrics)} for p in self.curve],
             "flops": self.flops,
             "seconds": self.seconds,
-            "tokens": dict(self.tokens),
+            "realised": None if self.realised is None else self.realised.to_dict(),
             "error": self.error,
             "info": dict(self.info),
         }
@@ -176,6 +260,9 @@ class Observation:
         fields = dict(values)
         fields["spec"] = RunSpec.from_dict(fields["spec"])
         fields["curve"] = tuple(Point(**p) for p in fields.get("curve", ()))
+        totals = fields.pop("tokens", {})  # of records that knew no phases
+        drawn = fields.pop("realised", None)
+        fields["realised"] = Realised.from_dict(drawn) if drawn else Realised.from_totals(totals)
         return cls(**fields)
 
 

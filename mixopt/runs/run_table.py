@@ -6,6 +6,7 @@ Notation:
     scales: (n, 2) parameters and tokens of every run, NaN where the table does not say
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from mixopt.errors import InputError, did_you_mean
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_spec import Observation
-from mixopt.space import simplex
+from mixopt.runs.realised import Realised, mean_of
+from mixopt.runs.run_spec import Observation, RunSpec
+from mixopt.space import Mixture, simplex
 from mixopt.space.simplex import Array
 
 WEIGHT, METRIC = "w/", "m/"
@@ -200,7 +202,7 @@ class RunTable:
     def from_observations(
         cls, observations: Iterable[Observation], domains: Sequence[str] | None = None
     ) -> "RunTable":
-        """The runs that succeeded, one row each.
+        """The runs that succeeded, one row each, with their `seen_mixtures`.
 
         Args:
             observations: runs; failed ones are left out.
@@ -213,9 +215,11 @@ class RunTable:
         done = [o for o in seen if o.ok]
         if not done:
             raise InputError(f"none of {len(seen)} runs succeeded; there is nothing to fit")
-        named = tuple(dict.fromkeys(d for o in done for d in o.spec.mixture.domains))
+        mixtures = seen_mixtures(done)
+        named = tuple(dict.fromkeys(d for mixture in mixtures for d in mixture.domains))
         metrics = tuple(dict.fromkeys(k for o in done for k in o.metrics))
-        W = np.array([[o.spec.mixture.to_dict().get(d, 0.0) for d in named] for o in done])
+        shares = [mixture.to_dict() for mixture in mixtures]
+        W = np.array([[of_run.get(d, 0.0) for d in named] for of_run in shares])
         Y = np.array([[o.metrics.get(k, np.nan) for k in metrics] for o in done])
         table = cls(named, metrics, simplex.as_simplex(W), Y, pd.DataFrame(map(_facts, done)))
         return table if domains is None else table.within(domains)
@@ -249,6 +253,33 @@ def _facts(seen: Observation) -> dict[str, Any]:
         "seconds": seen.seconds,
         "error": seen.error,
     }
+
+
+def seen_mixtures(observations: Sequence[Observation]) -> list[Mixture]:
+    """The mixture of each run for all that learns from runs or shows them: what it really drew.
+
+    Draws are whole sequences or batches, so that repeats of a run with other seeds, or at other
+    scales, realise shares that differ in the fourth digit; noise and held-out folds need them to be
+    one mixture. So runs that were asked for the same have the same mixture here: the one that was
+    asked for, where all of them drew it to the grain of their trainer, else the mean of what they
+    drew. Runs with a mixer are the same at one scale only. A run whose trainer does not know
+    what it drew counts as drawn as asked.
+
+    Returns:
+        (n) mixtures, in the order of the runs.
+    """
+    drawn: dict[str, list[Realised]] = defaultdict(list)
+    asked: dict[str, RunSpec] = {}
+    for seen in observations:
+        if seen.ok and seen.realised is not None and any(seen.tokens.values()):
+            drawn[seen.spec.plan].append(seen.realised)
+            asked.setdefault(seen.spec.plan, seen.spec)
+    others = {
+        plan: mean_of(runs, asked[plan].mixture)
+        for plan, runs in drawn.items()
+        if asked[plan].mixer is not None or not all(r.follows(asked[plan].mixture) for r in runs)
+    }
+    return [others.get(seen.spec.plan, seen.spec.mixture) for seen in observations]
 
 
 def read_table(

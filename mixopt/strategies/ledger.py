@@ -9,7 +9,7 @@ Notation:
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -75,15 +75,18 @@ class Ledger:
         own there: nothing counts twice. A point on the way was measured at another learning rate
         than the end of a run, so that the two may only be mixed where the rate is constant.
         """
-        own = {(o.spec.mixture, o.spec.seed) for o in self.at(scale)}
+        own = {(o.spec.plan, o.spec.seed) for o in self.at(scale)}
         found = []
         for seen in self.runs:
             spec = seen.spec
             longer = spec.scale.params == scale.params and spec.scale.tokens > scale.tokens
             point = next((p for p in seen.curve if p.tokens == scale.tokens), None)
-            if longer and point is not None and (spec.mixture, spec.seed) not in own:
-                own.add((spec.mixture, spec.seed))
-                found.append(Observation(replace(spec, scale=scale), metrics=point.metrics))
+            if not longer or point is None:
+                continue
+            beginning = spec.until(scale.tokens)
+            if (beginning.plan, spec.seed) not in own:
+                own.add((beginning.plan, spec.seed))
+                found.append(Observation(beginning, metrics=point.metrics))
         return found
 
     def count(self, scale: Scale) -> int:
@@ -215,7 +218,8 @@ class Ledger:
     @cached_property
     def _used(self) -> set[tuple[Scale, tuple[float, ...]]]:
         specs = [*(o.spec for o in self.runs), *self.pending]
-        return {(spec.scale, spec.mixture.weights) for spec in specs}
+        # A run by a schedule is none of its mean: that one can still be asked for.
+        return {(spec.scale, spec.mixture.weights) for spec in specs if spec.is_static}
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 
 from mixopt.errors import InputError
 from mixopt.ports import Store
-from mixopt.runs import Kind, Observation, Point, RunSpec, Scale
+from mixopt.runs import Kind, Observation, Point, Realised, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.space import Mixture
 
@@ -35,7 +35,9 @@ def example_observation(spec: RunSpec) -> Observation:
         curve=(Point(100, {"loss/c++": 3.5}), Point(67_890, {"loss/c++": 1 / 3})),
         flops=6.1e15,
         seconds=12.25,
-        tokens={"web": 20_367, "c++": 20_367, "a/b": 27_156},
+        realised=Realised(
+            ((30_000, {"web": 20_000, "c++": 10_000}), (67_890, {"web": 367, "a/b": 37_523})), 640
+        ),
         info={"note": "kept", "numbers": [0.1, 2]},
     )
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mixopt.ports import Trainer, TrainerInfo, capabilities_of
-from mixopt.runs import Observation, Point, RunSpec, Scale
+from mixopt.runs import MixerSpec, Observation, Point, RunSpec, Scale, Schedule
 from mixopt.runs.kinds import REPEAT
 from mixopt.space import Mixture
 
@@ -85,16 +85,81 @@ class TrainerContract:
         assert all(0 < t <= seen.spec.scale.tokens for t in steps)
         assert Observation.from_dict(json.loads(json.dumps(seen.to_dict()))) == seen
 
+    def scheduled(self, info: TrainerInfo) -> RunSpec:
+        """A run in three phases: the first domain, all the others, all of them evenly."""
+        names, tokens = tuple(d.name for d in info.domains), self.scale.tokens
+        m = len(names)
+        first = Mixture(names, (1.0, *[0.0] * (m - 1)))
+        others = Mixture(names, (0.0, *[1.0 / (m - 1)] * (m - 1))) if m > 1 else first
+        every = Mixture(names, (1.0 / m,) * m)
+        ends = (tokens // 4, tokens // 2, tokens)
+        schedule = Schedule(tuple(zip(ends, (first, others, every), strict=True)))
+        return RunSpec.scheduled(schedule, self.scale, data=info.data)
+
     def test_tokens_follow_the_mixture(self, tmp_path: Path) -> None:
-        """Realised shares are the asked ones within 2 % of the budget; zero stays zero."""
+        """Realised shares are the asked ones within 2 % of the budget; zero stays zero.
+
+        A trainer that does not know what was drawn says nothing.
+        """
         cache, trainer = self.cache(tmp_path), self.make()
         info = trainer.prepare(cache)
         for seen in trainer.train(self.specs(info, seeds=(0,)), cache):
+            if seen.realised is None:
+                assert not seen.tokens
+                continue
+            assert seen.realised.follows(seen.spec.mixture)
             total = sum(seen.tokens.values())
             for domain, share in seen.spec.mixture.to_dict().items():
                 realised = seen.tokens.get(domain, 0) / total
                 assert abs(realised - share) <= 0.02
                 assert share > 0 or realised == 0
+
+    def test_tokens_follow_the_schedule_or_it_is_refused(self, tmp_path: Path) -> None:
+        """Phase by phase to the grain of the trainer; a refusal is no matter to the other runs."""
+        cache, trainer = self.cache(tmp_path), self.make()
+        info = trainer.prepare(cache)
+        spec, static = self.scheduled(info), self.specs(info)[0]
+        seen, beside = trainer.train([spec, static], cache)
+        assert seen.spec == spec
+        assert beside.ok, beside.error
+        if spec.is_static:
+            return  # one domain: there is nothing to schedule
+        if not capabilities_of(trainer).schedules:
+            assert not seen.ok
+            assert "schedule" in seen.error
+            assert type(trainer).__name__ in seen.error
+            return
+        self.check(seen, info)
+        if seen.realised is None:
+            return
+        grain, start = seen.realised.grain, 0
+        for (end, drawn), (until, mixture) in zip(seen.realised.phases, spec.phases, strict=True):
+            assert abs(end - until) <= grain
+            for domain, share in mixture.to_dict().items():
+                assert abs(drawn.get(domain, 0) - share * (end - start)) <= grain
+                assert share > 0 or not drawn.get(domain)
+            start = end
+
+    def test_a_schedule_of_equal_phases_is_the_run_without_it(self, tmp_path: Path) -> None:
+        """The same run, with the same metrics."""
+        cache, trainer = self.cache(tmp_path), self.make()
+        plain = self.specs(trainer.prepare(cache))[0]
+        half = (self.scale.tokens // 2, plain.mixture)
+        phases = Schedule((half, (self.scale.tokens, plain.mixture)))
+        spec = RunSpec.scheduled(phases, self.scale, seed=plain.seed, data=plain.data)
+        assert spec == plain
+        assert spec.run_id == plain.run_id
+        one, other = trainer.train([spec], cache)[0], self.make().train([plain], cache)[0]
+        assert one.metrics == other.metrics
+        assert one.realised == other.realised
+
+    def test_a_mixer_that_it_does_not_know_is_refused(self, tmp_path: Path) -> None:
+        """By name, instead of a run that never mixes."""
+        cache, trainer = self.cache(tmp_path), self.make()
+        spec = replace(self.specs(trainer.prepare(cache))[0], mixer=MixerSpec("no-such-mixer"))
+        (seen,) = trainer.train([spec], cache)
+        assert not seen.ok
+        assert "no-such-mixer" in seen.error
 
     def test_the_same_run_gives_the_same_metrics(self, tmp_path: Path) -> None:
         """Alone or in a pack, whatever its kind."""

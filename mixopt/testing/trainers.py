@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from mixopt.errors import InputError, TrainerError, did_you_mean
-from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report
-from mixopt.runs import Observation, Point, RunSpec, Scale
+from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report, refusal
+from mixopt.runs import Observation, Point, Realised, RunSpec, Scale
 from mixopt.space import Domain, Mixture
 from mixopt.space.simplex import Array
 
@@ -33,7 +33,9 @@ class FakeTrainer:
     """Answers at once with `loss/<domain> = 1 + v_i exp(-r w_i) + 8 N^-0.3 + 8 D^-0.3 + noise`.
 
     The mean over the metrics has its optimum where all `v_i exp(-r w_i)` are equal; `optimum` has
-    it in closed form. The same run gives the same numbers in any process.
+    it in closed form. The same run gives the same numbers in any process. Of a run by a schedule
+    counts what it has drawn in total: its phases are those of the record, their order changes no
+    metric at the end.
 
     Args:
         values: domain to v > 0, within a factor e^(r/m) or so of each other.
@@ -47,7 +49,7 @@ class FakeTrainer:
             `"hang"`. Crashes must not be asked of an executor inside the test's own process.
     """
 
-    capabilities = Capabilities(runtime=frozenset({"sleep"}))
+    capabilities = Capabilities(runtime=frozenset({"sleep"}), schedules=True)
 
     def __init__(
         self,
@@ -115,32 +117,34 @@ class FakeTrainer:
 
     def _train(self, spec: RunSpec, cache: Path, report: Report) -> Observation:
         started = time.perf_counter()
+        if reason := refusal(self, spec):
+            return Observation.failure(spec, reason)
         fault = self.faults.get(str(spec.seed), "")
         curve = []
         for part in range(1, self.points + 1):
             time.sleep(self.sleep / self.points)
             tokens = max(1, spec.scale.tokens * part // (self.points + 1))
-            point = Point(tokens, self._noisy(spec, Scale(spec.scale.params, tokens)))
+            point = Point(tokens, self._noisy(spec, tokens))
             curve.append(point)
             report(spec, point)
         self._misbehave(fault, spec, cache)
-        metrics = self._noisy(spec, spec.scale)
+        metrics = self._noisy(spec, spec.scale.tokens)
         if fault == "nan":
             metrics[self.metrics[0]] = float("nan")
-        shares = spec.mixture.to_dict()
         return Observation.of(
             spec,
             metrics,
             curve=tuple(curve),
             flops=spec.scale.flops,
             seconds=time.perf_counter() - started,
-            tokens={d: round(w * spec.scale.tokens) for d, w in shares.items()},
+            realised=Realised.exact(spec.phases),
             info=_threads(),
         )
 
-    def _noisy(self, spec: RunSpec, scale: Scale) -> dict[str, float]:
-        rng = np.random.default_rng([int(spec.run_id, 16), scale.tokens])
-        exact = self.truth(spec.mixture, scale)
+    def _noisy(self, spec: RunSpec, tokens: int) -> dict[str, float]:
+        rng = np.random.default_rng([int(spec.run_id, 16), tokens])
+        so_far = spec.until(tokens)
+        exact = self.truth(so_far.mixture, so_far.scale)
         return {k: v + self.noise * float(rng.standard_normal()) for k, v in exact.items()}
 
     def _misbehave(self, fault: str, spec: RunSpec, cache: Path) -> None:

@@ -79,7 +79,16 @@ class World:
         return np.asarray(self.objective.value(self.truth(W), self.metrics))
 
     def run(self, spec: RunSpec) -> Observation:
-        """What comes of a run; the same run gives the same numbers."""
+        """What comes of a run; the same run gives the same numbers.
+
+        Raises:
+            InputError: the run changes its mixture on the way, of which this world knows nothing.
+        """
+        if not spec.is_static:
+            raise InputError(
+                f"run {spec.run_id} has a schedule or a mixer, and this world knows the metrics of "
+                "single mixtures alone; ask for a run of one mixture"
+            )
         rng = np.random.default_rng(int(spec.run_id, 16))
         exact = self.truth(spec.mixture.array, spec.scale)[0]
         noisy = exact + self.noise * rng.standard_normal(exact.shape)

@@ -86,6 +86,8 @@ def params(spec: RunSpec) -> dict[str, str]:
         "tokens": str(spec.scale.tokens),
         "seed": str(spec.seed),
         "trainer": spec.trainer[:500],
+        **({} if spec.schedule is None else {"phases": str(len(spec.phases))}),
+        **({} if spec.mixer is None else {"mixer": spec.mixer.name[:500]}),
         **{keys[d]: f"{weights[d]:.6g}" for d in weights if d in keys},
     }
 

@@ -9,24 +9,26 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from mixopt.errors import InputError, TrainerError, did_you_mean
 from mixopt.execution.files import locked, write_atomically
 from mixopt.export import export
-from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report
-from mixopt.runs import Observation, RunSpec
+from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report, refusal
+from mixopt.runs import Observation, RunSpec, Schedule
 from mixopt.space import Domain, Mixture, MixtureSpace
 from mixopt.space.numbers import check_number
 from proxies.command.metrics import MetricsFile
 from proxies.command.process import Command, run_command
 
 DONE = "observation.json"
+SCHEDULE = "schedule_json"
 PLACEHOLDERS = (
-    *("weights_json", "tokens", "params", "seed", "out", "run_id"),
+    *("weights_json", SCHEDULE, "tokens", "params", "seed", "out", "run_id"),
     *("mixture_file", "metrics_file"),
 )
 _PLACEHOLDER = re.compile(r"\{(w:[^{}]+|[a-z_]+)\}")
+_RUNTIME = frozenset({"cwd", "timeout", "grace", "min_free_gb", "resume", "keep_output"})
 _ENV = {"PYTHONUNBUFFERED": "1"}  # or a traceback would stand before what was printed earlier
 
 
@@ -38,12 +40,15 @@ class CommandTrainer:
     reaches the program as it is. In arguments and environment stand for
 
     * `{w:<domain>}` the share of a domain, `{weights_json}` all of them as a JSON object;
+    * `{schedule_json}` what is drawn until when, `[{"until": tokens, "mixture": {...}}, ...]`, of
+      a run of one mixture with one entry. Where it stands nowhere, runs by a schedule are refused;
+      in the other placeholders the mixture of such a run is its mean;
     * `{mixture_file}` a file with the mixture, in `mixture_format`;
     * `{tokens}`, `{params}`, `{seed}` numbers of the run, `{run_id}` its name;
     * `{out}` a folder of its own, `{metrics_file}` where its metrics are expected.
 
-    Other braces stay as they are. The tokens per domain of an observation are those asked for: what
-    the command really drew is not known here.
+    Other braces stay as they are. What the command really drew is not known here: observations have
+    no tokens per domain, and count as drawn as asked.
 
     Attributes:
         argv: program and arguments.
@@ -69,10 +74,6 @@ class CommandTrainer:
     Raises:
         InputError: an unknown placeholder or domain, or a setting that breaks its rule.
     """
-
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        runtime=frozenset({"cwd", "timeout", "grace", "min_free_gb", "resume", "keep_output"})
-    )
 
     argv: Sequence[str]
     domains: Mapping[str, Any] | Sequence[str]
@@ -113,6 +114,13 @@ class CommandTrainer:
         check_number("grace", self.grace, least=0.0)
         check_number("min_free_gb", self.min_free_gb, least=0.0)
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What is runtime; and schedules, where the command is given them."""
+        texts = [*self.argv, *self.env.values()]
+        named = {name for text in texts for name in _PLACEHOLDER.findall(text)}
+        return Capabilities(runtime=_RUNTIME, schedules=SCHEDULE in named)
+
     def prepare(self, cache: Path) -> TrainerInfo:
         """Check what can be checked before the first run; see `mixopt.ports.Trainer`.
 
@@ -149,6 +157,8 @@ class CommandTrainer:
         started = time.perf_counter()
         folder = cache.resolve() / "commands" / spec.run_id
         try:
+            if reason := refusal(self, spec):
+                raise InputError(f"{reason}; this one does where {{{SCHEDULE}}} is in its argv")
             unknown = [d for d, w in spec.mixture.to_dict().items() if w and d not in self.domains]
             if unknown:
                 known = did_you_mean(unknown[0], self.domains)
@@ -205,9 +215,6 @@ class CommandTrainer:
             },
         }
         done = min(1.0, metrics.tokens / spec.scale.tokens)
-        facts["tokens"] = {
-            d: round(w * spec.scale.tokens) for d, w in spec.mixture.to_dict().items()
-        }
         reason = ending.explain() or (missing and f"{missing}; {ending.last_lines()}")
         if reason:
             return Observation.failure(spec, reason, flops=done * spec.scale.flops, **facts)
@@ -217,6 +224,7 @@ class CommandTrainer:
         shares = {d: 0.0 for d in self.domains} | spec.mixture.to_dict()
         values = {
             "weights_json": json.dumps(shares),
+            SCHEDULE: json.dumps(Schedule(spec.phases).to_dict()["phases"]),
             "tokens": str(spec.scale.tokens),
             "params": str(spec.scale.params),
             "seed": str(spec.seed),

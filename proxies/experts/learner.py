@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mixopt.errors import TrainerError
 from mixopt.runs import Scale
+from mixopt.space import Mixture
 from proxies.lm.data import Batches
 from proxies.lm.evaluate import ValidationSet, nats, score
 from proxies.lm.model import PackedModel
@@ -88,11 +89,13 @@ class Learner:
             return parameters
         recipe, model = self._recipe, self._with(parameters)
         before = [recipe.sequences_before(step) for step in (*steps, steps.stop)]
+        sequences, context = before[-1] - before[0], recipe.shape.context
+        mixture = Mixture.of(weights, renormalize=True)
         batches = Batches(
             self._corpus,
-            weights,
-            context=recipe.shape.context,
-            total=before[-1] - before[0],
+            ((sequences * context, mixture),),
+            context=context,
+            total=sequences,
             seed=self._seed,
             pools=self._pools,
         )

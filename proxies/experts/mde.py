@@ -68,7 +68,7 @@ class MDETrainer:
     ) -> list[Observation]:
         """Evaluate every mixture; experts that are missing are trained first."""
         return answer_runs(
-            specs, lambda seed: self._open(specs[0].scale, cache, seed, specs[0].data)
+            self, specs, lambda seed: self._open(specs[0].scale, cache, seed, specs[0].data)
         )
 
     def probabilities(

@@ -91,7 +91,7 @@ class MergeTrainer:
     ) -> list[Observation]:
         """Evaluate every mixture; experts and calibration runs that are missing come first."""
         return answer_runs(
-            specs, lambda seed: self._open(specs[0].scale, cache, seed, specs[0].data)
+            self, specs, lambda seed: self._open(specs[0].scale, cache, seed, specs[0].data)
         )
 
     def _open(self, scale: Scale, cache: Path, seed: int, data: str) -> "_Merged":

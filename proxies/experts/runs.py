@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mixopt.errors import MixoptError, did_you_mean
-from mixopt.ports import Capabilities
+from mixopt.ports import Capabilities, Trainer, refusal
 from mixopt.runs import Observation, RunSpec
 from mixopt.space.simplex import Array
 
@@ -46,16 +46,21 @@ class Evaluator(Protocol):
 
 
 def answer_runs(
-    specs: Sequence[RunSpec], open_seed: Callable[[int], Evaluator]
+    trainer: Trainer, specs: Sequence[RunSpec], open_seed: Callable[[int], Evaluator]
 ) -> list[Observation]:
     """One observation per spec, in order; experts are opened once per seed.
 
     The FLOPs of training experts are charged to the run that had them trained. Where an expert
-    fails, all runs of its seed fail with that reason. An observation's tokens are those that a real
-    run of its mixture would have trained on.
+    fails, all runs of its seed fail with that reason. A run by a schedule fails alone: experts know
+    no order. Nothing is drawn, so that no observation has tokens.
     """
     opened: dict[int, Evaluator | MixoptError] = {}
-    return [_answer(spec, opened, open_seed) for spec in specs]
+    found = []
+    for spec in specs:
+        reason = refusal(trainer, spec)
+        refused = Observation.failure(spec, reason) if reason else None
+        found.append(refused or _answer(spec, opened, open_seed))
+    return found
 
 
 def _answer(
@@ -86,6 +91,5 @@ def _answer(
         answer.metrics,
         flops=answer.flops + (evaluator.spent() if fresh else 0.0),
         seconds=time.perf_counter() - started,
-        tokens={d: round(w * spec.scale.tokens) for d, w in shares.items()},
         info=answer.info,
     )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.errors import InputError
+from mixopt.runs.schedule import Phases
 
 SUFFIX = ".jsonl"
 _ROLES = ("prompt", "completion")
@@ -104,24 +105,31 @@ def encode_rows(tokenizer: Any, rows: Sequence[Mapping[str, Any]], max_length: i
     )
 
 
-def draw(
-    sets: Mapping[str, Examples], weights: Mapping[str, float], seed: int
-) -> Iterator[tuple[str, int]]:
-    """Set and index of one example after another, endlessly.
+def draw(sets: Mapping[str, Examples], phases: Phases, seed: int) -> Iterator[tuple[int, str, int]]:
+    """Phase, set and index of one example after another, endlessly; the last phase goes on.
 
-    The next example is of the set that is furthest behind its share of the tokens drawn so far, so
-    that shares hold at any time to within an example. A set's order depends on seed and name alone
-    and not on the mixture; each epoch is shuffled anew.
+    The next example is of the set that is furthest behind the tokens that are due of it: its shares
+    of the phases so far. So shares hold at any time to within an example. A set's order depends on
+    seed and name alone and not on the mixture; each epoch is shuffled anew.
     """
-    shares = {name: w for name, w in weights.items() if w > 0}
-    orders = {name: _order(len(sets[name]), seed, name) for name in shares}
-    used = dict.fromkeys(shares, 0)
-    while True:
-        total = sum(used.values()) + 1
-        name = max(shares, key=lambda n: shares[n] * total - used[n])
-        index = next(orders[name])
-        used[name] += len(sets[name][index][0])
-        yield name, index
+    due: dict[str, float] = {}  # at the beginning of the phase
+    used: dict[str, int] = {}
+    orders: dict[str, Iterator[int]] = {}
+    start = total = 0
+    for number, (end, mixture) in enumerate(phases):
+        shares = {name: w for name, w in mixture.to_dict().items() if w > 0}
+        for name in shares:
+            orders.setdefault(name, _order(len(sets[name]), seed, name))
+        while total < end or number == len(phases) - 1:
+            gone = total + 1 - start
+            name = max(shares, key=lambda n: due.get(n, 0.0) + shares[n] * gone - used.get(n, 0))
+            index = next(orders[name])
+            length = len(sets[name][index][0])
+            used[name], total = used.get(name, 0) + length, total + length
+            yield number, name, index
+        for name, share in shares.items():
+            due[name] = due.get(name, 0.0) + share * (end - start)
+        start = end
 
 
 def _order(count: int, seed: int, name: str) -> Iterator[int]:

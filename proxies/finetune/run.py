@@ -39,14 +39,14 @@ class Result:
     Attributes:
         metrics: nats per answer token, per validation set.
         curve: the same earlier on.
-        tokens: trained tokens per domain, prompts included.
+        tokens: per phase reached, trained tokens per domain, prompts included.
         steps: of the optimiser.
         diverged: why the run ended early; empty if it did not.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     curve: list[Point] = field(default_factory=list)
-    tokens: dict[str, int] = field(default_factory=dict)
+    tokens: list[dict[str, int]] = field(default_factory=list)
     steps: int = 0
     diverged: str = ""
 
@@ -60,14 +60,14 @@ def fine_tune(
     validation: Mapping[str, Examples],
     report: Report,
 ) -> Result:
-    """Train a model on a mixture of sets for the tokens of its scale, and score it."""
+    """Train a model on mixtures of sets for the tokens of its scale, and score it."""
     budget = spec.scale.tokens
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0)
     points = sorted({budget >> k for k in range(1, settings.curve_points + 1)} - {0})
-    result = Result(tokens=dict.fromkeys(train, 0))
+    result = Result()
     done = 0
-    for names, examples in _batches(train, spec, settings.batch):
+    for drawn, examples in _batches(train, spec, settings.batch):
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * _factor(done / budget)
         model.train()
@@ -81,9 +81,11 @@ def fine_tune(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         result.steps += 1
-        for name, (ids, _) in zip(names, examples, strict=True):
-            result.tokens[name] += len(ids)
-        done = sum(result.tokens.values())
+        for (phase, name), (ids, _) in zip(drawn, examples, strict=True):
+            while len(result.tokens) <= phase:
+                result.tokens.append(dict.fromkeys(train, 0))
+            result.tokens[phase][name] += len(ids)
+            done += len(ids)
         if done >= budget:
             break
         if points and done >= points[0]:
@@ -120,11 +122,13 @@ def own_random_state(seed: int, device: torch.device) -> Iterator[None]:
 
 def _batches(
     train: Mapping[str, Examples], spec: RunSpec, size: int
-) -> Iterator[tuple[list[str], list[tuple[Any, int]]]]:
-    drawn = draw(train, spec.mixture.to_dict(), spec.seed)
+) -> Iterator[tuple[list[tuple[int, str]], list[tuple[Any, int]]]]:
+    """Phase and set of each example of a batch, and the examples."""
+    drawn = draw(train, spec.phases, spec.seed)
     while True:
         chosen = [next(drawn) for _ in range(size)]
-        yield [name for name, _ in chosen], [train[name][index] for name, index in chosen]
+        examples = [train[name][index] for _, name, index in chosen]
+        yield [(phase, name) for phase, name, _ in chosen], examples
 
 
 def _factor(share: float) -> float:

@@ -13,8 +13,8 @@ import torch
 
 from mixopt.errors import InputError, TrainerError, did_you_mean
 from mixopt.lazy import require
-from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report
-from mixopt.runs import Observation, RunSpec
+from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report, refusal
+from mixopt.runs import Observation, Realised, RunSpec
 from mixopt.space import Domain
 from mixopt.space.numbers import check_number
 from proxies.finetune.run import Result, Settings, fine_tune, own_random_state
@@ -70,7 +70,9 @@ class FineTuneTrainer:
         InputError: a setting breaks its rule.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(runtime=frozenset({"device"}))
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        runtime=frozenset({"device"}), schedules=True
+    )
 
     model: str
     domains: Mapping[str, str | Sequence[str]]
@@ -138,6 +140,8 @@ class FineTuneTrainer:
         return [self._train(spec, sets, report) for spec in specs]
 
     def _train(self, spec: RunSpec, sets: Sets, report: Report) -> Observation:
+        if reason := refusal(self, spec):
+            return Observation.failure(spec, reason)
         shares = spec.mixture.to_dict()
         unknown = [d for d, w in shares.items() if w > 0 and d not in sets.train]
         if unknown:
@@ -159,7 +163,8 @@ class FineTuneTrainer:
         except (RuntimeError, ValueError, MemoryError) as error:  # out of memory is one of them
             seconds = time.perf_counter() - started
             return Observation.failure(spec, f"{type(error).__name__}: {error}", seconds=seconds)
-        return _observation(spec, found, model, time.perf_counter() - started)
+        grain = self.batch * self.max_length
+        return _observation(spec, found, model, grain, time.perf_counter() - started)
 
     def _load(self) -> Any:
         """The model in its first state, with adapters if they are wanted."""
@@ -243,16 +248,22 @@ def _quiet() -> Iterator[None]:
             bars.enable_progress_bar()
 
 
-def _observation(spec: RunSpec, found: Result, model: Any, seconds: float) -> Observation:
+def _observation(
+    spec: RunSpec, found: Result, model: Any, grain: int, seconds: float
+) -> Observation:
+    phases, done = [], 0
+    for of_phase in found.tokens:
+        done += sum(of_phase.values())
+        phases.append((done, of_phase))
     params = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     # forward and backward to activations for all parameters, to weights for the trained ones
-    flops = sum(found.tokens.values()) * (4.0 * params + 2.0 * trained)
+    flops = done * (4.0 * params + 2.0 * trained)
     facts: dict[str, Any] = {
         "curve": tuple(found.curve),
         "flops": flops,
         "seconds": seconds,
-        "tokens": found.tokens,
+        "realised": Realised(tuple(phases), grain) if phases else None,
         "info": {"params": params, "trained_params": trained, "steps": found.steps},
     }
     if found.diverged:

@@ -3,6 +3,8 @@
 A run belongs to a *trunk*: all that decides its training except for the token budget. Up to the
 step where the rates begin to fall (`Recipe.branch`), runs of one trunk are the same run, so that a
 checkpoint taken there continues any of them. One taken later continues its own budget alone.
+A run by a schedule belongs to a trunk per phase, each with all that was drawn before: it shares
+those of its phases that another run begins with as well.
 
     checkpoints/<trunk>/trunk-<step>.safetensors
     checkpoints/<trunk>/<tokens>-<step>.safetensors
@@ -10,7 +12,6 @@ checkpoint taken there continues any of them. One taken later continues its own 
 A file appears whole or not at all, and an older one is deleted when the newer one is there.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
@@ -24,11 +25,14 @@ from torch import Tensor
 
 from mixopt.execution.files import write_atomically
 from mixopt.runs import RunSpec
+from mixopt.runs.schedule import digest, plan_identity
+from proxies.lm.data import sequence_ends
 from proxies.lm.recipe import Recipe
 
 FOLDER = "checkpoints"
 _log = logging.getLogger(__name__)
 _NOTES = "notes"
+_TRUNK = "trunk-"
 _SUFFIX = ".safetensors"
 
 
@@ -47,27 +51,28 @@ class Checkpoint:
     notes: Mapping[str, Any]
 
 
-def trunk_id(spec: RunSpec, recipe: Recipe, execution: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits, the same for runs that differ in their token budget only.
+def trunk_ids(spec: RunSpec, recipe: Recipe, execution: Mapping[str, Any]) -> list[str]:
+    """The trunk of each phase of a run, (P) times 16 hexadecimal digits.
+
+    Runs have the trunk of a phase in common if they differ only in when it ends, in what follows,
+    and in their token budget.
 
     Args:
         spec: the run.
         recipe: of its scale.
         execution: what else decides its numbers (precision, pools), plain JSON values.
     """
-    shares = sorted(spec.mixture.to_dict().items())
-    batch = [batch for _, batch in recipe.stages[:1]]
     identity = {
-        "mixture": {name: f"{share:.9f}" for name, share in shares if share > 0},
-        "model": [repr(recipe.shape), batch, recipe.warmup, recipe.momentum],
+        "model": [repr(recipe.shape), [recipe.batch], recipe.warmup, recipe.momentum],
         "execution": dict(execution),
         "rates": [recipe.rate_embedding, recipe.rate_head, recipe.rate_matrix],
         "seed": spec.seed,
         "data": spec.data,
         "config": dict(spec.config),
     }
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    phases = spec.phases
+    plans = [(*phases[:p], (None, phases[p][1])) for p in range(len(phases))]
+    return [digest(identity | plan_identity(plan, spec.mixer)) for plan in plans]
 
 
 class Checkpoints:
@@ -77,31 +82,53 @@ class Checkpoints:
         cache: folder that workers share.
         spec: the run.
         recipe: of its scale.
-        execution: what else decides its numbers; see `trunk_id`.
+        execution: what else decides its numbers; see `trunk_ids`.
     """
 
     def __init__(
         self, cache: Path, spec: RunSpec, recipe: Recipe, execution: Mapping[str, Any]
     ) -> None:
-        self.folder = cache / FOLDER / trunk_id(spec, recipe, execution)
-        self._branch, self._steps = recipe.branch, recipe.steps
+        trunks = trunk_ids(spec, recipe, execution)
+        ends = sequence_ends(spec.phases, recipe.shape.context, recipe.sequences)
+        # the last step of each phase: later ones have drawn by the next
+        last = [recipe.steps_within(end) for end in ends]
+        self._trunks = [
+            (cache / FOLDER / name, min(step, recipe.branch))
+            for name, step in zip(trunks, last, strict=True)
+        ]
+        self._steps = recipe.steps
         self._own = f"{spec.scale.tokens}-"
+
+    @property
+    def folder(self) -> Path:
+        """That of the whole run, where what it shares with no other is kept."""
+        return self._trunks[-1][0]
+
+    @property
+    def shared(self) -> frozenset[int]:
+        """Steps at which other runs branch off: the end of the trunk of each phase."""
+        return frozenset(step for _, step in self._trunks if step)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, then delete those that it replaces: earlier ones of its kind."""
-        kind = "trunk-" if checkpoint.step <= self._branch else self._own
+        folder, kind = self._place(checkpoint.step)
         notes = {_NOTES: json.dumps({"step": checkpoint.step, **checkpoint.notes})}
-        path = self.folder / f"{kind}{checkpoint.step:09d}{_SUFFIX}"
+        path = folder / f"{kind}{checkpoint.step:09d}{_SUFFIX}"
         write_atomically(path, save(dict(checkpoint.tensors), notes))
-        self._remove(p for p in self._files(kind) if _step(p) < checkpoint.step)
+        self._remove(p for p in _files(folder, kind) if _step(p) < checkpoint.step)
 
     def latest(self) -> Checkpoint | None:
         """The furthest checkpoint that this run can continue from; None: there is none.
 
         A file that cannot be read is passed over, with a warning in the log.
         """
-        usable = [p for p in self._files("trunk-") if _step(p) <= self._branch]
-        usable += [p for p in self._files(self._own) if _step(p) < self._steps]
+        usable = [
+            path
+            for folder, last in self._trunks
+            for path in _files(folder, _TRUNK)
+            if _step(path) <= last
+        ]
+        usable += [p for p in _files(self.folder, self._own) if _step(p) < self._steps]
         for path in sorted(usable, key=_step, reverse=True):
             try:
                 content = path.read_bytes()
@@ -118,19 +145,27 @@ class Checkpoints:
         Args:
             keep_trunk: a longer run of the trunk may follow.
         """
-        self._remove(self._files(self._own))
-        if not keep_trunk:
-            self._remove(self._files("trunk-"))
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        self._remove(_files(self.folder, self._own))
+        for folder, _ in self._trunks:
+            if not keep_trunk:
+                self._remove(_files(folder, _TRUNK))
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
-    def _files(self, kind: str) -> list[Path]:
-        return list(self.folder.glob(f"{kind}*{_SUFFIX}"))
+    def _place(self, step: int) -> tuple[Path, str]:
+        """Folder and kind of a checkpoint: of the first phase that holds the step, or its own."""
+        holding = (folder for folder, last in self._trunks if step <= last)
+        folder = next(holding, None)
+        return (self.folder, self._own) if folder is None else (folder, _TRUNK)
 
     @staticmethod
     def _remove(files: Iterable[Path]) -> None:
         for path in files:
             path.unlink(missing_ok=True)
+
+
+def _files(folder: Path, kind: str) -> list[Path]:
+    return list(folder.glob(f"{kind}*{_SUFFIX}"))
 
 
 def _step(path: Path) -> int:

@@ -1,7 +1,7 @@
 """Which sequence of which domain is trained on when.
 
 Notation:
-    m domains; w: (m,) shares; S: sequences of a run, counts: (m,) with sum S
+    m domains; w: (m,) shares; S: sequences of a run, P phases of it
 
 Three rules make runs comparable and quiet. *Systematic draws*: the number of sequences of a domain
 is its share of the budget to the rounding, spread evenly over the run, so that a mixture is what it
@@ -11,39 +11,71 @@ are. *One stream*: what comes at a position does not depend on how much follows,
 continues to more tokens reads what it would have read without the stop.
 """
 
+import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from mixopt.runs import Realised
+from mixopt.runs.schedule import Phases
 from proxies.corpus import Corpus
 
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
-def domain_order(weights: ArrayLike, phases: NDArray[np.float64], total: int) -> NDArray[np.int64]:
-    """The domain of each sequence of a run, every domain spread evenly from start to end.
 
-    The j-th sequence of domain i is due at time (j + phase_i) / w_i: the order of a longer run
-    begins with that of a shorter one.
+@dataclass(frozen=True)
+class Drawing:
+    """How far the drawing of a run is.
 
-    Args:
-        weights: (m,) shares that sum to 1.
-        phases: (m,) in [0, 1): where in its first interval a domain starts.
-        total: S.
-
-    Returns:
-        (S,) domain indices; any prefix of s sequences holds s * w of a domain, +-2 in practice and
-        +-m at most; a weight of zero gets none.
+    Attributes:
+        offsets: (m,) in [0, 1): where in its first interval a domain starts.
+        due: (m,) sequences of each domain that are due by now, as a real number.
+        drawn: (m,) sequences drawn.
     """
-    w = np.asarray(weights, dtype=float)
-    w = w / w.sum()
-    # one more than due for each, and one for the phase, so that the earliest `total` are all there
-    due = [(np.arange(n) + p) for n, p in zip(np.ceil(w * total) + len(w) + 1, phases, strict=True)]
-    used = np.flatnonzero(w * (total + len(w)) > 1e-9)  # the others are due long after the end
-    when = np.concatenate([due[i] / w[i] for i in used])
-    which = np.repeat(used, [len(due[i]) for i in used])
-    ordered: NDArray[np.int64] = which[np.argsort(when, kind="stable")[:total]]
-    return ordered
+
+    offsets: Floats
+    due: Floats
+    drawn: Ints
+
+    @classmethod
+    def start(cls, offsets: Floats) -> "Drawing":
+        """Nothing is drawn yet."""
+        return cls(offsets, np.zeros(len(offsets)), np.zeros(len(offsets), dtype=np.int64))
+
+    def phase(self, weights: Floats, length: int) -> tuple[Ints, "Drawing"]:
+        """The domains of the next sequences, and how far the drawing is after them.
+
+        Shares add up to what is due, and the j-th sequence of a domain is due when that reaches
+        j + offset. So what comes next depends on nothing that comes later; a new phase goes on
+        where the last one stopped, and what it owes a domain of no share stays owed.
+
+        Args:
+            weights: (m,) shares that sum to 1.
+            length: sequences.
+
+        Returns:
+            (length,) domain indices, and the next state. A domain is within 2 of its share of any
+            stretch in practice, and within m or so at most; a weight of zero gets none.
+        """
+        w = np.zeros(len(weights))
+        positive = weights > 0
+        w[positive] = weights[positive] / weights[positive].sum()
+        m = int(positive.sum())
+        owed = self.due - self.drawn
+        # one more than due for each, and what others keep back, so that the earliest are all there
+        more = m + 1 + math.ceil(np.abs(owed[~positive]).sum())
+        counts = np.maximum(np.ceil(w * length + owed), 0) + more
+        used = np.flatnonzero(w * (length + m) > 1e-9)  # the others are due long after the end
+        due = [np.arange(counts[i]) + (self.offsets[i] - owed[i]) for i in used]
+        when = np.concatenate([after / w[i] for after, i in zip(due, used, strict=True)])
+        which = np.repeat(used, [len(after) for after in due])
+        order: Ints = which[np.argsort(when, kind="stable")[:length]]
+        drawn = self.drawn + np.bincount(order, minlength=len(w))
+        return order, Drawing(self.offsets, self.due + w * length, drawn)
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:
@@ -80,41 +112,93 @@ def sequence_starts(tokens: int, context: int, seed: int, name: str) -> Iterator
         yield from ((order + shift) % sequences * context).tolist()
 
 
+def sequence_ends(phases: Phases, context: int, total: int) -> list[int]:
+    """(P,) sequences of a run at the end of each phase; the last one goes to the run's own end."""
+    ends = [min(total, round(until / context)) for until, _ in phases]
+    return [*ends[:-1], total]
+
+
 class Batches:
     """The sequences of one run, in their order; of each domain the first `pools` tokens are used.
 
+    Args:
+        corpus: the data.
+        phases: what is drawn until when, in tokens.
+        context: T.
+        total: S.
+        seed: of the run.
+        pools: domain to tokens; all there are by default.
+
     Attributes:
-        counts: sequences per domain over the whole run; times `context` = realised tokens.
+        ends: (P,) sequences at the end of each phase.
+        counts: (P) per phase, sequences by domain; times `context` = realised tokens. Empty where
+            the run ends before the phase.
     """
 
     def __init__(
         self,
         corpus: Corpus,
-        weights: Mapping[str, float],
+        phases: Phases,
         *,
         context: int,
         total: int,
         seed: int,
         pools: Mapping[str, int] | None = None,
     ) -> None:
-        self._names = sorted(name for name, weight in weights.items() if weight > 0)
-        shares = [weights[name] for name in self._names]
-        phases = np.array([_generator(seed, f"phase/{name}").random() for name in self._names])
-        self._order = domain_order(shares, phases, total)
+        shares = [mixture.to_dict() for _, mixture in phases]
+        self._names = sorted({name for w in shares for name, weight in w.items() if weight > 0})
+        self.ends = sequence_ends(phases, context, total)
+        offsets = np.array([_generator(seed, f"phase/{name}").random() for name in self._names])
+        self._order, self.counts = self._draw(shares, Drawing.start(offsets))
         pools = pools or corpus.unique_tokens()
         self._streams = {name: corpus.train_tokens(name)[: pools[name]] for name in self._names}
         self._starts = [
             sequence_starts(len(self._streams[name]), context, seed, name) for name in self._names
         ]
         self._context, self._position = context, 0
-        numbers = np.bincount(self._order, minlength=len(self._names))
-        self.counts = {name: int(n) for name, n in zip(self._names, numbers, strict=True)}
+
+    def _draw(
+        self, shares: Sequence[Mapping[str, float]], drawing: Drawing
+    ) -> tuple[Ints, list[dict[str, int]]]:
+        parts, position = [], 0
+        counts: list[dict[str, int]] = []
+        for of_phase, end in zip(shares, self.ends, strict=True):
+            if end == position:  # the run ends before
+                counts.append({})
+                continue
+            weights = np.array([of_phase.get(name, 0.0) for name in self._names])
+            order, drawing = drawing.phase(weights, end - position)
+            numbers = np.bincount(order, minlength=len(self._names)).tolist()
+            named = zip(self._names, numbers, weights.tolist(), strict=True)
+            counts.append({name: n for name, n, weight in named if weight > 0})
+            parts.append(order)
+            position = end
+        return np.concatenate(parts), counts
+
+    def realised(self, batch: int) -> Realised:
+        """What the whole run draws, phase by phase.
+
+        Args:
+            batch: sequences of the largest step, to which the budget is rounded.
+        """
+        context, grain = self._context, max(batch, len(self._names) + len(self.ends))
+        phases = [
+            (end * context, {name: n * context for name, n in counts.items()})
+            for end, counts in zip(self.ends, self.counts, strict=True)
+            if counts
+        ]
+        return Realised(tuple(phases), grain * context)
 
     def skip(self, count: int) -> None:
         """Pass over `count` sequences: those that a run has trained on before it continues."""
         for domain in self._order[self._position : self._position + count]:
             next(self._starts[domain])
         self._position += count
+
+    def domains(self, count: int) -> list[str]:
+        """The domain of each of the next `count` sequences, which stay ahead."""
+        row = self._order[self._position : self._position + count]
+        return [self._names[domain] for domain in row]
 
     def places(self, count: int) -> list[tuple[str, int]]:
         """Domain and start of the next `count` sequences, which are then behind."""
@@ -125,5 +209,18 @@ class Batches:
     def take(self, count: int) -> NDArray[np.int64]:
         """The next `count` sequences, (count, T + 1): inputs are [:, :-1], targets [:, 1:]."""
         length = self._context + 1
-        found = [self._streams[name][at : at + length] for name, at in self.places(count)]
-        return np.stack(found).astype(np.int64)
+        rows = [self._streams[name][at : at + length] for name, at in self.places(count)]
+        return np.stack(rows).astype(np.int64)
+
+
+def losses_by_domain(losses: Floats, domains: Sequence[str]) -> dict[str, float]:
+    """Mean loss per domain of sequences of one length; a domain that has none is left out.
+
+    Args:
+        losses: (n,) of the sequences, in any unit.
+        domains: (n) their domains.
+    """
+    names, which = np.unique(np.asarray(domains), return_inverse=True)
+    sums = np.bincount(which, weights=losses, minlength=len(names))
+    means = sums / np.bincount(which, minlength=len(names))
+    return dict(zip(names.tolist(), means.tolist(), strict=True))

@@ -153,7 +153,9 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 class _CrossEntropy(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, head: Tensor, targets: Tensor, limit: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, head: Tensor, targets: Tensor, limit: int, each: Tensor | None
+    ) -> Tensor:
         dx = torch.empty_like(x)
         dhead = torch.zeros(head.shape, dtype=torch.float32, device=head.device)
         nats = torch.zeros(len(x), dtype=torch.float32, device=x.device)
@@ -164,7 +166,10 @@ class _CrossEntropy(Function):
             flat = p.view(-1)
             index = index + torch.arange(len(index), device=x.device) * head.shape[1]
             of_target = flat[index]
-            nats[runs] -= of_target.float().log().view(len(part), -1).sum(1)
+            logs = of_target.float().log().view(len(part), -1)
+            nats[runs] -= logs.sum(1)
+            if each is not None:
+                each[runs, rows] = -logs
             flat[index] = of_target - 1  # what is now in p is the gradient of the logits
             dx[runs, rows] = torch.bmm(p, weights)
             dhead[runs] += torch.bmm(p.transpose(1, 2), part)
@@ -172,10 +177,10 @@ class _CrossEntropy(Function):
         return nats / x.shape[1]
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         dx, dhead = ctx.saved_tensors
         scale = (grads[0] / dx.shape[1])[:, None, None]
-        return dx * scale.to(dx.dtype), (dhead * scale).to(dx.dtype), None, None
+        return dx * scale.to(dx.dtype), (dhead * scale).to(dx.dtype), None, None, None
 
 
 def _chunks(shape: torch.Size, vocab: int, limit: int) -> Iterator[tuple[slice, slice]]:
@@ -188,7 +193,9 @@ def _chunks(shape: torch.Size, vocab: int, limit: int) -> Iterator[tuple[slice, 
             yield slice(run, run + count), slice(start, start + rows)
 
 
-def cross_entropy(x: Tensor, head: Tensor, targets: Tensor, limit: int) -> Tensor:
+def cross_entropy(
+    x: Tensor, head: Tensor, targets: Tensor, limit: int, each: Tensor | None = None
+) -> Tensor:
     """Mean cross-entropy of each run, (K,) nats per token.
 
     In bfloat16 a token's own loss is right to .4 %, the gradient to the usual rounding; scores for
@@ -199,8 +206,11 @@ def cross_entropy(x: Tensor, head: Tensor, targets: Tensor, limit: int) -> Tenso
         head: (K, V, d).
         targets: (K, n) token ids.
         limit: logits held at once.
+        each: (K, n) float32, filled with the loss of each token where it is given.
     """
-    loss: Tensor = _CrossEntropy.apply(x, head, targets, limit)  # type: ignore[no-untyped-call]
+    loss: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
+        x, head, targets, limit, each
+    )
     return loss
 
 

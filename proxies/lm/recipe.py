@@ -151,6 +151,11 @@ class Recipe:
         return self.stages[0][1]
 
     @property
+    def largest_batch(self) -> int:
+        """Sequences of the largest step."""
+        return max(batch for _, batch in self.stages)
+
+    @property
     def sequences(self) -> int:
         """Training sequences."""
         return self.sequences_before(self.steps)
@@ -178,6 +183,17 @@ class Recipe:
             before += taken * batch
             step -= taken
         return before
+
+    def steps_within(self, sequences: int) -> int:
+        """The most steps that train on no more than so many sequences."""
+        within = 0
+        for steps, batch in self.stages:
+            taken = min(steps, sequences // batch)
+            within += taken
+            sequences -= taken * batch
+            if taken < steps:
+                break
+        return within
 
     def steps_of_batch(self, step: int) -> int:
         """Steps from one on, itself included, that have its batch."""

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -31,20 +32,28 @@ _TIMED_FROM, _TIMED_TO = 6, 16  # steps with a batch, once it is recorded
 _WARM = 3  # steps before one is recorded: libraries set themselves up in the first
 
 
-def pack_loss(model: PackedModel, ids: Tensor) -> Tensor:
+def pack_loss(model: PackedModel, ids: Tensor, each: Tensor | None = None) -> Tensor:
     """Mean loss of each run on its batch, (K,) nats per token.
 
     Args:
         model: K runs.
         ids: (K, B, T + 1).
+        each: (K, B, T) float32, filled with the loss of each token where it is given.
     """
     features = model.features(ids[..., :-1], training=True)
     limit = logits_at_once(model.device)
-    return cross_entropy(features, model.head(), ids[..., 1:].flatten(1), limit)
+    of_tokens = None if each is None else each.view(len(ids), -1)
+    return cross_entropy(features, model.head(), ids[..., 1:].flatten(1), limit, of_tokens)
 
 
 def learn(
-    model: PackedModel, optimizers: Optimizers, ranks: Ranks, at_once: int, ids: Tensor
+    model: PackedModel,
+    optimizers: Optimizers,
+    ranks: Ranks,
+    at_once: int,
+    ids: Tensor,
+    *,
+    each: Tensor | None = None,
 ) -> Tensor:
     """One step at the rates that are set: mean loss of each run before it, (K,).
 
@@ -54,16 +63,31 @@ def learn(
         ranks: this one learns from its share.
         at_once: sequences whose gradients are taken together.
         ids: (K, B, T + 1).
+        each: (K, B, T) float32, filled with the loss of each token of this rank's share.
     """
-    mine = ids[:, ranks.share(ids.shape[1])]
+    share = ranks.share(ids.shape[1])
+    mine = ids[:, share]
     losses = torch.zeros(model.runs, device=model.device)
-    for part in torch.split(mine, at_once, dim=1) if mine.shape[1] else ():
-        loss = pack_loss(model, part) * (part.shape[1] / ids.shape[1])
+    kept = repeat(None) if each is None else torch.split(each[:, share], at_once, dim=1)
+    for part, of_tokens in zip(
+        torch.split(mine, at_once, dim=1) if mine.shape[1] else (), kept, strict=False
+    ):
+        loss = pack_loss(model, part, of_tokens) * (part.shape[1] / ids.shape[1])
         loss.sum().backward()  # type: ignore[no-untyped-call]
         losses = losses + loss.detach()
     ranks.sum_gradients(model.leaves.values())
     optimizers.step()
     return ranks.sum(losses)
+
+
+def learn_by_sequence(
+    model: PackedModel, optimizers: Optimizers, ranks: Ranks, at_once: int, ids: Tensor
+) -> Tensor:
+    """The same step as `learn`: mean loss of each sequence before it, (K, B) nats per token."""
+    runs, sequences, length = ids.shape
+    each = torch.zeros(runs, sequences, length - 1, device=model.device)
+    learn(model, optimizers, ranks, at_once, ids, each=each)
+    return ranks.sum(each.mean(-1))
 
 
 class TrainingStep:
@@ -78,6 +102,7 @@ class TrainingStep:
         ranks: the processes that share every batch; steps in which they exchange gradients are
             neither recorded nor compiled.
         at_once: sequences of a run whose gradients are taken together; by what the memory holds.
+        by_sequence: the loss of every sequence comes back, not of every run; nothing else differs.
     """
 
     def __init__(
@@ -87,11 +112,12 @@ class TrainingStep:
         ranks: Ranks | None = None,
         *,
         at_once: int | None = None,
+        by_sequence: bool = False,
     ) -> None:
         self._model, self._optimizers, ranks = model, optimizers, ranks or Ranks()
         self._at_once = at_once or sequences_at_once(model.shape, model.runs, model.device)
         self._learn: Callable[[Tensor], Tensor] = partial(
-            learn, model, optimizers, ranks, self._at_once
+            learn_by_sequence if by_sequence else learn, model, optimizers, ranks, self._at_once
         )
         self._pace: Pace | None = None
         if model.device.type == "cuda" and ranks.world == 1:
@@ -99,7 +125,7 @@ class TrainingStep:
             self._pace = Pace(partial(torch.cuda.synchronize, model.device))
 
     def __call__(self, number: int, ids: Tensor) -> Tensor:
-        """Mean loss of each run before the update, (K,), on the device.
+        """Mean loss of each run, (K,), or of each sequence, (K, B), before the update.
 
         Args:
             number: of the step, from 0.

@@ -163,7 +163,7 @@ def _open(setting: Setting, spec: RunSpec) -> tuple[_Run, Checkpoint | None]:
     recipe = setting.recipe
     batches = Batches(
         setting.corpus,
-        spec.mixture.to_dict(),
+        spec.phases,
         context=recipe.shape.context,
         total=recipe.sequences,
         seed=spec.seed,
@@ -268,17 +268,17 @@ class _Pack:
                 self.report(run.spec, run.curve[-1])
 
     def _save(self) -> None:
-        """Save the runs where a higher rung branches off, and now and then."""
-        if not self.setting.ranks.first:
+        """Save the runs where others branch off from them, and all of them now and then."""
+        if not self.setting.ranks.first or self.step == self.setting.recipe.steps:
             return
-        setting, now = self.setting, time.perf_counter()
-        rung = self.step == setting.recipe.branch and self._may_continue(self.runs[0])
-        due = now - self._saved >= setting.checkpoint_seconds
-        if not (rung or due) or self.step == setting.recipe.steps:
+        now = time.perf_counter()
+        due = now - self._saved >= self.setting.checkpoint_seconds
+        wanted = [due or self._is_branched_from(run) for run in self.runs]
+        if not any(wanted):
             return
         self._read_losses(now=True)
         for k, run in enumerate(self.runs):
-            if run.diverged is None:
+            if wanted[k] and run.diverged is None:
                 notes = {
                     "run_id": run.spec.run_id,
                     "flops": self._flops(run, self.step),
@@ -287,7 +287,8 @@ class _Pack:
                     "errors": run.errors,
                 }
                 self._write(run, Checkpoint(self.step, self.optimizers.state(k), notes))
-        self._saved = time.perf_counter()
+        if all(wanted):
+            self._saved = time.perf_counter()
 
     def _write(self, run: _Run, checkpoint: Checkpoint) -> None:
         try:
@@ -318,14 +319,14 @@ class _Pack:
             curve=tuple(run.curve),
             flops=self._flops(run, recipe.steps),
             seconds=seconds,
-            tokens={name: n * recipe.shape.context for name, n in run.batches.counts.items()},
+            realised=run.batches.realised(recipe.largest_batch),
             info=self._info(run, scores),
         )
 
     def _info(self, run: _Run, scores: Mapping[str, Score]) -> dict[str, Any]:
         recipe, shape = self.setting.recipe, self.setting.recipe.shape
         pools = self.setting.pools(run.spec.scale.tokens)
-        seen = {name: n * shape.context for name, n in run.batches.counts.items()}
+        seen = run.batches.realised(recipe.largest_batch).tokens
         return {
             "params": shape.params,
             "width": shape.width,
@@ -363,6 +364,9 @@ class _Pack:
         """Spent on this run by now: a run that continues a shorter one has not paid for that."""
         tokens = self._tokens(step) - self._tokens(self.first)
         return run.flops_before + 6.0 * self.setting.recipe.shape.params * tokens
+
+    def _is_branched_from(self, run: _Run) -> bool:
+        return self._may_continue(run) and self.step in run.files.shared
 
     def _may_continue(self, run: _Run) -> bool:
         return run.spec.scale.tokens < self.setting.continue_to

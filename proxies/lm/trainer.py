@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from mixopt.errors import InputError, TrainerError, did_you_mean
-from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report
+from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report, refusal
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Domain
 from proxies.corpus import Corpus, CorpusConfig, find_corpus, load_corpus
@@ -50,7 +50,7 @@ class LanguageModelTrainer:
     """
 
     capabilities = Capabilities(
-        runtime=RUNTIME, packs=True, continues=True, matches_repetition=True
+        runtime=RUNTIME, packs=True, continues=True, matches_repetition=True, schedules=True
     )
 
     def __init__(self, **config: Any) -> None:
@@ -153,7 +153,7 @@ class LanguageModelTrainer:
             recipe = derive(specs[0].scale, corpus.vocab, self.model_config)
             self._check_ranks(recipe)
             setting = replace(self.setting(corpus, recipe, cache), ranks=ranks or Ranks())
-            found = {spec.run_id: _refused(setting, spec) for spec in specs}
+            found = {spec.run_id: self._refused(setting, spec) for spec in specs}
             good = [spec for spec in specs if found[spec.run_id] is None]
             size = self._pack_size(recipe)
             pieces = max(1, -(-len(good) // size))
@@ -161,6 +161,17 @@ class LanguageModelTrainer:
                 for seen in self._train_piece(setting, good[piece::pieces], report, ranks):
                     found[seen.run_id] = seen
         return [seen for seen in map(found.get, (spec.run_id for spec in specs)) if seen]
+
+    def _refused(self, setting: Setting, spec: RunSpec) -> Observation | None:
+        """A failed observation for a run that cannot be trained here."""
+        if reason := refusal(self, spec):
+            return Observation.failure(spec, reason)
+        used = [name for name, weight in spec.mixture.to_dict().items() if weight > 0]
+        missing = [name for name in used if name not in setting.corpus.domains]
+        if not missing:
+            return None
+        known = did_you_mean(missing[0], setting.corpus.domains)
+        return Observation.failure(spec, f"there is no domain {missing[0]!r}; {known}")
 
     def _train_piece(
         self, setting: Setting, specs: list[RunSpec], report: Report, ranks: Ranks | None
@@ -258,16 +269,6 @@ class LanguageModelTrainer:
             repetition=self.repetition,
             resident=self._resident(corpus, device),
         )
-
-
-def _refused(setting: Setting, spec: RunSpec) -> Observation | None:
-    """A failed observation for a run that cannot be trained here."""
-    used = [name for name, weight in spec.mixture.to_dict().items() if weight > 0]
-    missing = [name for name in used if name not in setting.corpus.domains]
-    if not missing:
-        return None
-    known = did_you_mean(missing[0], setting.corpus.domains)
-    return Observation.failure(spec, f"there is no domain {missing[0]!r}; {known}")
 
 
 def _train_halving(

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixopt.errors import InputError
-from mixopt.runs import Scale
+from mixopt.runs import RunSpec, Scale, Schedule
 from mixopt.space import Mixture
 from mixopt.testing.executor_contract import fake_spec
 from mixopt.testing.trainer_contract import TrainerContract
 from mixopt.testing.trainers import FakeTrainer
+from mixopt.testing.worlds import make_world
 
 
 class TestFakeTrainer(TrainerContract):
@@ -43,3 +44,22 @@ def test_noise_has_the_stated_size(tmp_path: Path) -> None:
 def test_an_optimum_outside_the_simplex_is_refused() -> None:
     with pytest.raises(InputError, match="higher rate"):
         FakeTrainer(values={"a": 1.0, "b": 100.0}, rate=1.0).optimum()
+
+
+def test_the_fake_one_answers_a_schedule_by_what_it_has_seen_so_far(tmp_path: Path) -> None:
+    trainer, scale = FakeTrainer(noise=0.0), Scale(1000, 10_000)
+    web, code = Mixture.of({"web": 1.0}), Mixture.of({"code": 0.5, "web": 0.5})
+    spec = RunSpec.scheduled(Schedule(((5000, web), (10_000, code))), scale)
+    (seen,) = trainer.train([spec], tmp_path)
+    assert seen.metrics == trainer.truth(Mixture.of({"web": 0.75, "code": 0.25}), scale)
+    assert seen.curve[0].metrics == trainer.truth(web, Scale(1000, seen.curve[0].tokens))
+    assert seen.tokens == {"web": 7500, "code": 2500}
+
+
+def test_a_world_of_single_mixtures_says_so() -> None:
+    world = make_world(2, 1)
+    first, last = (Mixture(world.space.names, w) for w in ((1.0, 0.0), (0.0, 1.0)))
+    tokens = world.target.tokens
+    spec = RunSpec.scheduled(Schedule(((tokens // 2, first), (tokens, last))), world.target)
+    with pytest.raises(InputError, match="has a schedule or a mixer"):
+        world.run(spec)

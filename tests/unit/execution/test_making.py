@@ -1,12 +1,15 @@
 """Trainers are made with what is trained and how, each setting in its place."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mixopt.errors import InputError
-from mixopt.execution.local import make_trainer
+from mixopt.execution.local import make_trainer, run_pack
 from mixopt.ports import Capabilities, capabilities_of
+from mixopt.runs import MixerSpec, RunSpec, Scale, Schedule
+from mixopt.space import Mixture
 from mixopt.testing.trainers import NAME, FakeTrainer
 
 PLAIN = f"{__name__}:Plain"
@@ -71,3 +74,27 @@ def test_what_is_declared_and_not_there_is_named(made: Rash, message: str) -> No
 def test_who_declares_nothing_has_the_defaults() -> None:
     assert capabilities_of(Plain()) == Capabilities()
     assert capabilities_of(FakeTrainer()).runtime == {"sleep"}
+
+
+class Mean(FakeTrainer):
+    """A user's trainer that looks at the mixture alone and says so by declaring nothing."""
+
+    capabilities = Capabilities()
+
+
+def test_a_run_that_its_trainer_cannot_draw_never_gets_to_it(tmp_path: Path) -> None:
+    first, last = Mixture.of({"web": 1.0}), Mixture.of({"code": 1.0})
+    scale = Scale(1000, 10_000)
+    switched = RunSpec.scheduled(Schedule(((5000, first), (10_000, last))), scale)
+    mixed = RunSpec(first, scale, mixer=MixerSpec("odm"))
+    plain = [RunSpec(first, scale), RunSpec(last, scale)]
+    pack = [plain[0], switched, mixed, plain[1]]
+    seen = run_pack(pack, tmp_path, trainer=Mean())
+    assert [o.spec for o in seen] == pack
+    assert [o.ok for o in seen] == [True, False, False, True]
+    assert "Mean draws by one mixture" in seen[1].error
+    assert "schedule of 2 phases" in seen[1].error
+    assert "'odm'" in seen[2].error
+    able = run_pack(pack, tmp_path, trainer=FakeTrainer())
+    assert [o.ok for o in able] == [True, True, False, True]
+    assert not run_pack([switched], tmp_path, trainer=Mean())[0].ok

@@ -6,7 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixopt import InputError, Mixture, Observation, RunSpec, RunTable, Scale, read_table
+from mixopt import (
+    InputError,
+    MixerSpec,
+    Mixture,
+    Observation,
+    Realised,
+    RunSpec,
+    RunTable,
+    Scale,
+    Schedule,
+    read_table,
+)
+from mixopt.diagnostics.noise import noise
+from mixopt.runs.run_table import seen_mixtures
 
 
 def frame() -> pd.DataFrame:
@@ -148,3 +161,65 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="no column starts with 'w/'"):
         read_table(tmp_path / "x.csv")
+
+
+# -- what was really drawn -------------------------------------------------------------------------
+
+ASKED = Mixture.of({"web": 0.5, "code": 0.5})
+SMALL, LARGE = Scale(10, 1000), Scale(10, 2000)
+FAILED = RunSpec(ASKED, SMALL, seed=9)
+
+
+def drawn(web: int, *, total: int = 1000, grain: int = 20, **fields: object) -> Observation:
+    spec = RunSpec(**({"mixture": ASKED, "scale": SMALL} | fields))  # type: ignore[arg-type]
+    realised = Realised.whole({"web": web, "code": total - web}, grain)
+    return Observation.of(spec, {"loss": 2.0}, realised=realised)
+
+
+def test_draws_to_the_grain_of_the_trainer_count_as_asked() -> None:
+    runs = [drawn(503), drawn(498, seed=1), drawn(1002, total=2000, scale=LARGE)]
+    assert seen_mixtures(runs) == [ASKED] * 3
+    table = RunTable.from_observations(runs)
+    np.testing.assert_array_equal(table.W, 0.5)
+
+
+def test_a_run_that_drew_something_else_is_seen_as_what_it_drew() -> None:
+    table = RunTable.from_observations([drawn(560), drawn(300, mixture=Mixture.of({"web": 1.0}))])
+    assert table.domains == ("web", "code")
+    np.testing.assert_allclose(table.W, [[0.56, 0.44], [0.3, 0.7]])
+
+
+def test_repeats_stay_one_mixture_whatever_each_of_them_drew() -> None:
+    runs = [drawn(560), drawn(600, seed=1), drawn(510, seed=2), Observation.failure(FAILED, "x")]
+    other = drawn(300, mixture=Mixture.of({"web": 0.3, "code": 0.7}))
+    table = RunTable.from_observations([*runs, other])
+    np.testing.assert_allclose(table.W[:3, 0], (0.56 + 0.6 + 0.51) / 3)
+    assert len(np.unique(table.W[:3], axis=0)) == 1
+    assert noise(table).replicates.tolist() == [2]
+
+
+def test_what_a_failed_run_drew_is_no_matter_to_the_others() -> None:
+    broken = Observation.failure(FAILED, "x", realised=Realised.whole({"web": 100}, 1))
+    assert seen_mixtures([drawn(503), broken]) == [ASKED, ASKED]
+
+
+def test_runs_with_a_mixer_are_what_they_drew_and_repeats_at_one_scale() -> None:
+    mixer = MixerSpec("odm")
+    runs = [
+        drawn(510, mixer=mixer),  # to the grain, and not what was asked for
+        drawn(530, mixer=mixer, seed=1),
+        drawn(1400, total=2000, mixer=mixer, scale=LARGE),
+        drawn(505),
+    ]
+    found = [mixture["web"] for mixture in seen_mixtures(runs)]
+    assert found == pytest.approx([0.52, 0.52, 0.7, 0.5])
+
+
+def test_a_run_by_a_schedule_is_seen_as_its_mean() -> None:
+    schedule = Schedule(((750, Mixture.of({"web": 1.0})), (1000, Mixture.of({"code": 1.0}))))
+    spec = RunSpec.scheduled(schedule, SMALL)
+    phases = ((760, {"web": 760}), (1000, {"code": 240}))
+    seen = Observation.of(spec, {"loss": 2.0}, realised=Realised(phases, 20))
+    assert RunTable.from_observations([seen]).W.tolist() == [[0.75, 0.25]]
+    far = Observation.of(spec, {"loss": 2.0}, realised=Realised(phases, 9))
+    np.testing.assert_allclose(RunTable.from_observations([far]).W, [[0.76, 0.24]])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mixopt import Observation, Scale
+from mixopt import Observation, RunSpec, Scale, Schedule
 from mixopt.runs import Point
 from mixopt.runs.kinds import BRANCH, DESIGN
 from mixopt.strategies import Problem
@@ -60,3 +60,38 @@ def test_points_at_other_tokens_or_sizes_are_no_runs_of_a_scale() -> None:
     assert Ledger.of(PROBLEM, [other]).partial(SHORT) == []
     wider = Scale(2 * SHORT.params, SHORT.tokens)
     assert Ledger.of(PROBLEM, [long]).partial(wider) == []
+
+
+def test_a_point_of_a_run_by_a_schedule_is_one_of_its_beginning() -> None:
+    first, later = (
+        WORLD.space.mixture(w)
+        for w in WORLD.space.round(WORLD.space.sample(2, np.random.default_rng(5)))
+    )
+    switched = Schedule(((SHORT.tokens, first), (LONG.tokens, later)))
+    within = Schedule(((SHORT.tokens // 2, first), (LONG.tokens, later)))
+    point = Point(SHORT.tokens, dict.fromkeys(WORLD.metrics, 2.0))
+    seen = [
+        Observation.of(RunSpec.scheduled(s, LONG), {}, curve=(point,)) for s in (switched, within)
+    ]
+    partial = Ledger.of(PROBLEM, seen).partial(SHORT)
+    plain = RunSpec(first, SHORT)
+    assert {o.run_id for o in partial} == {plain.run_id, seen[1].spec.until(SHORT.tokens).run_id}
+    own = Observation.of(plain, dict.fromkeys(WORLD.metrics, 3.0))
+    (left,) = Ledger.of(PROBLEM, [*seen, own]).partial(SHORT)
+    assert left.spec.schedule is not None
+
+
+def test_a_run_by_a_schedule_leaves_its_mean_to_be_asked_for() -> None:
+    first, later = (
+        WORLD.space.mixture(w)
+        for w in WORLD.space.round(WORLD.space.sample(2, np.random.default_rng(5)))
+    )
+    schedule = Schedule(((SHORT.tokens // 2, first), (SHORT.tokens, later)))
+    problem = replace(PROBLEM, pool={SHORT: (schedule.mean,)})
+    runs = [RunSpec.scheduled(schedule, SHORT), RunSpec(schedule.mean, SHORT)]
+    left = [
+        Ledger.of(problem, [Observation.of(run, {})]).candidates(SHORT, lambda: WORLD.optimum)
+        for run in runs
+    ]
+    np.testing.assert_array_equal(left[0], [schedule.mean.weights])
+    assert len(left[1]) == 0

@@ -18,7 +18,7 @@ from mixopt.errors import InputError
 from mixopt.execution.local import run_pack
 from mixopt.export import export
 from mixopt.ports import Trainer
-from mixopt.runs import Observation, Point, RunSpec, Scale
+from mixopt.runs import Observation, Point, RunSpec, Scale, Schedule
 from mixopt.space import Mixture
 from mixopt.testing.trainer_contract import TrainerContract
 from proxies.command import CommandTrainer, process
@@ -120,6 +120,30 @@ class TestContract(TrainerContract):
 
 
 # -- what the command is told ----------------------------------------------------------------------
+
+
+def test_a_command_that_is_given_the_schedule_is_trusted_with_it(tmp_path):
+    body = """
+    (out / "seen.json").write_text(sys.argv[2])
+    final()
+    """
+    plain = make(tmp_path, body, "{weights_json}")
+    told = make(tmp_path, body, "{schedule_json}")
+    assert not plain.capabilities.schedules
+    assert told.capabilities.schedules
+    phases = ((300, Mixture.of({"web": 1.0})), (SCALE.tokens, Mixture.of({"code": 1.0})))
+    spec = RunSpec.scheduled(Schedule(phases), SCALE)
+    (refused,) = plain.train([spec], tmp_path)
+    assert "has a schedule of 2 phases" in refused.error
+    assert "{schedule_json}" in refused.error
+    (seen,) = told.train([spec], tmp_path)
+    assert seen.ok, seen.error
+    assert seen.realised is None  # nobody knows what it drew
+    written = json.loads((folder(tmp_path, spec) / "out" / "seen.json").read_text())
+    assert written == [
+        {"until": 300, "mixture": {"web": 1.0, "code": 0.0}},
+        {"until": SCALE.tokens, "mixture": {"web": 0.0, "code": 1.0}},
+    ]
 
 
 def test_arguments_and_environment_are_filled_in_and_no_shell_sees_them(tmp_path):

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from mixopt import lazy
 from mixopt.errors import InputError, TrainerError
 from mixopt.runs import Point, RunSpec, Scale
+from mixopt.runs.schedule import Phases, Schedule
 from mixopt.space import Mixture
 from mixopt.testing.trainer_contract import TrainerContract
 from proxies.finetune.data import Examples, draw, encode_rows, read_rows
@@ -99,6 +100,10 @@ def spec(seed: int = 0, **weights: float) -> RunSpec:
 # -- the sets --------------------------------------------------------------------------------------
 
 
+def whole(weights: dict[str, float]) -> Phases:
+    return ((1, Mixture.of(weights)),)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.floats(0, 1), min_size=3, max_size=3).filter(lambda w: sum(w) > 0.1),
@@ -112,20 +117,40 @@ def test_draws_keep_the_shares_of_tokens_at_any_time(weights, seed):
     }
     shares = dict(zip(lengths, np.array(weights) / sum(weights), strict=True))
     used = dict.fromkeys(lengths, 0)
-    for name, _ in islice(draw(sets, shares, seed), 60):
+    for _, name, _ in islice(draw(sets, whole(shares), seed), 60):
         used[name] += lengths[name]
         total = sum(used.values())
         assert all(abs(used[n] - shares[n] * total) <= 2 * 40 for n in used)
     assert all(used[n] == 0 for n in used if shares[n] == 0)
 
 
+def test_draws_follow_the_phases():
+    sets = {
+        n: Examples(np.zeros(8 * k, np.int32), np.arange(1, 9) * k, np.ones(8, np.int32))
+        for n, k in {"a": 3, "b": 10}.items()
+    }
+    a, even, b = (Mixture.of(w) for w in ({"a": 1.0}, {"a": 0.5, "b": 0.5}, {"b": 1.0}))
+    phases = Schedule(((300, a), (900, even), (1000, b))).phases
+    used: list[dict[str, int]] = [{}, {}, {}]
+    drawn = list(islice(draw(sets, phases, 0), 300))
+    for phase, name, _ in drawn:
+        used[phase][name] = used[phase].get(name, 0) + (3 if name == "a" else 10)
+    assert used[0] == {"a": 300}
+    assert used[1]["a"] == pytest.approx(300, abs=10)
+    assert used[1]["b"] == pytest.approx(300, abs=10)
+    assert set(used[2]) == {"b"}  # the last phase goes on
+    order = [i for _, name, i in drawn if name == "a"]
+    alone = [i for _, _, i in islice(draw(sets, whole({"a": 1.0}), 0), len(order))]
+    assert order == alone
+
+
 def test_every_example_is_drawn_once_per_epoch_in_an_order_of_its_own():
     one = {"a": Examples(np.zeros(20, np.int32), np.arange(1, 21), np.ones(20, np.int32))}
     both = one | {"b": one["a"]}
-    alone = [i for _, i in islice(draw(one, {"a": 1.0}, 0), 40)]
+    alone = [i for _, _, i in islice(draw(one, whole({"a": 1.0}), 0), 40)]
     assert sorted(alone[:20]) == sorted(alone[20:]) == list(range(20))
     assert alone[:20] != alone[20:]
-    mixed = [i for n, i in islice(draw(both, {"a": 0.5, "b": 0.5}, 0), 80) if n == "a"]
+    mixed = [i for _, n, i in islice(draw(both, whole({"a": 0.5, "b": 0.5}), 0), 80) if n == "a"]
     assert mixed == alone
 
 

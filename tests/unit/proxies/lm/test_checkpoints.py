@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import proxies.lm.train as train_module
-from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs import Observation, RunSpec, Scale, Schedule
 from mixopt.space import Mixture
 from proxies import LanguageModelTrainer
 from proxies.corpus import CorpusConfig, load_corpus
@@ -244,10 +244,103 @@ def corpus(text, cache):
 
 @pytest.mark.parametrize("birds", [0.5, 0.83, 1.0])
 def test_the_data_of_a_longer_run_begin_with_those_of_the_shorter(corpus, birds):
-    weights = {"birds": birds, "rocks": 1 - birds}
+    phases = run(LONG, birds=birds).phases
     short, long, resumed = (
-        Batches(corpus, weights, context=16, total=total, seed=3) for total in (37, 400, 400)
+        Batches(corpus, phases, context=16, total=total, seed=3) for total in (37, 400, 400)
     )
     resumed.skip(37)
     assert np.array_equal(short.take(37), long.take(37))
     assert np.array_equal(resumed.take(363), long.take(363))
+
+
+# -- schedules -----------------------------------------------------------------------------------
+
+BIRDS, ROCKS = Mixture.of({"birds": 1.0}), Mixture.of({"rocks": 1.0})
+EVEN = Mixture.of({"birds": 0.5, "rocks": 0.5})
+
+
+def switched(*phases: tuple[int, Mixture], seed: int = 0) -> RunSpec:
+    return RunSpec.scheduled(Schedule(phases), Scale(20_000, phases[-1][0]), seed=seed)
+
+
+def beside(folder, tmp_path):
+    """A cache with the same corpus and without checkpoints."""
+    folder.mkdir()
+    for found in tmp_path.glob("corpus*"):
+        (folder / found.name).symlink_to(found)
+    return folder
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 6, 7])
+def test_a_run_by_a_schedule_goes_on_at_every_boundary(make, tmp_path, monkeypatch, step):
+    """Phases end at steps 2 (in the trunk) and 6 (beyond it, within a batch)."""
+    trainer = make(checkpoint_seconds=0)
+    specs = [switched((2048, BIRDS), (6300, EVEN), (8192, ROCKS)), run(8192)]
+    expected = trainer.train(specs, tmp_path)
+    assert all(seen.ok for seen in expected)
+    with monkeypatch.context() as patch:
+        Power(patch, step)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train(specs, tmp_path)
+    for again, exact in zip(trainer.train(specs, tmp_path), expected, strict=True):
+        same(again, exact)
+        assert again.realised == exact.realised
+        assert again.info["continued_from"] == step * 1024
+    assert files(tmp_path) == []
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def test_runs_share_the_trunk_of_the_phases_that_they_begin_with(make, tmp_path):
+    trainer = make(continue_to=LONG)
+    first = switched((1500, BIRDS), (2048, EVEN), (SHORT, ROCKS))
+    trainer.train([first], tmp_path)
+    # one where the first phase has had its last whole step, one where the rates begin to fall
+    assert files(tmp_path) == ["trunk-000000001.safetensors", "trunk-000000002.safetensors"]
+    others = {
+        1024: switched((1500, BIRDS), (LONG, ROCKS)),
+        2048: switched((1500, BIRDS), (2500, EVEN), (LONG, BIRDS)),
+        0: switched((1400, ROCKS), (2048, EVEN), (LONG, ROCKS)),
+    }
+    fresh = trainer.train(list(others.values()), beside(tmp_path / "fresh", tmp_path))
+    for (shared, spec), exact in zip(others.items(), fresh, strict=True):
+        trainer.train([first], tmp_path)
+        (seen,) = trainer.train([spec], tmp_path)
+        assert seen.info["continued_from"] == shared
+        assert exact.info["continued_from"] == 0
+        assert seen.metrics == pytest.approx(dict(exact.metrics), rel=1e-4)
+        assert seen.realised == exact.realised
+    # a run of the first phase alone may take what was trained before the switch, not more
+    trainer.train([first], tmp_path)
+    (alone,) = trainer.train([run(LONG, birds=1.0)], tmp_path)
+    assert alone.info["continued_from"] == 1024
+
+
+def test_a_run_of_one_mixture_leaves_its_trunk_to_one_that_switches_later(make, tmp_path):
+    trainer = make(continue_to=LONG)
+    trainer.train([run(SHORT, birds=1.0)], tmp_path)
+    later, sooner = switched((2048, BIRDS), (LONG, EVEN)), switched((2000, BIRDS), (LONG, EVEN))
+    (exact,) = trainer.train([later], beside(tmp_path / "fresh", tmp_path))
+    (seen,) = trainer.train([sooner], tmp_path)
+    assert seen.info["continued_from"] == 0
+    trainer.train([run(SHORT, birds=1.0)], tmp_path)
+    (seen,) = trainer.train([later], tmp_path)
+    assert seen.info["continued_from"] == 2048
+    same(seen, exact)
+
+
+def test_checkpoints_of_all_phases_can_be_dropped(make, tmp_path):
+    trainer, spec = make(continue_to=LONG), switched((1500, BIRDS), (2048, EVEN), (SHORT, ROCKS))
+    trainer.train([spec], tmp_path)
+    assert len(files(tmp_path)) == 2
+    trainer.forget([spec], tmp_path)
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+@settings(deadline=None)
+@given(st.integers(20_000, 10**8), st.integers(10**5, 10**8), st.floats(0, 1))
+def test_steps_within_so_many_sequences_are_those_that_train_on_no_more(params, tokens, share):
+    recipe = derive(Scale(params, tokens), 1024, LanguageModelConfig())
+    sequences = int(share * recipe.sequences)
+    step = recipe.steps_within(sequences)
+    assert recipe.sequences_before(step) <= sequences
+    assert step == recipe.steps or recipe.sequences_before(step + 1) > sequences

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mixopt.errors import InputError, TrainerError
-from mixopt.runs import Point, RunSpec, Scale
+from mixopt.runs import Point, RunSpec, Scale, Schedule
 from mixopt.space import Mixture
 from mixopt.testing.trainer_contract import TrainerContract
 from proxies import LanguageModelTrainer
@@ -182,3 +182,45 @@ def test_a_worker_without_the_files_finds_the_corpus_in_the_cache(text, tmp_path
     run = replace(spec(scale=Scale(20_000, 1024), birds=1.0), data=info.data)
     (observation,) = LanguageModelTrainer(**config).train([run], tmp_path / "cache")
     assert observation.ok
+
+
+# -- schedules ------------------------------------------------------------------------
+
+
+def test_runs_of_one_mixture_learn_what_they_learned_before_there_were_schedules(text, cache):
+    """Numbers of the commit before schedules came (3b72ce6); on its machine equal to the bit."""
+    trainer = LanguageModelTrainer(domains=text, precision="float32", **TINY)
+    scale = Scale(20_000, 16_384)
+    even, rocky = trainer.train(
+        [spec(0, scale, birds=0.5, rocks=0.5), spec(1, scale, birds=0.25, rocks=0.75)], cache
+    )
+    near = {"rel": 1e-3}
+    assert even.metrics == pytest.approx({"birds": 0.6572741275, "rocks": 0.6244772765}, **near)
+    assert rocky.metrics == pytest.approx({"birds": 0.7576302520, "rocks": 0.5953646058}, **near)
+    curves = [[point.metrics["birds"] for point in seen.curve] for seen in (even, rocky)]
+    assert curves[0] == pytest.approx([1.7681982111, 0.8040907020], **near)
+    assert curves[1] == pytest.approx([2.0607212618, 1.0596557544], **near)
+    assert even.info["train_loss_nats"] == pytest.approx(0.9630504847, **near)
+    assert [seen.tokens["birds"] for seen in (even, rocky)] == [8192, 4096]
+
+
+def test_the_order_of_phases_matters_and_packs_change_nothing(trainer, cache):
+    birds, rocks = Mixture.of({"birds": 1.0}), Mixture.of({"rocks": 1.0})
+    orders = ((birds, rocks), (rocks, birds))
+    specs = [
+        RunSpec.scheduled(Schedule(((4096, first), (8192, last))), SCALE) for first, last in orders
+    ]
+    rocks_last, birds_last = trainer.train(specs, cache)
+    assert rocks_last.spec.mixture.to_dict() == birds_last.spec.mixture.to_dict()
+    assert rocks_last.tokens == birds_last.tokens == {"birds": 4096, "rocks": 4096}
+    # most is learned at the high rates of the first half
+    assert rocks_last.metrics["birds"] < 0.6 * birds_last.metrics["birds"]
+    assert birds_last.metrics["rocks"] < 0.6 * rocks_last.metrics["rocks"]
+    (alone,) = trainer.train(specs[:1], cache)
+    assert alone.metrics == pytest.approx(rocks_last.metrics, rel=1e-4)
+
+
+def test_a_domain_of_a_later_phase_must_be_there(trainer, cache):
+    later = Schedule(((4096, Mixture.of({"birds": 1.0})), (8192, Mixture.of({"brids": 1.0}))))
+    (seen,) = trainer.train([RunSpec.scheduled(later, SCALE)], cache)
+    assert "there is no domain 'brids'; known: birds, rocks; did you mean 'birds'" in seen.error
