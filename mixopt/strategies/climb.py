@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mixopt import designs, laws
+from mixopt import laws
+from mixopt.designs.base import distinct, honour
 from mixopt.proposers import Surrogate
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.space import Mixture
+from mixopt.space import Mixture, MixtureSpace, simplex
+from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ledger import Ledger, Memo, fit, fitted_to
+
+_STRENGTHS = (0.5, 50.0)  # of the candidates around the natural mixture, as of the first round
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,7 @@ class Climb:
         scale = problem.scales[0]
         mixtures = ledger.left(scale)
         if not ledger.pooled(scale):
-            W = designs.design(
-                "dirichlet",
-                problem.space,
-                self.candidates,
-                rng=rng,
-                existing=ledger.weights(scale),
-            )
+            W = self._candidates(problem.space, ledger.weights(scale), rng)
             mixtures = [problem.space.mixture(w) for w in W]
         X = np.array([m.weights for m in mixtures])
         best = np.argsort(surrogate.value(X), kind="stable")[: self.top * n]
@@ -71,6 +69,12 @@ class Climb:
         """The predicted optimum."""
         ledger = Ledger.of(problem, observations)
         return ledger.answer(self._fit(ledger).value)
+
+    def _candidates(self, space: MixtureSpace, runs: Array, rng: np.random.Generator) -> Array:
+        """(c, m) random mixtures that were not run; fewer where few domains leave no more."""
+        s = np.exp(rng.uniform(*np.log(_STRENGTHS), size=(self.candidates, 1)))
+        W = honour(space, simplex.dirichlet(s * space.prior, rng), constrained=True)
+        return W[distinct(W, runs)]
 
     def _fit(self, ledger: Ledger) -> Surrogate:
         found: Surrogate = self.memo.get(fitted_to(ledger), lambda: fit(ledger, laws.law(self.law)))

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from mixopt import designs, laws
-from mixopt.proposers import Surrogate
+from mixopt import laws
+from mixopt.proposers import Surrogate, simulate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture, simplex
 from mixopt.space.simplex import Array
@@ -81,10 +81,9 @@ class OneShot:
 
         if ledger.pooled(problem.target) or not self.simulated:
             return ledger.answer(score)
-        W = designs.design(
-            "dirichlet", problem.space, self.simulated, rng=ledger.rng(), strengths=(1.0, 1.0)
+        mean = simulate(
+            score, problem.space, rng=ledger.rng(), candidates=self.simulated, top=self.top
         )
-        mean = W[np.argsort(score(W), kind="stable")[: self.top]].mean(axis=0)
         return problem.space.mixture(problem.space.round(problem.space.project(mean, metric="kl")))
 
     def _fit(self, ledger: Ledger) -> Surrogate:
