@@ -297,7 +297,7 @@ def test_the_mixture_experiment_is_i_optimal_over_single_domains_and_pairs() -> 
 
 
 def test_the_mixture_experiment_finds_a_pair_that_helps_each_other() -> None:
-    """METHODS 2.21: Scheffe's quadratic with selected interactions, y = sum b_i p_i + b_ij p_i p_j."""
+    """METHODS 2.21: y = sum b_i p_i + b_ij p_i p_j, interactions selected."""
     given = answer(
         strategy("mixture-experiment", runs=40),
         problem(FOUR),
@@ -353,7 +353,7 @@ def climb(space: MixtureSpace, loss: Metric, **settings: object) -> list[list[Ru
 
 
 def test_climb_trains_64_then_32_then_16() -> None:
-    """2504.13161, METHODS 1 and 2.14 [P]: 64, 32 and 16 runs, later ones from the predicted best."""
+    """2504.13161, METHODS 1 and 2.14 [P]: later runs come from the predicted best."""
     rounds = climb(FOUR, lambda w: float(((w - 0.25) ** 2).sum()), candidates=2000)
     assert [len(r) for r in rounds] == [64, 32, 16]
     assert len(strategy("climb").planned(problem(FOUR))) == 112
