@@ -211,7 +211,7 @@ def test_files_are_written_with_their_folders_or_refused(tmp_path: Path) -> None
     with pytest.raises(ValueError, match="JSON"):
         console.write_json(tmp_path / "nan.json", {"a": float("nan")})
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write .*give another path"):
+    with pytest.raises(InputError, match=r"cannot write .*give another path"):
         console.write_text(tmp_path / "file" / "below.txt", "x")
 
 

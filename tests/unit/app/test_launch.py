@@ -162,10 +162,14 @@ def test_before_the_first_run_the_spec_may_change(place: Path) -> None:
         ({"trainer": {"use": RICH, "config": {"nois": 1}}}, "trainer", "nois"),
         ({"knobs": {"rate": {"low": 1, "high": 2}}}, "knobs", "use 'joint'"),
         ({"knobs": {"rat": {"low": 1, "high": 2}}}, "knobs", "rat"),
-        ({"warm_start": ["runs/old"], "strategy": {"use": "regmix"}}, "warm_start", "learns nothing"),
+        (
+            {"warm_start": ["runs/old"], "strategy": {"use": "regmix"}},
+            "warm_start",
+            "learns nothing",
+        ),
         ({"warm_start": ["runs/none"]}, "warm_start", "no such folder"),
     ],
-)  # fmt: skip
+)
 def test_what_can_be_refused_is_refused_before_anything_is_trained(
     place: Path, changes: dict[str, Any], path: str, message: str
 ) -> None:
@@ -199,9 +203,14 @@ def test_an_executor_is_closed_whatever_happens(
     monkeypatch.setattr(
         "mixopt.execution.local.LocalExecutor.close", lambda self: closed.append(True)
     )
-    with pytest.raises(KeyboardInterrupt), make_executor(spec(place)) as executor:
-        assert executor.slots == 1
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with make_executor(spec(place)) as executor:
+            assert executor.slots == 1
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert closed == [True]
 
 
