@@ -1,13 +1,15 @@
-"""Services that are slow to start, once per test session."""
+"""Services that are slow to start, once per test session; why a run was asked for."""
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 # Before numpy: small matrices on several threads, beside Ray's workers, only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from mixopt import RunSpec
 from mixopt.lazy import load
 
 
@@ -25,3 +27,30 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
     load("mixopt.tracking.mlflow:MLflowStore")(uri, "first").release()
     return uri
+
+
+class Kinds:
+    """Why a run was asked for: how tests write it and read it, in this one place."""
+
+    def confirms(self, name: str) -> dict[str, Any]:
+        """Arguments of a `RunSpec` that trains the candidate `name` with a fresh seed."""
+        return {"purpose": f"confirm/{name}"}
+
+    def design(self) -> dict[str, Any]:
+        """Arguments of a `RunSpec` of a design."""
+        return {"purpose": "design"}
+
+    def confirmed(self, spec: RunSpec) -> str:
+        """The name of the candidate that a run confirms; empty for a run of the search."""
+        kind, _, name = spec.purpose.partition("/")
+        return name if kind == "confirm" else ""
+
+    def of(self, spec: RunSpec) -> str:
+        """The kind of a run in one word: design, proposal, proxy, contrast, replicate, confirm."""
+        return spec.purpose.partition("/")[0]
+
+
+@pytest.fixture(scope="session")
+def kinds() -> Kinds:
+    """See `Kinds`."""
+    return Kinds()

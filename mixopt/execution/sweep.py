@@ -161,9 +161,10 @@ class _Loop:
         scale = first.scale
         # A pack shares one configuration: runs with other values of a knob go out apart.
         same = [s for s in self._queue if s.scale == scale and s.config == first.config]
-        slots = self._executor.slots
-        rounds = math.ceil(len(same) / (slots * self._pack_size(scale)))
-        pack = same[: math.ceil(len(same) / (slots * rounds))]
+        slots, most = self._executor.slots, self._pack_size(scale)
+        free = slots - len(self._packs)
+        later = math.ceil(max(len(same) - free * most, 0) / (slots * most))
+        pack = same[: math.ceil(len(same) / (free + slots * later))]
         taken = {spec.run_id for spec in pack}
         self._queue = deque(s for s in self._queue if s.run_id not in taken)
         self._executor.submit(pack, self._runtime)

@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mixopt import designs, laws
+from mixopt import laws
+from mixopt.designs.base import distinct, honour
 from mixopt.proposers import Surrogate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
+from mixopt.space import MixtureSpace, simplex
+from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem
 from mixopt.strategies.ledger import Ledger, Memo, fit, fitted_to
+
+_STRENGTHS = (0.5, 50.0)  # of the candidates around the natural mixture, as of the first round
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,7 @@ class Climb(Answers):
             return ledger.design(n, DESIGN, name="dirichlet")
         surrogate, rng = self._fit(ledger), ledger.rng()
         space, scale = problem.space, problem.scales[0]
-        X = ledger.candidates(
-            scale,
-            lambda: designs.design(
-                "dirichlet", space, self.candidates, rng=rng, existing=ledger.weights(scale)
-            ),
-        )
+        X = ledger.candidates(scale, lambda: self._candidates(space, ledger.weights(scale), rng))
         best = np.argsort(surrogate.value(X), kind="stable")[: self.top * n]
         return [problem.run(space.mixture(X[i]), PROPOSAL) for i in rng.permutation(best)[:n]]
 
@@ -69,6 +69,13 @@ class Climb(Answers):
         surrogate = self._fit(ledger, every_metric)
         mixture = ledger.answer(surrogate.value)
         return Answer(mixture, surrogate, ledger.table(problem.scales[0]))
+
+    def _candidates(self, space: MixtureSpace, runs: Array, rng: np.random.Generator) -> Array:
+        """(c, m) random mixtures that were not run; fewer where few domains leave no more."""
+        low, high = np.log(_STRENGTHS)
+        s = np.exp(rng.uniform(low, high, size=(self.candidates, 1)))
+        W = honour(space, simplex.dirichlet(s * space.prior, rng), constrained=True)
+        return W[distinct(W, runs)]
 
     def _fit(self, ledger: Ledger, every_metric: bool = False) -> Surrogate:
         made: Surrogate = self.memo.get(

@@ -98,3 +98,71 @@ def test_the_best_random_run_is_reported_beside_the_baselines(
     assert found.passed
     assert "beats natural by more than" in found.verdict
     assert sentence in found.verdict
+
+
+def spread(differences: float, sd: float = 0.1) -> list[Observation]:
+    """Recommendation and one baseline with equal seeds apart: pooled sd `sd`, known difference."""
+    half = sd / np.sqrt(2)
+    return runs(
+        recommended=[2.0 - half, 2.0 + half],
+        natural=[2.0 + differences - half, 2.0 + differences + half],
+    )
+
+
+@pytest.mark.parametrize(("sds", "passed"), [(1.95, False), (2.05, True)])
+def test_beyond_noise_begins_at_twice_the_seed_sd(sds: float, passed: bool) -> None:
+    found = confirm(spread(sds * 0.1), LOSS)
+    assert found.seed_sd == pytest.approx(0.1)
+    assert found.comparisons[0].beyond_noise is passed
+    assert found.passed is passed
+    assert (found.verdict.startswith("NOT SHOWN")) is not passed
+
+
+def test_the_seed_sd_is_pooled_over_degrees_of_freedom_not_over_runs() -> None:
+    # Squares of deviations: 2 (three seeds), 2 (two seeds), 0 (one seed): sqrt(4 / (2 + 1)).
+    found = confirm(runs(recommended=[1.0, 2.0, 3.0], natural=[4.0, 6.0], only_web=[9.0]), LOSS)
+    assert found.seed_sd == pytest.approx(np.sqrt(4 / 3))
+
+
+def test_the_interval_is_students_with_the_pooled_sd_and_both_numbers_of_seeds() -> None:
+    found = confirm(runs(recommended=[1.0, 2.0, 3.0], natural=[4.0, 6.0]), LOSS)
+    sd = np.sqrt(4 / 3)
+    half = 2.3534 * sd * np.sqrt(1 / 3 + 1 / 2)  # 95 % point of t with 3 degrees of freedom
+    natural = found.comparisons[0]
+    assert natural.difference == pytest.approx(3.0)
+    assert natural.low == pytest.approx(3.0 - half, abs=1e-3)
+    assert natural.high == pytest.approx(3.0 + half, abs=1e-3)
+
+
+def test_the_best_random_run_is_no_baseline() -> None:
+    lost = confirm(runs(recommended=[2.0, 2.02], natural=[2.5, 2.52], best_random=[1, 1.02]), LOSS)
+    assert lost.passed
+    assert [c.baseline for c in lost.baselines] == ["natural"]
+    alone = confirm(runs(recommended=[2.0, 2.02], best_random=[3.0, 3.02]), LOSS)
+    assert not alone.passed
+    assert "No baseline was trained" in alone.verdict
+
+
+def test_one_baseline_that_is_not_beaten_is_enough_to_fail() -> None:
+    found = confirm(runs(recommended=[2.0, 2.02], natural=[2.5, 2.52], only_web=[2.01, 2.03]), LOSS)
+    assert not found.passed
+    assert "only-web" in found.verdict
+    assert "natural" not in found.verdict
+
+
+def test_runs_of_the_search_confirm_nothing() -> None:
+    seen = runs(natural=[3.0, 3.1], recommended=[2.0, 2.1])
+    search = RunSpec(MIXTURES["recommended"], Scale(1, 1), seed=0, purpose="design")
+    both = confirm([Observation.of(search, {"loss": -9.0}), *seen], LOSS)
+    assert both.recommended.mean == pytest.approx(2.05)
+    assert both.recommended.seeds == 2
+
+
+def test_weights_of_the_objective_enter_the_comparison() -> None:
+    found = []
+    for name, a, b in (("recommended", 1.0, 3.0), ("natural", 2.0, 1.0)):
+        for seed in (0, 1):
+            spec = RunSpec(MIXTURES[name], Scale(1, 1), seed=seed, purpose=f"confirm/{name}")
+            found.append(Observation.of(spec, {"a": a + 0.01 * seed, "b": b}))
+    assert confirm(found, Objective.of({"a": 3.0, "b": 1.0})).comparisons[0].difference > 0
+    assert confirm(found, Objective.of({"a": 1.0, "b": 3.0})).comparisons[0].difference < 0
