@@ -1,9 +1,11 @@
 """The commands in processes of their own, for tests of what a user sees."""
 
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,20 @@ SPEC: dict[str, Any] = {
         "law": "log-linear",
     },
 }
+
+
+@contextmanager
+def hearing_ctrl_c() -> Iterator[None]:
+    """What is started inside hears Ctrl-C, also where the tests run as a background job.
+
+    A shell without job control starts such a job, and so all that it starts, with SIGINT ignored;
+    a handler, however, is not inherited: the system then sets what is started to the default.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def write(folder: Path, **changes: Any) -> Path:

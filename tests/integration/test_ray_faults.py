@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sandbox import hearing_ctrl_c
 
 from mixopt.errors import InputError, MixoptError
 from mixopt.lazy import load
@@ -103,14 +104,15 @@ def test_a_driver_of_its_own_finds_trainers_in_its_folder_and_stops_at_ctrl_c(
             executor.close()
             print("stopped", flush=True)
     """
-    driver = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # its own process group, as a terminal gives it
-    )
+    with hearing_ctrl_c():
+        driver = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(script)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # its own process group, as a terminal gives it
+        )
     assert driver.stdout is not None
     assert json.loads(driver.stdout.readline()) == [True, ""]
     time.sleep(0.5)

@@ -7,19 +7,20 @@ import time
 from pathlib import Path
 
 import pytest
-from sandbox import MIXOPT, SPEC, result, write
+from sandbox import MIXOPT, SPEC, hearing_ctrl_c, result, write
 
 
 def start(cwd: Path) -> "subprocess.Popen[str]":
     """A sweep in a process of its own, once the first runs are in."""
-    process = subprocess.Popen(
-        [*MIXOPT, "run", "spec.yaml"],
-        cwd=cwd,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
+    with hearing_ctrl_c():
+        process = subprocess.Popen(
+            [*MIXOPT, "run", "spec.yaml"],
+            cwd=cwd,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
     assert process.stderr is not None
     deadline = time.monotonic() + 60
     for line in process.stderr:
