@@ -97,6 +97,14 @@ class HeldOut(Protocol):
 class Law(Protocol):
     """Hyperparameters. `fit` learns one set of parameters per metric."""
 
+    @property
+    def takes_scales(self) -> bool:
+        """Whether runs of several scales can be fitted together, and predicted at each of them.
+
+        Laws that cannot are given one scale, or are wrapped in `correction` (`laws.law_for`).
+        """
+        ...
+
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
     ) -> FittedLaw:
@@ -232,7 +240,7 @@ def one_scale(runs: Runs, law: str) -> Runs:
         found = len(np.unique(runs.scale, axis=0))
         raise InputError(
             f"the runs have {found} scales and the law {law!r} has no term for the scale; fit one "
-            "scale, or use 'auto', 'correction' or a scale law"
+            "scale, or use 'auto', or 'correction' around the law"
         )
     return runs
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mixopt.designs.baselines import baselines
 from mixopt.errors import InputError
+from mixopt.laws import law_for
 from mixopt.laws.base import FittedLaw, Law, Prediction, Weighted, mean_of
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, standardized
@@ -221,21 +222,21 @@ def fit_surrogate(
     runs: RunTable,
     objective: Objective,
     space: MixtureSpace,
-    law: Law,
+    law: str | Law,
     *,
     rng: np.random.Generator,
     every_metric: bool = False,
 ) -> Surrogate:
     """Fit a law, one set of parameters per metric, and look at it through the objective.
 
-    Runs of several scales are fitted together by a law that can; predictions are then for the
-    largest scale.
+    Runs of several scales are fitted together, by the law itself or inside a correction (see
+    `laws.law_for`); predictions are then for the largest scale.
 
     Args:
         runs: the evidence, embedded into the space.
         objective: its metrics (and guards) are fitted; standardised here, where it asks for it.
         space: the domains.
-        law: how to fit.
+        law: how to fit, or its name.
         rng: source of randomness.
         every_metric: fit all metrics of the table, for reports and diagnostics.
 
@@ -250,9 +251,9 @@ def fit_surrogate(
     if several:
         params, tokens = scales[np.argmax(scales.prod(axis=1))]
         target = float(params), float(tokens)
-    fitted = law.fit(
-        runs.within(space.names).W, runs.values(names), scales if several else None, rng=rng
-    )
+    at = scales if several else None
+    law = law_for(law, at)
+    fitted = law.fit(runs.within(space.names).W, runs.values(names), at, rng=rng)
     return Surrogate.of(fitted, standardized(objective, runs), names, space, target, law)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -50,6 +50,8 @@ class GaussianProcess:
     subset: int = 256
     iterations: int = 60
     priors: kernel.Priors = field(default_factory=kernel.Priors)
+
+    takes_scales: ClassVar[bool] = False
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
@@ -125,7 +127,7 @@ class FittedGaussianProcess:
         """(n, k) the mean of `predict`, without the work for the sd."""
         del scale
         mean = np.column_stack(self._per_metric(many_means, W))
-        return self.standard.center + mean * self.standard.spread
+        return self.standard.backward(mean)
 
     def _per_metric(self, ask: Callable[[kernel.Posterior, Array], Found], W: Array) -> list[Found]:
         """What every metric's posterior answers about mixtures W."""
