@@ -31,6 +31,8 @@ LAWS: dict[str, str] = {
     "capacity-competition": "mixopt.laws.capacity:CapacityCompetition",
     "correction": "mixopt.laws.scales.correction:Correction",
     "stacking": "mixopt.laws.scales.stacking:Stacking",
+    "cokriging": "mixopt.laws.processes.cokriging:CoKriging",
+    "truncated": "mixopt.laws.processes.truncated:Truncated",
     "gp-residual": "mixopt.laws.processes.residual:Residual",
     "repeated": "mixopt.laws.repetition:Repeated",
     "bootstrap": "mixopt.laws.wrappers:Bootstrap",

@@ -8,7 +8,8 @@
         check(MyLaw())
 
 Each check takes a law (hyperparameters) and raises AssertionError with what it expected. What a law
-does not declare (runs of several scales: `takes_scales`) is not asked of it.
+does not declare (runs of several scales: `takes_scales`; a joint posterior: a fitted law with
+`joint`) is not asked of it.
 """
 
 import json
@@ -18,6 +19,7 @@ import numpy as np
 
 from mixopt.errors import InputError
 from mixopt.laws import FittedLaw, Law, Prediction, fitted_law
+from mixopt.laws.base import JointFittedLaw
 from mixopt.space.simplex import Array
 
 Check = Callable[[Law], None]
@@ -264,6 +266,51 @@ def refuses_scales_it_cannot_read(law: Law) -> None:
         _raises(law, W, Y, bad)
 
 
+def has_one_joint_posterior(law: Law) -> None:
+    """`joint` is a covariance: symmetric, none negative, its diagonal what `predict` reports."""
+    for fitted, scales in _jointly(law):
+        A = fresh()[: len(scales)] if scales is not None else fresh()
+        cov = fitted.joint(A, A, scales, scales)
+        assert cov.shape == (3, len(A), len(A)), cov.shape
+        unit = np.maximum(cov.diagonal(axis1=1, axis2=2).max(axis=1), 1e-300)[:, None, None]
+        np.testing.assert_allclose(cov / unit, np.swapaxes(cov, 1, 2) / unit, atol=1e-8)
+        least = np.linalg.eigvalsh((cov + np.swapaxes(cov, 1, 2)) / (2 * unit)).min()
+        assert least > -1e-7, f"an eigenvalue of {least:.3g} of the largest variance"
+        variance = fitted.predict(A, scales).sd.T ** 2
+        shown = cov.diagonal(axis1=1, axis2=2)
+        np.testing.assert_allclose(shown / unit[..., 0], variance / unit[..., 0], atol=1e-7)
+
+
+def has_a_joint_posterior_of_any_points(law: Law) -> None:
+    """The covariance of points together holds that of its parts, at one scale and across scales."""
+    for fitted, scales in _jointly(law):
+        A = fresh()[: len(scales)] if scales is not None else fresh()
+        first, rest = slice(0, 9), slice(9, None)
+        at = (None, None) if scales is None else (scales[first], scales[rest])
+        whole = fitted.joint(A, A, scales, scales)
+        part = fitted.joint(A[first], A[rest], *at)
+        unit = np.abs(whole).max(axis=(1, 2))[:, None, None]
+        np.testing.assert_allclose(whole[:, first, rest] / unit, part / unit, atol=1e-8)
+        across = fitted.joint(A[rest], A[first], at[1], at[0])
+        np.testing.assert_allclose(np.swapaxes(across, 1, 2) / unit, part / unit, atol=1e-8)
+
+
+def _jointly(law: Law) -> list[tuple[JointFittedLaw, Array | None]]:
+    """The law fitted where it has a joint posterior, and the scales of points to ask about."""
+    W, Y = planted()
+    fitted = _fit(law, W, Y)
+    out: list[tuple[JointFittedLaw, Array | None]] = []
+    if not isinstance(fitted, JointFittedLaw):
+        return out
+    out.append((fitted, None))
+    if law.takes_scales:
+        W, Y, at = planted_scales()
+        of_all = law.fit(W, Y, at, rng=np.random.default_rng(1))
+        assert isinstance(of_all, JointFittedLaw), "a joint posterior at one scale and not at three"
+        out.append((of_all, SCALES[np.arange(24) % len(SCALES)]))
+    return out
+
+
 def _raises(law: Law, W: Array, Y: Array, scale: Array | None = None) -> None:
     try:
         law.fit(W, Y, scale, rng=np.random.default_rng(1))
@@ -302,6 +349,8 @@ CHECKS: tuple[Check, ...] = (
     predicts_every_scale,
     survives_json_with_scales,
     refuses_scales_it_cannot_read,
+    has_one_joint_posterior,
+    has_a_joint_posterior_of_any_points,
 )
 
 

@@ -129,6 +129,15 @@ class FittedGaussianProcess:
         mean = np.column_stack(self._per_metric(many_means, W))
         return self.standard.backward(mean)
 
+    def joint(
+        self, A: Array, B: Array, scale_A: Array | None = None, scale_B: Array | None = None
+    ) -> Array:
+        """(k, a, b) posterior covariance of the expected metrics at mixtures A with those at B."""
+        del scale_A, scale_B
+        left, right = (self.features(as_mixtures(W, self.W.shape[1])) for W in (A, B))
+        found = np.stack([posterior.covariance(left, right) for posterior in self.posteriors])
+        return np.asarray(found * (self.standard.spread**2)[:, None, None])
+
     def _per_metric(self, ask: Callable[[kernel.Posterior, Array], Found], W: Array) -> list[Found]:
         """What every metric's posterior answers about mixtures W."""
         Z = self.features(as_mixtures(W, self.W.shape[1]))

@@ -59,7 +59,7 @@ def test_what_scales_do_not_say_does_not_count() -> None:
 def test_these_laws_take_several_scales() -> None:
     several = {name for name in LAWS if law(name).takes_scales}
     assert several == {
-        *("auto", "stacking", "correction"),
+        *("auto", "stacking", "correction", "cokriging", "truncated"),
         *("shukor-additive", "shukor-joint", "capacity-competition"),
     }
 
