@@ -29,8 +29,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from mixopt.errors import InputError, MixoptError
-from mixopt.laws import for_scales, law
-from mixopt.laws.base import several_scales
+from mixopt.laws import law, law_for
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, read_table
 from mixopt.space.simplex import Array
@@ -171,7 +170,7 @@ def _records(
     metrics = train.metrics
     started = time.perf_counter()
     try:
-        made = for_scales(name) if several_scales(scale) else law(name)
+        made = law_for(name, scale)
         rng = np.random.default_rng([head["seed"], head["n"], 1])
         fitted = made.fit(train.W, train.Y, scale, rng=rng)
         seconds = time.perf_counter() - started

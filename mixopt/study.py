@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from mixopt import designs, laws, proposers
+from mixopt import designs, proposers
 from mixopt.errors import InputError, NotFittedError
 from mixopt.laws.base import FittedLaw, Law
 from mixopt.proposers import Recommendation, Surrogate
@@ -134,12 +134,11 @@ class Study:
     def surrogate(self) -> Surrogate:
         """The fitted law seen through the objective; fitted when first asked for."""
         if self._surrogate is None:
-            law = laws.law(self.law) if isinstance(self.law, str) else self.law
             self._surrogate = fit_surrogate(
                 self.table,
                 self.objective,
                 self.space,
-                law,
+                self.law,
                 rng=self._rng(),
                 every_metric=True,
             )

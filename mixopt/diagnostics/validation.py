@@ -12,9 +12,8 @@ import pandas as pd
 
 from mixopt.diagnostics.ranks import spearman_within
 from mixopt.errors import InputError
-from mixopt.laws import for_scales
-from mixopt.laws import law as named_law
-from mixopt.laws.base import Law, Prediction, Runs, check_runs, several_scales
+from mixopt.laws import law_for
+from mixopt.laws.base import Law, Prediction, Runs, check_runs
 from mixopt.laws.held_out import refit_folds
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
@@ -82,8 +81,8 @@ def cross_validate(
     """Fit a law to all folds but one, and predict that one; for every fold.
 
     Args:
-        law: a name or a law. With runs of several scales it needs a term for the scale; names of
-            other laws are fitted through `correction`.
+        law: a name or a law. Of runs of several scales one that takes one scale is fitted through
+            `correction`.
         runs: a table, or (W, Y).
         objective: the mean of all metrics if left out.
         folds: at most the number of different mixtures.
@@ -100,7 +99,7 @@ def cross_validate(
     if mixtures < 4:
         raise InputError(f"{mixtures} different mixtures; cross-validation needs 4 or more")
     folds = min(folds, mixtures)
-    found = refit_folds(as_law(law, checked), checked, folds=folds, rng=rng)
+    found = refit_folds(law_for(law, checked.scale), checked, folds=folds, rng=rng)
     return _scores(table, checked, found, objective, folds)
 
 
@@ -188,7 +187,7 @@ def learning_curve(
     table = as_table(runs)
     checked = checked_runs(table)
     objective = objective or Objective.of(table.metrics)
-    made, strata = as_law(law, checked), scale_numbers(checked)
+    made, strata = law_for(law, checked.scale), scale_numbers(checked)
     mixtures = int(checked.groups.max()) + 1
     if mixtures < 12:
         raise InputError(f"{mixtures} different mixtures; a learning curve needs 12 or more")
@@ -228,13 +227,6 @@ def as_table(runs: "RunTable | tuple[Array, Array]") -> RunTable:
         checked.Y,
         pd.DataFrame(index=range(n)),
     )
-
-
-def as_law(law: "str | Law", runs: Runs) -> Law:
-    """The law of that name, through `correction` where runs of several scales need that."""
-    if not isinstance(law, str):
-        return law
-    return for_scales(law) if several_scales(runs.scale) else named_law(law)
 
 
 def checked_runs(table: RunTable) -> Runs:

@@ -7,8 +7,11 @@ module of a law also holds `read`, which makes a fitted law of what its `to_dict
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from mixopt.errors import InputError, did_you_mean
-from mixopt.laws.base import FittedLaw, Law, Prediction
+from mixopt.laws.base import FittedLaw, Law, Prediction, several_scales
 from mixopt.lazy import load
 
 LAWS: dict[str, str] = {
@@ -28,6 +31,8 @@ LAWS: dict[str, str] = {
     "capacity-competition": "mixopt.laws.capacity:CapacityCompetition",
     "correction": "mixopt.laws.scales.correction:Correction",
     "stacking": "mixopt.laws.scales.stacking:Stacking",
+    "cokriging": "mixopt.laws.processes.cokriging:CoKriging",
+    "truncated": "mixopt.laws.processes.truncated:Truncated",
     "gp-residual": "mixopt.laws.processes.residual:Residual",
     "repeated": "mixopt.laws.repetition:Repeated",
     "bootstrap": "mixopt.laws.wrappers:Bootstrap",
@@ -38,29 +43,53 @@ LAWS: dict[str, str] = {
 """Name of a law to where it lives; a user's own law is named `"module:attribute"`."""
 
 
-SCALE_LAWS = frozenset(
-    {"auto", "stacking", "correction", "shukor-additive", "shukor-joint", "capacity-competition"}
-)
-"""Laws with a term for the scale; the others are fitted to one scale, or through `correction`."""
-
-
 def law(name: str, **hyperparameters: Any) -> Law:
     """The law of that name.
 
     Raises:
-        InputError: an unknown name; the message lists the known ones.
+        InputError: an unknown name, and the message lists the known ones; or what it names is no
+            law.
     """
-    made: Law = load(_target(name))(**hyperparameters)
-    return made
+    return as_law(load(_target(name))(**hyperparameters))
 
 
-def for_scales(name: str) -> Law:
-    """The law of that name, able to take runs of several scales.
+def as_law(given: str | Law) -> Law:
+    """A law given as itself or by its name.
 
     Raises:
-        InputError: an unknown name.
+        InputError: see `law`.
     """
-    return law(name) if name in SCALE_LAWS else law("correction", base=name)
+    if isinstance(given, str):
+        return law(given)
+    if not isinstance(given, Law):
+        raise InputError(
+            f"{type(given).__name__} is no law: a law has a method `fit`, and an attribute "
+            "`takes_scales` that says (True or False) whether it fits several scales together"
+        )
+    return given
+
+
+def law_for(given: str | Law, scale: ArrayLike | None) -> Law:
+    """The law that fits runs of these scales: itself, or inside `correction` where it needs that.
+
+    Sweeps, studies, reports and diagnostics all get their law here, so that the same name and the
+    same runs mean the same law. A law is wrapped only if the runs have several scales and it
+    declares that it takes one (`takes_scales`).
+
+    Args:
+        given: the law, or its name.
+        scale: (n, 2) parameters and tokens of the runs; rows that do not say (NaN) are left out.
+
+    Raises:
+        InputError: see `law`.
+    """
+    made = as_law(given)
+    if made.takes_scales or scale is None:
+        return made
+    stated = np.array(scale, dtype=float).reshape(-1, 2)
+    stated[:, np.isnan(stated).all(axis=0)] = 1.0
+    stated = stated[np.isfinite(stated).all(axis=1)]
+    return law("correction", base=made) if several_scales(stated) else made
 
 
 def fitted_law(values: Mapping[str, Any]) -> FittedLaw:
@@ -86,11 +115,11 @@ def _target(name: str) -> str:
 
 __all__ = [
     "LAWS",
-    "SCALE_LAWS",
     "FittedLaw",
     "Law",
     "Prediction",
+    "as_law",
     "fitted_law",
-    "for_scales",
     "law",
+    "law_for",
 ]

@@ -81,6 +81,41 @@ def mean_of(fitted: FittedLaw, W: Array, scale: Array | None = None) -> Array:
 
 
 @runtime_checkable
+class JointFittedLaw(FittedLaw, Protocol):
+    """A fitted law that knows how its errors at different mixtures and scales go together."""
+
+    def joint(
+        self, A: Array, B: Array, scale_A: Array | None = None, scale_B: Array | None = None
+    ) -> Array:
+        """(k, a, b) posterior covariance of the expected metrics at A (a, m) with those at B.
+
+        Scales are given as to `predict`. The diagonal of `joint(A, A)` is the square of the sd that
+        `predict` reports, up to rounding.
+        """
+        ...
+
+
+def joint_of(
+    fitted: FittedLaw,
+    A: Array,
+    B: Array,
+    scale_A: Array | None = None,
+    scale_B: Array | None = None,
+) -> Array:
+    """(k, a, b) posterior covariance of the expected metrics at mixtures A with those at B.
+
+    Raises:
+        InputError: the law gives variances only.
+    """
+    if not isinstance(fitted, JointFittedLaw):
+        raise InputError(
+            f"{type(fitted).__name__} gives no joint posterior; use the law 'gp' (at several "
+            "scales 'cokriging') to choose runs"
+        )
+    return fitted.joint(A, B, scale_A, scale_B)
+
+
+@runtime_checkable
 class HeldOut(Protocol):
     """A fitted law that can say, in closed form, what it predicts for runs that it does not use."""
 
@@ -96,6 +131,14 @@ class HeldOut(Protocol):
 @runtime_checkable
 class Law(Protocol):
     """Hyperparameters. `fit` learns one set of parameters per metric."""
+
+    @property
+    def takes_scales(self) -> bool:
+        """Whether runs of several scales can be fitted together, and predicted at each of them.
+
+        Laws that cannot are given one scale, or are wrapped in `correction` (`laws.law_for`).
+        """
+        ...
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
@@ -232,7 +275,7 @@ def one_scale(runs: Runs, law: str) -> Runs:
         found = len(np.unique(runs.scale, axis=0))
         raise InputError(
             f"the runs have {found} scales and the law {law!r} has no term for the scale; fit one "
-            "scale, or use 'auto', 'correction' or a scale law"
+            "scale, or use 'auto', or 'correction' around the law"
         )
     return runs
 

@@ -18,7 +18,7 @@ Notation:
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,8 @@ class CapacityCompetition:
 
     starts: int = 3
     steps: int = 60
+
+    takes_scales: ClassVar[bool] = True
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
@@ -124,7 +126,7 @@ class FittedCapacity:
     def mean(self, W: Array, scale: Array | None = None) -> Array:
         """(n, k) the mean of `predict`, without the work for the sd."""
         f = np.vstack([f for f, _ in self._evaluate(W, scale)])
-        return self.standard.center + self.signs * f * self.standard.spread
+        return self.standard.backward(self.signs * f)
 
     def _evaluate(self, W: Array, scale: Array | None) -> Iterator[tuple[Array, Array]]:
         """Metrics and J in blocks that bound the memory."""

@@ -11,12 +11,12 @@ Notation:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mixopt.errors import InputError
-from mixopt.laws import fitted_law, law
+from mixopt.laws import as_law, fitted_law, law
 from mixopt.laws.base import (
     JSON,
     FittedLaw,
@@ -53,6 +53,8 @@ class Ensemble:
     shrink: float = 0.1
     transfer: float = 0.1
 
+    takes_scales: ClassVar[bool] = True
+
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
     ) -> FittedLaw:
@@ -67,7 +69,7 @@ class Ensemble:
             return law("stacking", base=self).fit(runs.W, runs.Y, runs.scale, rng=rng)
         few = runs.W.shape[1] <= 64
         laws = self.laws or (DEFAULT if few else MANY_DOMAINS)
-        made = [law(x) if isinstance(x, str) else x for x in laws]
+        made = [as_law(x) for x in laws]
         parts = tuple(x.fit(runs.W, runs.Y, rng=rng) for x in made)
         found = self._held_out(made, parts, runs, rng)
         if found is None:

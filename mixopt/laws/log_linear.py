@@ -8,7 +8,7 @@ Notation:
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -45,6 +45,8 @@ class LogLinear:
     features: str = "weights"
     epsilon: float = EPSILON
     ridges: tuple[float, ...] = RIDGES
+
+    takes_scales: ClassVar[bool] = False
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
@@ -134,7 +136,7 @@ class FittedLogLinear:
         del scale
         Z = self.features(as_mixtures(W, self.domains))
         mean = curved.curve(Z, self.theta, self.limit).T
-        return self.standard.center + mean * self.standard.spread
+        return self.standard.backward(mean)
 
     @property
     def domains(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mixopt.errors import InputError
-from mixopt.laws import fitted_law, law
+from mixopt.laws import as_law, fitted_law
 from mixopt.laws.base import JSON, FittedLaw, Law, Prediction, mean_of, numbers
 from mixopt.space.simplex import Array
 
@@ -40,6 +40,11 @@ class Mean:
                 f"weights {list(self.weights)} for {len(self.laws)} laws; give one >= 0 for each"
             )
 
+    @property
+    def takes_scales(self) -> bool:
+        """Whether all of its laws do."""
+        return all(as_law(x).takes_scales for x in self.laws)
+
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
     ) -> "FittedMean":
@@ -48,7 +53,7 @@ class Mean:
         Raises:
             InputError: what any of the laws raises.
         """
-        made = [law(x) if isinstance(x, str) else x for x in self.laws]
+        made = [as_law(x) for x in self.laws]
         parts = tuple(x.fit(W, Y, scale, rng=rng) for x in made)
         shares = np.ones(len(parts)) if self.weights is None else np.array(self.weights, float)
         metrics = 1 if np.ndim(Y) == 1 else np.shape(Y)[1]

@@ -65,12 +65,14 @@ class Parametric:
         starts: how many: the prior's center, and all parameters shifted from it alike (so that the
             order of the domains does not matter).
         steps: evaluations per start at most.
+        takes_scales: whether its terms in N and D are meant for runs of several scales.
     """
 
     name: str
     formula: Formula
     starts: int = 4
     steps: int = 60
+    takes_scales: bool = False
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
@@ -204,7 +206,7 @@ class FittedParametric:
         columns = [
             sign * f for sign, (f, _) in zip(self.signs, self._evaluate(W, scale), strict=True)
         ]
-        return self.standard.center + np.column_stack(columns) * self.standard.spread
+        return self.standard.backward(np.column_stack(columns))
 
     def _evaluate(self, W: Array, scale: Array | None) -> Iterator[tuple[Array, Array]]:
         """Values (n,) and derivatives (n, q) of one metric after another."""

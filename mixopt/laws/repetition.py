@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixopt.errors import InputError
-from mixopt.laws import fitted_law, law
+from mixopt.laws import as_law, fitted_law
 from mixopt.laws.base import (
     JSON,
     FittedLaw,
@@ -90,6 +90,11 @@ class Repeated:
     repeats: float = REPEATS
     budget: float | None = None
 
+    @property
+    def takes_scales(self) -> bool:
+        """Whether its law does."""
+        return as_law(self.base).takes_scales
+
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
     ) -> "FittedRepeated":
@@ -105,7 +110,7 @@ class Repeated:
             raise InputError(f"{tokens.size} token counts for {m} domains; give one for each")
         budget = float(self.budget or np.nan)
         worth, at = _worth(runs.W, runs.scale, tokens, self.repeats, budget)
-        base = law(self.base) if isinstance(self.base, str) else self.base
+        base = as_law(self.base)
         return FittedRepeated(base.fit(worth, runs.Y, at, rng=rng), tokens, self.repeats, budget)
 
 

@@ -5,7 +5,7 @@ Notation:
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class Ridge:
     epsilon: float = EPSILON
     ridges: tuple[float, ...] = RIDGES
     name: str = "ridge"
+
+    takes_scales: ClassVar[bool] = False
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator

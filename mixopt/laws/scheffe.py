@@ -11,7 +11,7 @@ Notation:
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -54,6 +54,8 @@ class Scheffe:
 
     folds: int = 5
     most: float = 0.33
+
+    takes_scales: ClassVar[bool] = False
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator

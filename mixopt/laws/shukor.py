@@ -28,12 +28,12 @@ _FIXED = 5  # E, log A, log alpha, log B, log beta
 
 def additive() -> Parametric:
     """The additive law: 5 + 2 m parameters, and an optimum that no scale moves."""
-    return Parametric("shukor-additive", FORMULAS["shukor-additive"], starts=2)
+    return Parametric("shukor-additive", FORMULAS["shukor-additive"], starts=2, takes_scales=True)
 
 
 def joint() -> Parametric:
     """The joint law: the mixture changes how fast N and D help, so its optimum moves with scale."""
-    return Parametric("shukor-joint", FORMULAS["shukor-joint"], starts=3)
+    return Parametric("shukor-joint", FORMULAS["shukor-joint"], starts=3, takes_scales=True)
 
 
 def read(values: JSON) -> FittedParametric:

@@ -37,11 +37,13 @@ class Standard:
         unit = np.where(self.flat, 1.0, self.spread)
         return np.asarray(np.nan_to_num((Y - self.center) / unit))
 
+    def backward(self, T: Array) -> Array:
+        """(n, k) standardised values in the units of the metrics."""
+        return np.asarray(self.center + T * self.spread)
+
     def prediction(self, mean: Array, sd: Array, noise: Array) -> Prediction:
         """A prediction in standard units, in those of the metrics."""
-        return Prediction(
-            self.center + mean * self.spread, sd * self.spread, np.asarray(noise * self.spread)
-        )
+        return Prediction(self.backward(mean), sd * self.spread, np.asarray(noise * self.spread))
 
     def residual(self, T: Array) -> Array:
         """Standardised differences (n, k) in the units of the metrics."""

@@ -11,7 +11,7 @@ Notation:
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -40,6 +40,8 @@ class Trees:
     leaves: int = 31
     min_data: int | None = None
     noise_rounds: int = 300
+
+    takes_scales: ClassVar[bool] = False
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mixopt.errors import InputError
-from mixopt.laws import fitted_law, law
+from mixopt.laws import as_law, fitted_law
 from mixopt.laws.base import (
     JSON,
     FittedLaw,
@@ -37,6 +37,11 @@ class Bootstrap:
     base: "str | Law" = "log-linear"
     draws: int = 20
 
+    @property
+    def takes_scales(self) -> bool:
+        """Whether its law does."""
+        return as_law(self.base).takes_scales
+
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
     ) -> "FittedBootstrap":
@@ -46,7 +51,7 @@ class Bootstrap:
             InputError: what the law raises on all runs.
         """
         runs = check_runs(W, Y, scale)
-        base = law(self.base) if isinstance(self.base, str) else self.base
+        base = as_law(self.base)
         center = base.fit(runs.W, runs.Y, runs.scale, rng=rng)
         others: list[FittedLaw] = []
         for _ in range(3 * self.draws):
@@ -104,6 +109,11 @@ class Conformal:
     folds: int = 10
     level: float = 0.9
 
+    @property
+    def takes_scales(self) -> bool:
+        """Whether its law does."""
+        return as_law(self.base).takes_scales
+
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
     ) -> "FittedConformal":
@@ -113,7 +123,7 @@ class Conformal:
             InputError: what the law raises.
         """
         runs = check_runs(W, Y, scale)
-        base = law(self.base) if isinstance(self.base, str) else self.base
+        base = as_law(self.base)
         fitted = base.fit(runs.W, runs.Y, runs.scale, rng=rng)
         try:
             found = refit_folds(base, runs, folds=self.folds, rng=rng)

@@ -15,7 +15,7 @@ References:
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,6 @@ from scipy.special import log_ndtr, logsumexp
 from mixopt.designs.base import GRID, distinct
 from mixopt.errors import InputError, did_you_mean
 from mixopt.laws.base import Prediction
-from mixopt.laws.processes.gp import FittedGaussianProcess
-from mixopt.laws.processes.kernel import covariance
 from mixopt.proposers.batch import log_expected_improvement
 from mixopt.proposers.search import cloud
 from mixopt.proposers.surrogate import Surrogate
@@ -43,40 +41,6 @@ _MOST = 1000  # candidates whose joint posterior is looked at
 _REFERENCES = 24  # best runs that may hold the optimum
 _PATHS = 128
 _NODES = np.linspace(-3.5, 3.5, 21)  # outcomes of one run that the knowledge gradient looks at
-
-
-@runtime_checkable
-class JointLaw(Protocol):
-    """A fitted law that knows how its errors at different mixtures go together."""
-
-    def joint(self, A: Array, B: Array) -> Array:
-        """(k, a, b) posterior covariance of the expected metrics between mixtures A and B."""
-        ...
-
-
-def joint(fitted: object, A: Array, B: Array) -> Array:
-    """(k, a, b) posterior covariance of the expected metrics between mixtures A (a, m) and B.
-
-    Raises:
-        InputError: the law gives variances only.
-    """
-    if isinstance(fitted, JointLaw):
-        return fitted.joint(A, B)
-    if not isinstance(fitted, FittedGaussianProcess):
-        raise InputError(
-            f"{type(fitted).__name__} gives no joint posterior; use the law 'gp' to choose runs"
-        )
-    left, right = fitted.features(A), fitted.features(B)
-    found = []
-    for process in fitted.posteriors:
-        halves = [
-            linalg.solve_triangular(
-                process.lower, covariance(Z, process.Z, process.log_theta).T, lower=True
-            )
-            for Z in (left, right)
-        ]
-        found.append(covariance(left, right, process.log_theta) - halves[0].T @ halves[1])
-    return np.asarray(np.stack(found) * (fitted.standard.spread**2)[:, None, None])
 
 
 def choose(
@@ -237,7 +201,7 @@ class _View:
         under_way = np.empty((0, X.shape[1])) if pending is None else pending
         P = np.vstack([X, runs[best], under_way])
         c, a = len(X), len(P)
-        seen, covs = surrogate.predict(P), joint(surrogate.fitted, P, P)
+        seen, covs = surrogate.predict(P), surrogate.joint(P, P)
         linear = surrogate.objective.reduce == "mean" and not surrogate.limits
         weights = surrogate.objective.coefficients(surrogate.metrics)
         cov = np.einsum("k,kab->ab", weights**2, covs)

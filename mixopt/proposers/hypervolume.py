@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mixopt.designs.base import GRID, distinct
 from mixopt.errors import InputError
-from mixopt.proposers.bayes import APART, joint, metric_paths
+from mixopt.proposers.bayes import APART, metric_paths
 from mixopt.proposers.pareto import non_dominated
 from mixopt.proposers.search import cloud
 from mixopt.proposers.surrogate import Surrogate
@@ -196,7 +196,7 @@ class _View:
         best = _near_front(at_runs, unit)
         under_way = np.empty((0, X.shape[1])) if pending is None else pending
         P = np.vstack([X, runs[best], under_way])
-        paths = metric_paths(surrogate.predict(P).mean, joint(surrogate.fitted, P, P), _PATHS, rng)
+        paths = metric_paths(surrogate.predict(P).mean, surrogate.joint(P, P), _PATHS, rng)
         near = simplex.hellinger_distance(X, P) < APART
         return cls(
             F=guarded(surrogate, C, paths),

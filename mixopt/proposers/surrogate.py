@@ -8,13 +8,13 @@ Notation:
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from mixopt.designs.baselines import baselines
 from mixopt.errors import InputError
-from mixopt.laws.base import FittedLaw, Law, Prediction, Weighted, mean_of
+from mixopt.laws import law_for
+from mixopt.laws.base import FittedLaw, Law, Prediction, Weighted, joint_of, mean_of
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, standardized
 from mixopt.space import MixtureSpace, simplex
@@ -23,23 +23,6 @@ from mixopt.threads import one_blas_thread
 
 _CHUNK = 20_000
 _PENALTY = 1e3  # per unit of relative violation of a guard, in units of the objective's spread
-
-
-@runtime_checkable
-class Levels(Protocol):
-    """A fitted law of all scales, that predicts the largest; `below` counts down from it."""
-
-    def joint(self, A: Array, B: Array, below: int = 0) -> Array:
-        """(k, a, b) posterior covariance of A at the largest scale with B below it."""
-        ...
-
-    def outcome_variance(self, W: Array, below: int) -> Array:
-        """(k, n) variance of one new run at mixtures W."""
-        ...
-
-    def expected(self, W: Array, below: int) -> Array:
-        """(n, k) expected metrics at mixtures W."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -124,6 +107,14 @@ class Surrogate:
             parts.append(mean_of(self.fitted, rows, self._scales(len(rows))))
         mean = np.vstack(parts)
         return Prediction(mean, np.zeros_like(mean), np.zeros(mean.shape[1]))
+
+    def joint(self, A: Array, B: Array) -> Array:
+        """(k, a, b) posterior covariance of every metric at mixtures A (a, m) with that at B.
+
+        Raises:
+            InputError: the law gives variances only.
+        """
+        return joint_of(self.fitted, A, B, self._scales(len(A)), self._scales(len(B)))
 
     def moments(self, W: Array) -> tuple[Array, Array]:
         """(n,) mean and (n,) sd of the objective."""
@@ -221,21 +212,21 @@ def fit_surrogate(
     runs: RunTable,
     objective: Objective,
     space: MixtureSpace,
-    law: Law,
+    law: str | Law,
     *,
     rng: np.random.Generator,
     every_metric: bool = False,
 ) -> Surrogate:
     """Fit a law, one set of parameters per metric, and look at it through the objective.
 
-    Runs of several scales are fitted together by a law that can; predictions are then for the
-    largest scale.
+    Runs of several scales are fitted together, by the law itself or inside a correction (see
+    `laws.law_for`); predictions are then for the largest scale.
 
     Args:
         runs: the evidence, embedded into the space.
         objective: its metrics (and guards) are fitted; standardised here, where it asks for it.
         space: the domains.
-        law: how to fit.
+        law: how to fit, or its name.
         rng: source of randomness.
         every_metric: fit all metrics of the table, for reports and diagnostics.
 
@@ -250,9 +241,9 @@ def fit_surrogate(
     if several:
         params, tokens = scales[np.argmax(scales.prod(axis=1))]
         target = float(params), float(tokens)
-    fitted = law.fit(
-        runs.within(space.names).W, runs.values(names), scales if several else None, rng=rng
-    )
+    at = scales if several else None
+    law = law_for(law, at)
+    fitted = law.fit(runs.within(space.names).W, runs.values(names), at, rng=rng)
     return Surrogate.of(fitted, standardized(objective, runs), names, space, target, law)
 
 

@@ -17,9 +17,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from mixopt.errors import InputError
-from mixopt.laws.processes.cokriging import fit_cokriging
+from mixopt.laws.base import joint_of, mean_of
+from mixopt.laws.processes.cokriging import CoKriging
 from mixopt.laws.processes.gp import GaussianProcess
-from mixopt.laws.processes.truncated import fit_truncated
+from mixopt.laws.processes.scale_runs import ScaleRuns
+from mixopt.laws.processes.truncated import Truncated
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import (
     Acquisition,
@@ -30,7 +32,7 @@ from mixopt.proposers.bayes import (
     lowest_values,
 )
 from mixopt.proposers.search import cloud
-from mixopt.proposers.surrogate import Levels, fitted_metrics
+from mixopt.proposers.surrogate import fitted_metrics
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import Objective
@@ -50,6 +52,10 @@ _PROXY_ROUND = 16
 
 
 ScaleProcess = Literal["cokriging", "truncated"]
+_PROCESSES: dict[ScaleProcess, type[CoKriging | Truncated]] = {
+    "cokriging": CoKriging,
+    "truncated": Truncated,
+}
 
 
 @dataclass(frozen=True)
@@ -99,8 +105,8 @@ class LadderSearch(Answers):
     traits: ClassVar[Traits] = Traits(earlier=True)
 
     def __post_init__(self) -> None:
-        if self.process not in {"cokriging", "truncated"}:
-            raise InputError(f"process is {self.process!r}; choose cokriging or truncated")
+        if self.process not in _PROCESSES:
+            raise InputError(f"process is {self.process!r}; choose {' or '.join(_PROCESSES)}")
 
     @one_blas_thread
     def next(
@@ -203,15 +209,15 @@ class LadderSearch(Answers):
         room -= sum(spent[s] for s in problem.scales[:-1])
         A = self._answers(ledger, surrogate)
         best, found = -np.inf, (problem.target, list[RunSpec]())
-        for below, scale in enumerate(problem.scales[::-1]):
-            cost = problem.cost(scale) / price
-            n = 1 if below == 0 else int(np.clip(0.02 / cost, self.batch, _PROXY_ROUND))
-            if below:
+        for scale in problem.scales[::-1]:
+            cost, proxy = problem.cost(scale) / price, scale != problem.target
+            n = int(np.clip(0.02 / cost, self.batch, _PROXY_ROUND)) if proxy else 1
+            if proxy:
                 n = min(n, self.proxies - ledger.count(scale), int(min(room / cost, 1e9) + 1e-9))
             X = self._options(ledger, scale, A)
             if n < 1 or not len(X):
                 continue
-            gain = _gains(surrogate, A, X, below, self.criterion)
+            gain = _gains(surrogate, A, X, scale, self.criterion)
             if gain.max() - np.log(cost) > best:
                 best = float(gain.max() - np.log(cost))
                 rows = _apart(X, gain, n)
@@ -252,16 +258,14 @@ def believed(ledger: Ledger, surrogate: Surrogate) -> Ledger:
     Raises:
         InputError: the surrogate knows the objective alone, not the metrics of a run.
     """
-    fitted, problem = surrogate.fitted, ledger.problem
-    if not isinstance(fitted, Levels) or surrogate.metrics == ("objective",):
+    if surrogate.metrics == ("objective",):
         raise InputError("wait: false over several scales needs a process per metric (composite)")
     found = []
     for spec in ledger.pending:
-        below = len(problem.scales) - 1 - problem.scales.index(spec.scale)
-        values = fitted.expected(spec.mixture.array[None], below)[0]
+        values = mean_of(surrogate.fitted, spec.mixture.array[None], _at(spec.scale))[0]
         metrics = dict(zip(surrogate.metrics, values.tolist(), strict=True))
         found.append(Observation(spec, metrics=metrics))
-    return Ledger.of(problem, [*ledger.runs, *found])
+    return Ledger.of(ledger.problem, [*ledger.runs, *found])
 
 
 def quick_process(features: str = "sqrt") -> GaussianProcess:
@@ -309,33 +313,40 @@ def fit_scales(
     objective = standardized(objective, every)
     tables = [RunTable.from_observations(o, space.names) if o else None for o in known]
     runs = []
-    for table in (*problem.earlier, *tables):
+    scales = [None] * len(problem.earlier) + [(s.params, s.tokens) for s in problem.scales]
+    for table, scale in zip((*problem.earlier, *tables), scales, strict=True):
         W, Y = np.empty((0, space.dim)), np.empty((0, len(names)))
         if table is not None:
             W, Y = table.W, table.values(names)
-        runs.append((W, Y if composite else objective.value(Y, names)[:, None]))
-    fit = fit_cokriging if process == "cokriging" else fit_truncated
-    fitted = fit(runs, law, rng=ledger.rng())
+        runs.append(ScaleRuns(W, Y if composite else objective.value(Y, names)[:, None], scale))
+    made = _PROCESSES[process](law, tuple(x for x in scales if x is not None))
+    fitted = made.fit_scales(runs, rng=ledger.rng())
     if composite:
-        return Surrogate.of(fitted, objective, names, space, law=law)
-    return Surrogate.of(fitted, Objective.of("objective"), ("objective",), space, law=law)
+        return Surrogate.of(fitted, objective, names, space, law=made)
+    return Surrogate.of(fitted, Objective.of("objective"), ("objective",), space, law=made)
+
+
+def _at(scale: Scale) -> Array:
+    """(2,) parameters and tokens, as laws take them."""
+    return np.array([scale.params, scale.tokens], dtype=float)
 
 
 def _gains(
-    surrogate: Surrogate, A: Array, X: Array, below: int, criterion: Literal["gain", "entropy"]
+    surrogate: Surrogate, A: Array, X: Array, scale: Scale, criterion: Literal["gain", "entropy"]
 ) -> Array:
-    """(c,) log of what one run at X, `below` the top, is worth for the answer among A."""
-    fitted = surrogate.fitted
-    assert isinstance(fitted, Levels)
+    """(c,) log of what one run at mixtures X and a scale is worth for the answer among A."""
+    fitted, at = surrogate.fitted, _at(scale)
     weights = surrogate.objective.coefficients(surrogate.metrics) ** 2
-    total = weights @ fitted.outcome_variance(X, below)
+    total = fitted.predict(X, at).total_sd ** 2 @ weights
     mean = surrogate.value(A)
     if criterion == "gain":
-        cov = np.einsum("k,kax->xa", weights, fitted.joint(A, X, below))
+        cov = np.einsum("k,kax->xa", weights, joint_of(fitted, A, X, scale_B=at))
         return knowledge_gradient(mean, cov, total)
     lowest = lowest_values(mean, surrogate.moments(A)[1])
     own = surrogate.moments(X)
-    shared = np.array([weights @ fitted.joint(x[None], x[None], below)[:, 0, 0] for x in X])
+    shared = np.array(
+        [weights @ joint_of(fitted, x[None], x[None], scale_B=at)[:, 0, 0] for x in X]
+    )
     correlation = shared / np.sqrt(np.maximum(own[1] ** 2 * total, 1e-30))
     return information(own[0], own[1], lowest, correlation)
 

@@ -24,7 +24,7 @@ from scipy.special import ndtr
 from mixopt.errors import InputError
 from mixopt.laws.curves import fit_curve
 from mixopt.proposers import Surrogate
-from mixopt.proposers.bayes import joint, propose
+from mixopt.proposers.bayes import propose
 from mixopt.runs import Kind, Observation, RunSpec, Scale
 from mixopt.runs.kinds import BRANCH, DESIGN, GIVEN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import objective_of
@@ -237,7 +237,7 @@ def better(surrogate: Surrogate, X: Array, best: Array) -> Array:
     """
     P = np.vstack([X, best])
     weights = surrogate.objective.coefficients(surrogate.metrics) ** 2
-    cov = np.einsum("k,kab->ab", weights, joint(surrogate.fitted, P, P))
+    cov = np.einsum("k,kab->ab", weights, surrogate.joint(P, P))
     value, variance = surrogate.value(P), cov.diagonal()
     sd = np.sqrt(np.maximum(variance[:-1] + variance[-1] - 2.0 * cov[:-1, -1], 1e-18))
     return np.asarray(ndtr((value[-1] - value[:-1]) / sd))

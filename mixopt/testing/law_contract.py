@@ -7,7 +7,9 @@
     def test_contract(check):
         check(MyLaw())
 
-Each check takes a law (hyperparameters) and raises AssertionError with what it expected.
+Each check takes a law (hyperparameters) and raises AssertionError with what it expected. What a law
+does not declare (runs of several scales: `takes_scales`; a joint posterior: a fitted law with
+`joint`) is not asked of it.
 """
 
 import json
@@ -17,6 +19,7 @@ import numpy as np
 
 from mixopt.errors import InputError
 from mixopt.laws import FittedLaw, Law, Prediction, fitted_law
+from mixopt.laws.base import JointFittedLaw
 from mixopt.space.simplex import Array
 
 Check = Callable[[Law], None]
@@ -197,9 +200,120 @@ def repeats_itself(law: Law) -> None:
     np.testing.assert_array_equal(Y, kept[1])
 
 
-def _raises(law: Law, W: Array, Y: Array) -> None:
+SCALES = np.array([[1e7, 2e8], [3e7, 6e8], [1e8, 2e9]])
+"""(3, 2) parameters and tokens of `planted_scales`."""
+
+
+def planted_scales(n: int = 14, m: int = 4, k: int = 3) -> tuple[Array, Array, Array]:
+    """(3 n, m) mixtures, (3 n, k) losses that fall with the scale, and the (3 n, 2) scales."""
+    W, _ = planted(3 * n, m, k)
+    rng = np.random.default_rng(1)
+    at = np.repeat(SCALES, n, axis=0)
+    slopes = -rng.uniform(0.0, 0.6, size=(m, k)) - 1.5 * np.eye(m, k)
+    size = (at[:, :1] / SCALES[0, 0]) ** -0.2
+    Y = 1.5 + 0.5 * size + (0.5 + 0.5 * size) * np.exp(0.3 + W @ slopes)
+    return W, Y + 0.005 * rng.standard_normal(Y.shape), at
+
+
+def says_whether_it_takes_scales(law: Law) -> None:
+    """`takes_scales` is True or False; without it nobody knows whether to wrap the law."""
+    assert isinstance(law.takes_scales, bool), law.takes_scales
+
+
+def predicts_every_scale(law: Law) -> None:
+    """At each scale that has runs; without a scale, what it says of the largest."""
+    if not law.takes_scales:
+        return
+    W, Y, at = planted_scales()
+    fitted = law.fit(W, Y, at, rng=np.random.default_rng(1))
+    for scale in SCALES:
+        rows = (at == scale).all(axis=1)
+        told = fitted.predict(W[rows], scale)
+        _valid(told, int(rows.sum()), 3)
+        off = np.abs(told.mean - Y[rows]).mean(axis=0) / Y[rows].std(axis=0)
+        assert (off < 0.7).all(), f"misses its own runs at {scale} by {off} sd"
+    numbers = np.arange(25) % len(SCALES)
+    mixed = fitted.predict(fresh(), SCALES[numbers])
+    for number, scale in enumerate(SCALES):
+        rows = numbers == number
+        alone = fitted.predict(fresh()[rows], scale)
+        np.testing.assert_allclose(mixed.mean[rows], alone.mean, rtol=1e-7)
+        np.testing.assert_allclose(mixed.sd[rows], alone.sd, rtol=1e-5, atol=1e-9)
+
+
+def survives_json_with_scales(law: Law) -> None:
+    """Read back, it predicts the same at every scale, to rounding."""
+    if not law.takes_scales:
+        return
+    W, Y, at = planted_scales()
+    Y[3, 1] = np.nan
+    fitted = law.fit(W, Y, at, rng=np.random.default_rng(1))
+    again = fitted_law(json.loads(json.dumps(fitted.to_dict(), allow_nan=False)))
+    for scale in (None, *SCALES):
+        ours, theirs = fitted.predict(fresh(), scale), again.predict(fresh(), scale)
+        for what in ("mean", "sd", "noise"):
+            np.testing.assert_allclose(
+                getattr(ours, what), getattr(theirs, what), rtol=1e-12, atol=1e-12, err_msg=what
+            )
+
+
+def refuses_scales_it_cannot_read(law: Law) -> None:
+    """A scale of zero or below, or one that only some runs have."""
+    W, Y, at = planted_scales()
+    for value in (0.0, np.nan):
+        bad = at.copy()
+        bad[2, 0] = value
+        _raises(law, W, Y, bad)
+
+
+def has_one_joint_posterior(law: Law) -> None:
+    """`joint` is a covariance: symmetric, none negative, its diagonal what `predict` reports."""
+    for fitted, scales in _jointly(law):
+        A = fresh()[: len(scales)] if scales is not None else fresh()
+        cov = fitted.joint(A, A, scales, scales)
+        assert cov.shape == (3, len(A), len(A)), cov.shape
+        unit = np.maximum(cov.diagonal(axis1=1, axis2=2).max(axis=1), 1e-300)[:, None, None]
+        np.testing.assert_allclose(cov / unit, np.swapaxes(cov, 1, 2) / unit, atol=1e-8)
+        least = np.linalg.eigvalsh((cov + np.swapaxes(cov, 1, 2)) / (2 * unit)).min()
+        assert least > -1e-7, f"an eigenvalue of {least:.3g} of the largest variance"
+        variance = fitted.predict(A, scales).sd.T ** 2
+        shown = cov.diagonal(axis1=1, axis2=2)
+        np.testing.assert_allclose(shown / unit[..., 0], variance / unit[..., 0], atol=1e-7)
+
+
+def has_a_joint_posterior_of_any_points(law: Law) -> None:
+    """The covariance of points together holds that of its parts, at one scale and across scales."""
+    for fitted, scales in _jointly(law):
+        A = fresh()[: len(scales)] if scales is not None else fresh()
+        first, rest = slice(0, 9), slice(9, None)
+        at = (None, None) if scales is None else (scales[first], scales[rest])
+        whole = fitted.joint(A, A, scales, scales)
+        part = fitted.joint(A[first], A[rest], *at)
+        unit = np.abs(whole).max(axis=(1, 2))[:, None, None]
+        np.testing.assert_allclose(whole[:, first, rest] / unit, part / unit, atol=1e-8)
+        across = fitted.joint(A[rest], A[first], at[1], at[0])
+        np.testing.assert_allclose(np.swapaxes(across, 1, 2) / unit, part / unit, atol=1e-8)
+
+
+def _jointly(law: Law) -> list[tuple[JointFittedLaw, Array | None]]:
+    """The law fitted where it has a joint posterior, and the scales of points to ask about."""
+    W, Y = planted()
+    fitted = _fit(law, W, Y)
+    out: list[tuple[JointFittedLaw, Array | None]] = []
+    if not isinstance(fitted, JointFittedLaw):
+        return out
+    out.append((fitted, None))
+    if law.takes_scales:
+        W, Y, at = planted_scales()
+        of_all = law.fit(W, Y, at, rng=np.random.default_rng(1))
+        assert isinstance(of_all, JointFittedLaw), "a joint posterior at one scale and not at three"
+        out.append((of_all, SCALES[np.arange(24) % len(SCALES)]))
+    return out
+
+
+def _raises(law: Law, W: Array, Y: Array, scale: Array | None = None) -> None:
     try:
-        _fit(law, W, Y)
+        law.fit(W, Y, scale, rng=np.random.default_rng(1))
     except InputError as error:
         message = str(error)
     else:
@@ -231,6 +345,12 @@ CHECKS: tuple[Check, ...] = (
     refuses_bad_input,
     refuses_other_domains,
     repeats_itself,
+    says_whether_it_takes_scales,
+    predicts_every_scale,
+    survives_json_with_scales,
+    refuses_scales_it_cannot_read,
+    has_one_joint_posterior,
+    has_a_joint_posterior_of_any_points,
 )
 
 

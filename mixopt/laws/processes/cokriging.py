@@ -11,17 +11,29 @@ References:
     Kennedy & O'Hagan 2000; Le Gratiet & Garnier 1210.0686
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import linalg
 from scipy.optimize import minimize
 
-from mixopt.errors import InputError
-from mixopt.laws.base import Prediction
-from mixopt.laws.processes import kernel
+from mixopt.laws.base import JSON, Ints, Prediction, as_mixtures, check_runs, numbers
+from mixopt.laws.processes import kernel, recursion
 from mixopt.laws.processes.gp import FittedGaussianProcess, GaussianProcess
+from mixopt.laws.processes.gp import read as read_process
+from mixopt.laws.processes.recursion import Climb, Level, Process
+from mixopt.laws.processes.scale_runs import (
+    Pair,
+    ScaleRuns,
+    asked,
+    by_scale,
+    check_scales,
+    scales_of,
+    units_of,
+)
+from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
 SLOPE = (1.0, 0.5)
@@ -32,82 +44,134 @@ _NOISE_SD = 1.0  # prior sd of log v around the noise of the scale below
 _ALONE = 8  # so many runs of a scale can speak for themselves
 
 
-@dataclass(frozen=True, eq=False)
-class Level:
-    """One metric at one scale above the smallest.
+@dataclass(frozen=True)
+class CoKriging:
+    """Every metric at every scale that has runs; one scale is a Gaussian process.
 
-    Attributes:
-        below: the process of the scale below.
-        Z: (n, p) features of the runs here, possibly none. center: of y.
-        log_theta: (p + 2,) of the own process d, its noise last. slope: a.
-        lower: (n, n) Cholesky factor of the prior covariance of y. alpha: (n,).
+    Args:
+        process: how the smallest scale is fitted, and a larger one that does not follow it.
+        scales: parameters and tokens of scales to predict at before they have runs.
     """
 
-    below: "kernel.Posterior | Level"
-    Z: Array
-    center: float
-    log_theta: Array
-    slope: float
-    lower: Array
-    alpha: Array
+    process: GaussianProcess = field(default_factory=GaussianProcess)
+    scales: Sequence[Pair] = ()
+
+    takes_scales: ClassVar[bool] = True
+
+    def fit(
+        self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
+    ) -> "FittedCoKriging":
+        """Fit every scale on the one below, by parameters, then tokens.
+
+        Raises:
+            InputError: see `check_runs`; the smallest scale has too few runs, or lacks a metric.
+        """
+        return self.fit_scales(by_scale(check_runs(W, Y, scale), self.scales), rng=rng)
+
+    def fit_scales(
+        self, runs: Sequence[ScaleRuns], *, rng: np.random.Generator
+    ) -> "FittedCoKriging":
+        """Fit every scale on the one before it.
+
+        Args:
+            runs: smallest first; scales above the first may have no runs yet.
+            rng: source of randomness.
+
+        Raises:
+            InputError: the smallest scale has too few runs, or lacks a metric.
+        """
+        check_scales(runs, "cokriging")
+        base = self.process.fit(runs[0].W, runs[0].Y, rng=rng)
+        standard = units_of(base.standard, runs)
+        levels: list[tuple[Level, ...]] = []
+        below: tuple[Process, ...] = base.posteriors
+        for here in runs[1:]:
+            own: list[Level] = []
+            for k, (Z, y) in enumerate(_columns(base, standard, here)):
+                # What the scale below gets wrong need not vary as it does: the prior's lengths.
+                lengths = self.process.priors.centers(Z.shape[1])[:-2]
+                theta = np.array([*lengths, *base.log_theta[k, -2:]])
+                own.append(_fit_level(below[k], Z, y, theta, self.process))
+            levels.append(tuple(own))
+            below = levels[-1]
+        return FittedCoKriging(base, standard, tuple(runs[1:]), tuple(levels), scales_of(runs))
 
 
 @dataclass(frozen=True, eq=False)
 class FittedCoKriging:
-    """Every metric at every scale; predicts the largest.
+    """Every metric at every scale, each believed as far as all runs say.
 
     Attributes:
-        base: the smallest scale's processes.
-        levels: one tuple of (k,) processes per scale above, in order.
+        base: the smallest scale's processes. standard: units of the metrics.
+        runs: of every scale above it. levels: one tuple of (k,) processes per scale above it.
+        scales: (s, 2) parameters and tokens, the smallest first; NaN where unknown.
     """
 
     base: FittedGaussianProcess
-    levels: tuple[tuple[Level, ...], ...] = ()
+    standard: Standard
+    runs: tuple[ScaleRuns, ...]
+    levels: tuple[tuple[Level, ...], ...]
+    scales: Array
 
     @property
-    def top(self) -> tuple[Level | kernel.Posterior, ...]:
+    def top(self) -> tuple[Process, ...]:
         """(k,) processes of the largest scale."""
         return self.levels[-1] if self.levels else self.base.posteriors
 
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
-        """Metrics at the largest scale."""
-        del scale
-        Z = self.base.features(W)
-        mean = np.column_stack([_mean(p, Z) for p in self.top])
-        variance = np.column_stack([_variance(p, Z) for p in self.top])
-        noise = np.array([np.exp(p.log_theta[-1] / 2) for p in self.top])
-        return self.base.standard.prediction(mean, np.sqrt(np.maximum(variance, 0.0)), noise)
+        """Metrics at mixtures W (n, m) and scales (n, 2) or (2,); the largest without one.
+
+        Where several scales are asked for, the noise is that of the noisiest.
+
+        Raises:
+            InputError: a scale that no runs are of.
+        """
+        if not self.levels:
+            asked(self.scales, scale, len(W), "cokriging")
+            return self.base.predict(W)
+        Z = self._features(W)
+        mean, variance = np.empty((2, len(Z), len(self.top)))
+        noise = np.zeros(len(self.top))
+        for number, rows in _groups(asked(self.scales, scale, len(Z), "cokriging")):
+            here = self.base.posteriors if number == 0 else self.levels[number - 1]
+            for k, process in enumerate(self.top):
+                mean[rows, k], variance[rows, k] = recursion.moments(process, Z[rows], number)
+            noise = np.maximum(noise, [np.exp(p.log_theta[-1] / 2) for p in here])
+        return self.standard.prediction(mean, np.sqrt(np.maximum(variance, 0.0)), noise)
 
     def mean(self, W: Array, scale: Array | None = None) -> Array:
-        """(n, k) the mean of `predict`, without the work for the sd."""
+        """(n, k) the mean of `predict`, without the work for the sd where there is one scale."""
         if not self.levels:
-            return self.base.mean(W, scale)
-        Z = self.base.features(W)
-        mean = np.column_stack([_mean(p, Z) for p in self.top])
-        return self.base.standard.center + mean * self.base.standard.spread
+            asked(self.scales, scale, len(W), "cokriging")
+            return self.base.mean(W)
+        Z = self._features(W)
+        mean = np.empty((len(Z), len(self.top)))
+        for number, rows in _groups(asked(self.scales, scale, len(Z), "cokriging")):
+            for k, process in enumerate(self.top):
+                mean[rows, k] = recursion.moments(process, Z[rows], number)[0]
+        return self.standard.backward(mean)
 
-    def joint(self, A: Array, B: Array, below: int = 0) -> Array:
-        """(k, a, b) posterior covariance of A at the largest scale and B `below` scales under it.
+    def joint(
+        self, A: Array, B: Array, scale_A: Array | None = None, scale_B: Array | None = None
+    ) -> Array:
+        """(k, a, b) posterior covariance of the expected metrics at A with those at B.
 
         Zero where a metric is fitted without the scales below.
+
+        Raises:
+            InputError: a scale that no runs are of.
         """
-        left, right = self.base.features(A), self.base.features(B)
-        units = (self.base.standard.spread**2)[:, None, None]
-        return np.asarray(units * np.stack([_joint(p, left, right, below) for p in self.top]))
-
-    def outcome_variance(self, W: Array, below: int) -> Array:
-        """(k, n) variance of one new run at mixtures W, `below` scales under the largest."""
-        Z = self.base.features(W)
-        levels: list[tuple[Level | kernel.Posterior, ...]] = [self.base.posteriors, *self.levels]
-        found = [_variance(p, Z) + np.exp(p.log_theta[-1]) for p in levels[-1 - below]]
-        return np.asarray(np.stack(found) * (self.base.standard.spread**2)[:, None])
-
-    def expected(self, W: Array, below: int) -> Array:
-        """(n, k) expected metrics at mixtures W, `below` scales under the largest."""
-        Z = self.base.features(W)
-        levels: list[tuple[Level | kernel.Posterior, ...]] = [self.base.posteriors, *self.levels]
-        found = np.column_stack([_mean(p, Z) for p in levels[-1 - below]])
-        return np.asarray(self.base.standard.center + found * self.base.standard.spread)
+        left, right = self._features(A), self._features(B)
+        found = np.empty((len(self.top), len(left), len(right)))
+        at_A = asked(self.scales, scale_A, len(left), "cokriging")
+        at_B = asked(self.scales, scale_B, len(right), "cokriging")
+        for i, rows in _groups(at_A):
+            for j, columns in _groups(at_B):
+                for k, process in enumerate(self.top):
+                    found[k][np.ix_(rows, columns)] = Climb.to(
+                        process, left[rows], right[columns], i, j
+                    ).between
+        return found * (self.standard.spread**2)[:, None, None]
 
     def slopes(self) -> Array:
         """(scales - 1, k) slope of every metric on the scale below; 0 where it is not used."""
@@ -115,54 +179,71 @@ class FittedCoKriging:
             len(self.levels), -1
         )
 
-    def to_dict(self) -> dict[str, object]:
-        """A process over scales is fitted anew when it is needed.
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "law": "cokriging",
+            "base": self.base.to_dict(),
+            "standard": self.standard.to_dict(),
+            "scale": self.scales[0].tolist() if np.isfinite(self.scales[0]).all() else None,
+            "runs": [runs.to_dict() for runs in self.runs],
+            "levels": [
+                {
+                    "center": [p.center for p in level],
+                    "slope": [p.slope for p in level],
+                    "log_theta": [p.log_theta.tolist() for p in level],
+                }
+                for level in self.levels
+            ],
+        }
 
-        Raises:
-            InputError: always.
-        """
-        raise InputError("a process over scales is not written to JSON; fit it to the runs again")
+    def _features(self, W: Array) -> Array:
+        return self.base.features(as_mixtures(W, self.base.W.shape[1]))
 
 
-def fit_cokriging(
-    runs: Sequence[tuple[Array, Array]], law: GaussianProcess, *, rng: np.random.Generator
-) -> FittedCoKriging:
-    """Fit every scale on the one below, smallest first.
-
-    Args:
-        runs: mixtures (n, m) and metrics (n, k) of every scale; scales above the first may have
-            no runs yet.
-        law: how the smallest scale is fitted, and a larger one that does not follow it.
-        rng: source of randomness.
-
-    Raises:
-        InputError: the smallest scale has too few runs.
-    """
-    base = law.fit(*runs[0], rng=rng)
-    unit = np.where(base.standard.flat, 1.0, base.standard.spread)
+def read(values: JSON) -> FittedCoKriging:
+    """The fitted law that `to_dict` wrote."""
+    base, standard = read_process(values["base"]), Standard.read(values["standard"])
+    m, k = base.W.shape[1], base.Y.shape[1]
+    runs = tuple(ScaleRuns.read(x, m, k) for x in values["runs"])
     levels: list[tuple[Level, ...]] = []
-    below: tuple[Level | kernel.Posterior, ...] = base.posteriors
-    for W, Y in runs[1:]:
-        Z = base.features(W) if len(W) else np.empty((0, base.features.center.size))
-        own: list[Level] = []
-        for k, process in enumerate(below):
-            seen = np.isfinite(Y[:, k]) if len(W) else np.zeros(0, dtype=bool)
-            y = (Y[seen, k] - base.standard.center[k]) / unit[k]
-            # What the scale below gets wrong need not vary as it does: the prior's lengthscales.
-            theta = np.array([*law.priors.centers(Z.shape[1])[:-2], *base.log_theta[k, -2:]])
-            own.append(_fit_level(process, Z[seen], y, theta, law))
+    below: tuple[Process, ...] = base.posteriors
+    for here, told in zip(runs, values["levels"], strict=True):
+        log_theta = numbers(told["log_theta"])
+        own = [
+            recursion.condition(below[i], Z, y, told["center"][i], told["slope"][i], log_theta[i])
+            for i, (Z, y) in enumerate(_columns(base, standard, here))
+        ]
         levels.append(tuple(own))
         below = levels[-1]
-    return FittedCoKriging(base, tuple(levels))
+    first = (np.nan, np.nan) if values["scale"] is None else tuple(values["scale"])
+    scales = np.vstack([[first], scales_of(runs).reshape(-1, 2)])
+    return FittedCoKriging(base, standard, runs, tuple(levels), scales)
 
 
-def _fit_level(
-    below: Level | kernel.Posterior, Z: Array, y: Array, theta: Array, law: GaussianProcess
-) -> Level:
+def _columns(
+    base: FittedGaussianProcess, standard: Standard, runs: ScaleRuns
+) -> Iterator[tuple[Array, Array]]:
+    """Features and standardised values of the runs that have a metric, one metric at a time."""
+    Z = base.features(runs.W) if len(runs.W) else np.empty((0, base.features.center.size))
+    T, seen = standard.forward(runs.Y), np.isfinite(runs.Y)
+    for k in range(T.shape[1]):
+        yield Z[seen[:, k]], T[seen[:, k], k]
+
+
+def _groups(numbers: Ints) -> Iterator[tuple[int, Ints]]:
+    """Every scale that is asked for, and the rows that ask for it."""
+    for number in np.unique(numbers):
+        yield int(number), np.flatnonzero(numbers == number)
+
+
+def _fit_level(below: Process, Z: Array, y: Array, theta: Array, law: GaussianProcess) -> Level:
     """The process of one metric on the scale below, or on its own where that says more."""
-    center = float(np.mean(y - _mean(below, Z))) if len(y) else 0.0
+    center = float(np.mean(y - recursion.mean(below, Z))) if len(y) else 0.0
     noise = below.log_theta[-1]
-    fixed = (_mean(below, Z), _joint(below, Z, Z, 0)) if len(y) else (y, np.empty((0, 0)))
+    fixed = (y, np.empty((0, 0)))
+    if len(y):
+        fixed = (recursion.mean(below, Z), recursion.covariance(below, Z))
     shape = np.exp(-theta[-2]) * (kernel.covariance(Z, Z, theta) - kernel.MEAN_VARIANCE)
     x = np.array([SLOPE[0], RESIDUAL[0] + theta[-2], noise])
     middle = x.copy()
@@ -192,139 +273,6 @@ def _fit_level(
         own = kernel.learn(Z, y - y.mean(), law.priors, law.iterations)
         # Both evidences hold their priors, whose constants are left out in both.
         if kernel.negative_evidence(own, Z, y - y.mean(), law.priors)[0] < value:
-            return _condition(below, Z, y, float(y.mean()), 0.0, own)
+            return recursion.condition(below, Z, y, float(y.mean()), 0.0, own)
     log_theta = np.array([*theta[:-2], x[1], x[2]])
-    return _condition(below, Z, y, center, float(x[0]), log_theta)
-
-
-def _condition(
-    below: Level | kernel.Posterior,
-    Z: Array,
-    y: Array,
-    center: float,
-    slope: float,
-    log_theta: Array,
-) -> Level:
-    bare = Level(below, Z[:0], center, log_theta, slope, np.empty((0, 0)), y[:0])
-    if not len(y):
-        return bare
-    K = _joint(bare, Z, Z, 0)
-    K[np.diag_indices(len(Z))] += np.exp(log_theta[-1]) + 1e-10
-    lower = np.asarray(np.linalg.cholesky(K), dtype=float)
-    alpha = linalg.cho_solve((lower, True), y - _mean(bare, Z))
-    return Level(below, Z, center, log_theta, slope, lower, alpha)
-
-
-def _mean(process: Level | kernel.Posterior, Z: Array) -> Array:
-    if isinstance(process, kernel.Posterior):
-        return process.mean(Z)
-    return _Climb.to(process, Z).mean
-
-
-def _variance(process: Level | kernel.Posterior, Z: Array) -> Array:
-    if isinstance(process, kernel.Posterior):
-        return process.moments(Z)[1]
-    return np.maximum(_Climb.to(process, Z).variance, 0.0)
-
-
-def _joint(process: Level | kernel.Posterior, A: Array, B: Array, level: int) -> Array:
-    """Posterior covariance of A here with B `level` scales below."""
-    chain = _chain(process)
-    if level >= len(chain):
-        return np.zeros((len(A), len(B)))
-    return _Climb.to(process, A, B, len(chain) - 1 - level).between
-
-
-def _chain(process: Level | kernel.Posterior) -> list[Level | kernel.Posterior]:
-    """A process and all below it, the smallest scale first."""
-    found = [process]
-    while isinstance(found[-1], Level):
-        found.append(found[-1].below)
-    return found[::-1]
-
-
-@dataclass
-class _Climb:
-    """What is known at points A (a, p), and of them with points B (b, p), level by level.
-
-    One pass from the smallest scale up, so that many scales cost no more than their number.
-    S (s, p) are the runs of all levels: everything that is conditioned on later is carried along.
-
-    Attributes:
-        mean, variance: (a,) of A. to_runs: (a, s) of A with S; among: (s, s) of S with itself.
-        between: (a, b) of A with B; runs_to: (s, b) of S with B.
-    """
-
-    A: Array
-    B: Array
-    S: Array
-    mean: Array
-    variance: Array
-    to_runs: Array
-    among: Array
-    between: Array
-    runs_to: Array
-
-    @classmethod
-    def to(
-        cls,
-        process: Level | kernel.Posterior,
-        A: Array,
-        B: Array | None = None,
-        stop: int | None = None,
-    ) -> "_Climb":
-        """From the smallest scale to `process`; B stays at level `stop` (0 is the smallest)."""
-        base, *levels = _chain(process)
-        assert isinstance(base, kernel.Posterior)
-        S = np.vstack([A[:0], *(level.Z for level in levels if isinstance(level, Level))])
-        points = A[:0] if B is None else B
-        theta = base.log_theta
-        cross = [kernel.covariance(X, base.Z, theta) for X in (A, S, points)]
-        of_A, of_S, of_B = (
-            linalg.solve_triangular(base.lower, part.T, lower=True, check_finite=False)
-            for part in cross
-        )
-        prior = np.exp(theta[-2]) + kernel.MEAN_VARIANCE
-        here = cls(
-            A=A,
-            B=points,
-            S=S,
-            mean=np.asarray(cross[0] @ base.alpha),
-            variance=np.asarray(prior - (of_A * of_A).sum(axis=0)),
-            to_runs=kernel.covariance(A, S, theta) - of_A.T @ of_S,
-            among=kernel.covariance(S, S, theta) - of_S.T @ of_S,
-            between=kernel.covariance(A, points, theta) - of_A.T @ of_B,
-            runs_to=kernel.covariance(S, points, theta) - of_S.T @ of_B,
-        )
-        start = 0
-        for number, level in enumerate(levels, start=1):
-            assert isinstance(level, Level)
-            here._climb(level, start, follows=stop is None or number <= stop)
-            start += len(level.Z)
-        return here
-
-    def _climb(self, level: Level, start: int, *, follows: bool) -> None:
-        """To the next scale; B comes along while it `follows`, else it stays where it is."""
-        a, theta = level.slope, level.log_theta
-        self.mean = level.center + a * self.mean
-        self.variance = a**2 * self.variance + np.exp(theta[-2]) + kernel.MEAN_VARIANCE
-        self.to_runs = a**2 * self.to_runs + kernel.covariance(self.A, self.S, theta)
-        self.among = a**2 * self.among + kernel.covariance(self.S, self.S, theta)
-        if follows:
-            self.between = a**2 * self.between + kernel.covariance(self.A, self.B, theta)
-            self.runs_to = a**2 * self.runs_to + kernel.covariance(self.S, self.B, theta)
-        else:
-            self.between, self.runs_to = a * self.between, a * self.runs_to
-        if not len(level.Z):
-            return
-        own = slice(start, start + len(level.Z))
-        self.mean = self.mean + self.to_runs[:, own] @ level.alpha
-        of_A, of_S, of_B = (
-            linalg.solve_triangular(level.lower, part, lower=True, check_finite=False)
-            for part in (self.to_runs[:, own].T, self.among[own], self.runs_to[own])
-        )
-        self.variance = self.variance - (of_A * of_A).sum(axis=0)
-        self.to_runs = self.to_runs - of_A.T @ of_S
-        self.between = self.between - of_A.T @ of_B
-        self.runs_to = self.runs_to - of_S.T @ of_B
-        self.among = self.among - of_S.T @ of_S
+    return recursion.condition(below, Z, y, center, float(x[0]), log_theta)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -50,6 +50,8 @@ class GaussianProcess:
     subset: int = 256
     iterations: int = 60
     priors: kernel.Priors = field(default_factory=kernel.Priors)
+
+    takes_scales: ClassVar[bool] = False
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
@@ -125,7 +127,16 @@ class FittedGaussianProcess:
         """(n, k) the mean of `predict`, without the work for the sd."""
         del scale
         mean = np.column_stack(self._per_metric(many_means, W))
-        return self.standard.center + mean * self.standard.spread
+        return self.standard.backward(mean)
+
+    def joint(
+        self, A: Array, B: Array, scale_A: Array | None = None, scale_B: Array | None = None
+    ) -> Array:
+        """(k, a, b) posterior covariance of the expected metrics at mixtures A with those at B."""
+        del scale_A, scale_B
+        left, right = (self.features(as_mixtures(W, self.W.shape[1])) for W in (A, B))
+        found = np.stack([posterior.covariance(left, right) for posterior in self.posteriors])
+        return np.asarray(found * (self.standard.spread**2)[:, None, None])
 
     def _per_metric(self, ask: Callable[[kernel.Posterior, Array], Found], W: Array) -> list[Found]:
         """What every metric's posterior answers about mixtures W."""

@@ -149,6 +149,14 @@ class Posterior:
         prior = np.exp(self.log_theta[-2]) + MEAN_VARIANCE
         return cross @ self.alpha, np.maximum(prior - (half * half).sum(axis=0), 0.0)
 
+    def covariance(self, A: Array, B: Array) -> Array:
+        """(a, b) covariance of the expected metric at A with that at B, exactly."""
+        halves = [
+            linalg.solve_triangular(self.lower, covariance(Z, self.Z, self.log_theta).T, lower=True)
+            for Z in (A, B)
+        ]
+        return np.asarray(covariance(A, B, self.log_theta) - halves[0].T @ halves[1])
+
     def leave_out(self, groups: np.ndarray) -> tuple[Array, Array]:
         """(n,) residuals and (n,) variances with each group of rows held out, in closed form.
 

@@ -8,11 +8,11 @@ Notation:
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from mixopt.laws import fitted_law, law
+from mixopt.laws import as_law, fitted_law
 from mixopt.laws.base import JSON, FittedLaw, Law, Prediction, check_runs, mean_of, one_scale
 from mixopt.space.simplex import Array
 
@@ -29,6 +29,8 @@ class Residual:
     base: "str | Law" = "log-linear-sqrt"
     process: "str | Law" = "gp"
 
+    takes_scales: ClassVar[bool] = False
+
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
     ) -> "FittedResidual":
@@ -38,8 +40,8 @@ class Residual:
             InputError: see `check_runs`; or runs of several scales.
         """
         runs = one_scale(check_runs(W, Y, scale), "gp-residual")
-        base = law(self.base) if isinstance(self.base, str) else self.base
-        process = law(self.process) if isinstance(self.process, str) else self.process
+        base = as_law(self.base)
+        process = as_law(self.process)
         fitted = base.fit(runs.W, runs.Y, rng=rng)
         left = runs.Y - fitted.predict(runs.W).mean
         return FittedResidual(fitted, process.fit(runs.W, left, rng=rng))

@@ -14,20 +14,99 @@ References:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import linalg
 from scipy.optimize import minimize
 
-from mixopt.errors import InputError
-from mixopt.laws.base import Prediction
+from mixopt.laws.base import JSON, Ints, Prediction, as_mixtures, check_runs, numbers
+from mixopt.laws.features import FeatureMap
 from mixopt.laws.processes import kernel
-from mixopt.laws.processes.gp import FittedGaussianProcess, GaussianProcess
+from mixopt.laws.processes.gp import GaussianProcess
+from mixopt.laws.processes.scale_runs import (
+    Pair,
+    ScaleRuns,
+    asked,
+    by_scale,
+    check_scales,
+    scales_of,
+    units_of,
+)
+from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
 BIAS = (-1.0, 1.5)
 """Prior mean and sd of the log of the bias' variance over that of the common part."""
+
+
+@dataclass(frozen=True)
+class Truncated:
+    """Every metric at every scale that has runs, in one process.
+
+    Departs from BoTorch: scales lie evenly between 0 and 1 whatever their size, the power of the
+    kernel is 1, and every scale has a level of its own.
+
+    Args:
+        process: its features, priors, and how many runs and steps teach hyperparameters.
+        scales: parameters and tokens of scales to predict at before they have runs.
+    """
+
+    process: GaussianProcess = field(default_factory=GaussianProcess)
+    scales: Sequence[Pair] = ()
+
+    takes_scales: ClassVar[bool] = True
+
+    def fit(
+        self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
+    ) -> "FittedTruncated":
+        """Fit all scales at once, by parameters, then tokens.
+
+        Raises:
+            InputError: see `check_runs`; the smallest scale has too few runs, or lacks a metric.
+        """
+        return self.fit_scales(by_scale(check_runs(W, Y, scale), self.scales), rng=rng)
+
+    def fit_scales(
+        self, runs: Sequence[ScaleRuns], *, rng: np.random.Generator
+    ) -> "FittedTruncated":
+        """Fit all scales at once.
+
+        Args:
+            runs: smallest first; scales above the first may have no runs yet.
+            rng: source of randomness.
+
+        Raises:
+            InputError: the smallest scale has too few runs, or lacks a metric.
+        """
+        check_scales(runs, "truncated")
+        base = self.process.fit(runs[0].W, runs[0].Y, rng=rng)
+        standard = units_of(base.standard, runs)
+        places = np.linspace(0.0, 1.0, len(runs)) if len(runs) > 1 else np.ones(1)
+        centers = np.zeros((len(runs), len(standard.center)))
+        unit = np.where(standard.flat, 1.0, standard.spread)
+        for number, here in enumerate(runs[1:], start=1):
+            if len(here.W):  # by what the smallest scale expects of the same mixtures
+                expected = (base.mean(here.W) - standard.center) / unit
+                rest = (here.Y - standard.center) / unit - expected
+                known = np.isfinite(rest).any(axis=0)
+                centers[number, known] = np.nanmean(rest[:, known], axis=0)
+        bare = FittedTruncated(
+            base.features, standard, tuple(runs), np.empty((0, 0)), places, centers
+        )
+        Z, s, Y, seen = bare.together
+        order = rng.permutation(len(Z))
+        thetas = []
+        for k in range(Y.shape[1]):
+            # Runs of the dearer scales are few: all of them teach.
+            rows = sorted((i for i in order if seen[i, k]), key=lambda i: s[i] == places[0])
+            taken = rows[: self.process.subset]
+            thetas.append(_learn(Z, s, Y[:, k], taken, self.process, base.log_theta[k]))
+        return FittedTruncated(
+            base.features, standard, tuple(runs), np.stack(thetas), places, centers
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +123,17 @@ class Process:
     lower: Array
     alpha: Array
 
-    def halves(self, Z: Array, s: float) -> tuple[Array, Array]:
-        """(a, n) covariance with the runs of points at place s, and (n, a) its whitened half."""
-        cross = covariance(Z, np.full(len(Z), s), self.Z, self.s, self.theta)
+    def halves(self, Z: Array, s: Array) -> tuple[Array, Array]:
+        """(a, n) covariance with the runs of points at places s (a,), and (n, a) its half."""
+        cross = covariance(Z, s, self.Z, self.s, self.theta)
         return cross, np.asarray(linalg.solve_triangular(self.lower, cross.T, lower=True))
 
-    def moments(self, Z: Array, s: float) -> tuple[Array, Array]:
-        """(a,) mean and variance of the expected metric at place s."""
+    def mean(self, Z: Array, s: Array) -> Array:
+        """(a,) mean of the expected metric at places s (a,)."""
+        return np.asarray(covariance(Z, s, self.Z, self.s, self.theta) @ self.alpha)
+
+    def moments(self, Z: Array, s: Array) -> tuple[Array, Array]:
+        """(a,) mean and variance of the expected metric at places s (a,)."""
         cross, half = self.halves(Z, s)
         prior = np.exp(self.theta[-3]) * (1.0 + np.exp(self.theta[-2]) * _fading(s, s))
         prior += 2.0 * kernel.MEAN_VARIANCE
@@ -59,106 +142,105 @@ class Process:
 
 @dataclass(frozen=True, eq=False)
 class FittedTruncated:
-    """Every metric at every scale; predicts the largest.
+    """Every metric at every scale.
 
     Attributes:
-        base: of the smallest scale alone; its features and units are used.
-        processes: (k,) of all scales. places: of the scales, from 0 to 1.
-        centers: (scales, k) level of a metric at a scale, in units.
+        features, standard: of inputs and outputs, learned from the smallest scale.
+        runs: of every scale, the smallest first. theta: (k, 2 p + 3), see the module.
+        places: (scales,) from 0 to 1. centers: (scales, k) level of a metric at a scale, in units.
     """
 
-    base: FittedGaussianProcess
-    processes: tuple[Process, ...]
+    features: FeatureMap
+    standard: Standard
+    runs: tuple[ScaleRuns, ...]
+    theta: Array
     places: Array
     centers: Array
 
+    @property
+    def together(self) -> tuple[Array, Array, Array, Array]:
+        """Of all runs: features (n, p), places (n,), values (n, k), and which of them are known.
+
+        Values are standardised and around the level of their scale; 0 where missing.
+        """
+        number = np.repeat(np.arange(len(self.runs)), [len(x.W) for x in self.runs])
+        W, Y = (np.vstack(parts) for parts in zip(*((x.W, x.Y) for x in self.runs), strict=True))
+        T = self.standard.forward(Y) - self.centers[number]
+        return self.features(W), self.places[number], T, np.isfinite(Y)
+
+    @cached_property
+    def processes(self) -> tuple[Process, ...]:
+        """One per metric, conditioned on the runs that have the metric."""
+        Z, s, T, seen = self.together
+        return tuple(
+            _condition(Z[rows], s[rows], T[rows, k], self.theta[k]) for k, rows in enumerate(seen.T)
+        )
+
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
-        """Metrics at the largest scale."""
-        del scale
-        Z = self.base.features(W)
-        found = [p.moments(Z, 1.0) for p in self.processes]
+        """Metrics at mixtures W (n, m) and scales (n, 2) or (2,); the largest without one.
+
+        Raises:
+            InputError: a scale that no runs are of.
+        """
+        Z, number = self._points(W, scale)
+        found = [p.moments(Z, self.places[number]) for p in self.processes]
         mean, variance = (np.column_stack(parts) for parts in zip(*found, strict=True))
-        noise = np.array([np.exp(p.theta[-1] / 2) for p in self.processes])
-        return self.base.standard.prediction(mean + self.centers[-1], np.sqrt(variance), noise)
+        noise = np.exp(self.theta[:, -1] / 2)
+        return self.standard.prediction(mean + self.centers[number], np.sqrt(variance), noise)
 
     def mean(self, W: Array, scale: Array | None = None) -> Array:
         """(n, k) the mean of `predict`, without the work for the sd."""
-        del scale
-        return self.expected(W, 0)
+        Z, number = self._points(W, scale)
+        mean = np.column_stack([p.mean(Z, self.places[number]) for p in self.processes])
+        return self.standard.backward(mean + self.centers[number])
 
-    def expected(self, W: Array, below: int) -> Array:
-        """(n, k) expected metrics at mixtures W, `below` scales under the largest."""
-        Z, s = self.base.features(W), np.full(len(W), self.places[-1 - below])
-        mean = np.column_stack(
-            [covariance(Z, s, p.Z, p.s, p.theta) @ p.alpha for p in self.processes]
-        )
-        standard = self.base.standard
-        return np.asarray(standard.center + (mean + self.centers[-1 - below]) * standard.spread)
-
-    def joint(self, A: Array, B: Array, below: int = 0) -> Array:
-        """(k, a, b) posterior covariance of A at the largest scale and B `below` it."""
-        left, right, s = self.base.features(A), self.base.features(B), self.places[-1 - below]
-        found = []
-        for p in self.processes:
-            prior = covariance(left, np.ones(len(A)), right, np.full(len(B), s), p.theta)
-            found.append(prior - p.halves(left, 1.0)[1].T @ p.halves(right, s)[1])
-        return np.asarray(np.stack(found) * (self.base.standard.spread**2)[:, None, None])
-
-    def outcome_variance(self, W: Array, below: int) -> Array:
-        """(k, n) variance of one new run at mixtures W, `below` scales under the largest."""
-        Z, s = self.base.features(W), self.places[-1 - below]
-        found = [p.moments(Z, s)[1] + np.exp(p.theta[-1]) for p in self.processes]
-        return np.asarray(np.stack(found) * (self.base.standard.spread**2)[:, None])
-
-    def to_dict(self) -> dict[str, object]:
-        """A process over scales is fitted anew when it is needed.
+    def joint(
+        self, A: Array, B: Array, scale_A: Array | None = None, scale_B: Array | None = None
+    ) -> Array:
+        """(k, a, b) posterior covariance of the expected metrics at A with those at B.
 
         Raises:
-            InputError: always.
+            InputError: a scale that no runs are of.
         """
-        raise InputError("a process over scales is not written to JSON; fit it to the runs again")
+        left, i = self._points(A, scale_A)
+        right, j = self._points(B, scale_B)
+        s, u = self.places[i], self.places[j]
+        found = [
+            covariance(left, s, right, u, p.theta) - p.halves(left, s)[1].T @ p.halves(right, u)[1]
+            for p in self.processes
+        ]
+        return np.asarray(np.stack(found) * (self.standard.spread**2)[:, None, None])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "law": "truncated",
+            "features": self.features.to_dict(),
+            "standard": self.standard.to_dict(),
+            "runs": [runs.to_dict() for runs in self.runs],
+            "theta": self.theta.tolist(),
+            "places": self.places.tolist(),
+            "centers": self.centers.tolist(),
+        }
+
+    def _points(self, W: Array, scale: Array | None) -> tuple[Array, Ints]:
+        """Features (n, p) of mixtures W, and the number of the scale that each row asks for."""
+        w = as_mixtures(W, self.runs[0].W.shape[1])
+        return self.features(w), asked(scales_of(self.runs), scale, len(w), "truncated")
 
 
-def fit_truncated(
-    runs: Sequence[tuple[Array, Array]], law: GaussianProcess, *, rng: np.random.Generator
-) -> FittedTruncated:
-    """Fit all scales at once.
-
-    Departs from BoTorch: scales lie evenly between 0 and 1 whatever their size, the power of the
-    kernel is 1, and every scale has a level of its own.
-
-    Args:
-        runs: mixtures (n, m) and metrics (n, k) of every scale, the smallest first; scales above
-            it may have no runs yet.
-        law: its features, priors, and how many runs and steps teach hyperparameters.
-        rng: source of randomness.
-
-    Raises:
-        InputError: the smallest scale has too few runs.
-    """
-    base = law.fit(*runs[0], rng=rng)
-    places = np.linspace(0.0, 1.0, len(runs)) if len(runs) > 1 else np.ones(1)
-    unit = np.where(base.standard.flat, 1.0, base.standard.spread)
-    centers, parts = np.zeros((len(runs), len(unit))), []
-    for level, (W, Y) in enumerate(runs):
-        if not len(W):
-            continue
-        y = (Y - base.standard.center) / unit
-        if level:  # by what the smallest scale expects of the same mixtures
-            rest = y - (base.mean(W) - base.standard.center) / unit
-            known = np.isfinite(rest).any(axis=0)
-            centers[level, known] = np.nanmean(rest[:, known], axis=0)
-        parts.append((base.features(W), np.full(len(W), places[level]), y - centers[level]))
-    Z, s, y = (np.concatenate(part) for part in zip(*parts, strict=True))
-    order = rng.permutation(len(Z))
-    found = []
-    for k in range(y.shape[1]):
-        seen = np.isfinite(y[:, k])
-        # Runs of the dearer scales are few: all of them teach.
-        rows = sorted((i for i in order if seen[i]), key=lambda i: s[i] == places[0])
-        theta = _learn(Z, s, y[:, k], rows[: law.subset], law, base.log_theta[k])
-        found.append(_condition(Z[seen], s[seen], y[seen, k], theta))
-    return FittedTruncated(base, tuple(found), places, centers)
+def read(values: JSON) -> FittedTruncated:
+    """The fitted law that `to_dict` wrote."""
+    standard = Standard.read(values["standard"])
+    m, k = len(values["runs"][0]["W"][0]), len(standard.center)
+    return FittedTruncated(
+        FeatureMap.read(values["features"]),
+        standard,
+        tuple(ScaleRuns.read(x, m, k) for x in values["runs"]),
+        numbers(values["theta"]),
+        numbers(values["places"]),
+        numbers(values["centers"]),
+    )
 
 
 def covariance(A: Array, s: Array, B: Array, u: Array, theta: Array) -> Array:

@@ -14,12 +14,12 @@ Notation:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.laws import fitted_law, law
+from mixopt.laws import as_law, fitted_law
 from mixopt.laws.base import (
     JSON,
     FittedLaw,
@@ -51,6 +51,8 @@ class Correction:
     base: "str | Law" = "gp"
     rounds: int = 2
 
+    takes_scales: ClassVar[bool] = True
+
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
     ) -> "FittedCorrection":
@@ -60,7 +62,7 @@ class Correction:
             InputError: see `check_runs`, or what the base law raises.
         """
         runs = check_runs(W, Y, scale)
-        base = law(self.base) if isinstance(self.base, str) else self.base
+        base = as_law(self.base)
         if runs.scale is None or not several_scales(runs.scale):
             scales = np.ones((1, 2)) if runs.scale is None else runs.scale[:1]
             return FittedCorrection(

@@ -12,7 +12,7 @@ Notation:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,8 @@ class Stacking:
     quick: str = "gp"
     formulas: Sequence[str] = _FORMULAS
     folds: int = 4
+
+    takes_scales: ClassVar[bool] = True
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from mixopt import InputError, MixtureSpace, Objective, laws
-from mixopt.laws.processes.cokriging import fit_cokriging
-from mixopt.laws.processes.gp import GaussianProcess
+from mixopt.laws.base import joint_of
+from mixopt.laws.processes.cokriging import CoKriging, FittedCoKriging
+from mixopt.laws.processes.scale_runs import ScaleRuns
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import (
     ACQUISITIONS,
     Acquisition,
     choose,
     information,
-    joint,
     knowledge_gradient,
     lowest_values,
     propose,
@@ -34,7 +34,7 @@ def surrogate(objective: Objective | None = None, space: MixtureSpace | None = N
 def test_the_joint_posterior_agrees_with_the_law_and_is_one_for_the_same_point() -> None:
     look = surrogate()
     X = RNG.dirichlet(np.ones(5), size=6)
-    covs = joint(look.fitted, X, X)
+    covs = look.joint(X, X)
     np.testing.assert_allclose(
         np.sqrt(covs.diagonal(axis1=1, axis2=2)).T, look.predict(X).sd, rtol=1e-5, atol=1e-8
     )
@@ -44,7 +44,7 @@ def test_the_joint_posterior_agrees_with_the_law_and_is_one_for_the_same_point()
 def test_a_law_without_a_joint_posterior_is_refused() -> None:
     fitted = laws.law("log-linear").fit(RUNS, WORLD.truth(RUNS), rng=RNG)
     with pytest.raises(InputError, match="gives no joint posterior; use the law 'gp'"):
-        joint(fitted, RUNS, RUNS)
+        joint_of(fitted, RUNS, RUNS)
 
 
 @pytest.mark.parametrize("acquisition", ACQUISITIONS)
@@ -132,6 +132,11 @@ def test_the_lowest_of_normals_has_the_right_median() -> None:
     assert abs(np.median(lowest_values(mean, sd)) - np.median(truth)) < 0.1
 
 
+def over_scales(runs: list[tuple[Array, Array]]) -> FittedCoKriging:
+    given = [ScaleRuns(W, Y, (10.0**i, 1e3)) for i, (W, Y) in enumerate(runs)]
+    return CoKriging().fit_scales(given, rng=np.random.default_rng(0))
+
+
 def scales(kind: str, low: int, high: int) -> tuple[list[tuple[Array, Array]], Array]:
     world = make_world(5, 3, kind=kind, seed=2)
     rng = np.random.default_rng(0)
@@ -143,7 +148,7 @@ def scales(kind: str, low: int, high: int) -> tuple[list[tuple[Array, Array]], A
 
 def correlation(runs: list[tuple[Array, Array]], test: Array, kind: str) -> float:
     world = make_world(5, 3, kind=kind, seed=2)
-    model = fit_cokriging(runs, GaussianProcess(), rng=np.random.default_rng(0))
+    model = over_scales(runs)
     predicted = world.objective.value(model.predict(test[:, :-1]).mean, world.metrics)
     return float(np.corrcoef(predicted, test[:, -1])[0, 1])
 
@@ -153,7 +158,7 @@ def test_a_proxy_that_follows_helps_and_one_that_misleads_is_let_go() -> None:
     alone = correlation([runs[1]], test, "two-scales")
     assert correlation(runs, test, "two-scales") > max(alone, 0.9)
     runs, test = scales("misleading", 60, 14)
-    model = fit_cokriging(runs, GaussianProcess(), rng=np.random.default_rng(0))
+    model = over_scales(runs)
     assert np.abs(model.slopes()).mean() < 0.5
     alone = correlation([runs[1]], test, "misleading")
     assert correlation(runs, test, "misleading") > alone - 0.15
@@ -162,12 +167,23 @@ def test_a_proxy_that_follows_helps_and_one_that_misleads_is_let_go() -> None:
 def test_the_target_may_have_no_runs_yet() -> None:
     runs, test = scales("two-scales", 60, 2)
     empty = (np.empty((0, 5)), np.empty((0, 3)))
-    model = fit_cokriging([runs[0], empty], GaussianProcess(), rng=np.random.default_rng(0))
+    model = over_scales([runs[0], empty])
     np.testing.assert_allclose(model.slopes(), 1.0)
     X = test[:4, :-1]
     seen = model.predict(X)
     base = model.base.predict(X)
     np.testing.assert_allclose(seen.mean, base.mean)
     assert (seen.sd > base.sd).all()
-    both = model.joint(X, X, 1)
-    np.testing.assert_allclose(both, joint(model.base, X, X), atol=1e-10)
+    both = model.joint(X, X, scale_B=np.array([1.0, 1e3]))
+    np.testing.assert_allclose(both, model.base.joint(X, X), atol=1e-10)
+
+
+def test_the_surrogate_asks_at_its_own_scale() -> None:
+    runs, test = scales("two-scales", 20, 4)
+    X, names = test[:3, :-1], WORLD.metrics
+    model = over_scales(runs)
+    for scale in ((1.0, 1e3), (10.0, 1e3)):
+        look = Surrogate.of(model, WORLD.objective, names, WORLD.space, scale)
+        np.testing.assert_allclose(
+            look.joint(X, X).diagonal(axis1=1, axis2=2).T, look.predict(X).sd ** 2, rtol=1e-4
+        )

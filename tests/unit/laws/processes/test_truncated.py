@@ -8,10 +8,11 @@ import pytest
 from mixopt import InputError
 from mixopt.laws.processes import kernel
 from mixopt.laws.processes.gp import GaussianProcess
+from mixopt.laws.processes.scale_runs import ScaleRuns
 from mixopt.laws.processes.truncated import (
     FittedTruncated,
+    Truncated,
     covariance,
-    fit_truncated,
     negative_evidence,
 )
 from mixopt.strategies import Problem, strategy
@@ -20,16 +21,20 @@ from mixopt.testing.worlds import LARGE, SMALL, World, make_world
 LAW = GaussianProcess(subset=192, iterations=30)
 
 
-def runs_of(world: World, small: int, large: int, seed: int = 0) -> list:
+AT = {scale: np.array([scale.params, scale.tokens], dtype=float) for scale in (SMALL, LARGE)}
+
+
+def runs_of(world: World, small: int, large: int, seed: int = 0) -> list[ScaleRuns]:
     rng, found = np.random.default_rng(seed), []
     for scale, n in ((SMALL, small), (LARGE, large)):
         W = world.space.sample(n, rng) if n else np.empty((0, world.space.dim))
-        found.append((W, world.truth(W, scale) if n else np.empty((0, len(world.metrics)))))
+        Y = world.truth(W, scale) if n else np.empty((0, len(world.metrics)))
+        found.append(ScaleRuns(W, Y, (scale.params, scale.tokens)))
     return found
 
 
 def fitted(world: World, small: int = 30, large: int = 6) -> FittedTruncated:
-    return fit_truncated(runs_of(world, small, large), LAW, rng=np.random.default_rng(0))
+    return Truncated(LAW).fit_scales(runs_of(world, small, large), rng=np.random.default_rng(0))
 
 
 def test_the_gradient_of_the_evidence_is_right() -> None:
@@ -49,28 +54,26 @@ def test_it_is_the_normal_that_the_kernel_says() -> None:
     world = make_world(4, 2, seed=1, kind="two-scales")
     model = fitted(world)
     W, process = world.space.sample(5, np.random.default_rng(3)), model.processes[0]
-    Z = model.base.features(W)
+    Z = model.features(W)
     points, places = np.vstack([process.Z, Z]), np.concatenate([process.s, np.ones(5)])
     K = covariance(points, places, points, places, process.theta)
     n = len(process.Z)
     noisy = K[:n, :n] + np.exp(process.theta[-1]) * np.eye(n)
     left = K[n:, n:] - K[n:, :n] @ np.linalg.solve(noisy, K[:n, n:])
-    unit = model.base.standard.spread[0] ** 2
+    unit = model.standard.spread[0] ** 2
     assert model.joint(W, W)[0] == pytest.approx(left * unit, rel=1e-4, abs=1e-9 * unit)
     assert model.predict(W).sd[:, 0] ** 2 == pytest.approx(np.diag(left) * unit, rel=1e-4)
-    assert model.predict(W).mean == pytest.approx(model.expected(W, 0))
-    at_runs = model.expected(runs_of(world, 30, 6)[0][0], 1)
-    assert at_runs == pytest.approx(runs_of(world, 30, 6)[0][1], abs=0.2 * world.spread)
+    small = runs_of(world, 30, 6)[0]
+    at_runs = model.mean(small.W, AT[SMALL])
+    assert at_runs == pytest.approx(small.Y, abs=0.2 * world.spread)
 
 
-def test_an_outcome_varies_by_its_noise_at_least() -> None:
+def test_scales_share_less_than_each_holds() -> None:
     model = fitted(make_world(4, 2, seed=1, kind="two-scales"))
     W = np.full((1, 4), 0.25)
-    own = model.joint(W, W, 0)[:, 0, 0]
-    noise = np.exp([p.theta[-1] for p in model.processes]) * model.base.standard.spread**2
-    assert model.outcome_variance(W, 0)[:, 0] == pytest.approx(own + noise, rel=1e-6)
-    shared = model.joint(W, W, 1)[:, 0, 0]
-    assert (shared**2 <= own * model.outcome_variance(W, 1)[:, 0] * (1 + 1e-9)).all()
+    shared = model.joint(W, W, AT[LARGE], AT[SMALL])[:, 0, 0]
+    of = [model.predict(W, AT[s]).sd[0] ** 2 for s in (LARGE, SMALL)]
+    assert (shared**2 <= of[0] * of[1] * (1 + 1e-9)).all()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -79,7 +82,7 @@ def test_a_proxy_that_follows_helps(seed: int) -> None:
     few = runs_of(world, 0, 6)[1]
     X = world.space.sample(300, np.random.default_rng(9))
     with_proxy = fitted(world, 40, 6)
-    without = LAW.fit(*few, rng=np.random.default_rng(0))
+    without = LAW.fit(few.W, few.Y, rng=np.random.default_rng(0))
     truth = world.truth(X)
     error = [np.abs(m - truth).mean() for m in (with_proxy.mean(X), without.mean(X))]
     assert error[0] < 0.6 * error[1]
@@ -90,12 +93,10 @@ def test_one_scale_and_missing_metrics() -> None:
     W = world.space.sample(20, np.random.default_rng(0))
     Y = world.truth(W)
     Y[::4, 1] = np.nan
-    model = fit_truncated([(W, Y)], LAW, rng=np.random.default_rng(0))
+    model = Truncated(LAW).fit(W, Y, rng=np.random.default_rng(0))
     plain = LAW.fit(W, Y, rng=np.random.default_rng(0))
     X = world.space.sample(50, np.random.default_rng(1))
     assert model.mean(X) == pytest.approx(plain.mean(X), abs=0.3 * world.spread)
-    with pytest.raises(InputError, match="not written to JSON"):
-        model.to_dict()
 
 
 @pytest.mark.parametrize("name", ["ladder", "admire"])

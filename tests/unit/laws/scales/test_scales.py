@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from mixopt.errors import InputError
-from mixopt.laws import for_scales, law
+from mixopt.laws import law, law_for
 from mixopt.laws.scales.correction import Correction
 
 
@@ -88,7 +88,7 @@ def test_a_larger_model_is_foreseen(name):
 
 def test_laws_without_a_scale_are_wrapped():
     W, Y, at, new, target, truth = grid()
-    told = for_scales("log-linear").fit(W, Y, at, rng=generator()).predict(new, target)
+    told = law_for("log-linear", at).fit(W, Y, at, rng=generator()).predict(new, target)
     assert spearmanr(told.mean[:, 0], truth[:, 0]).statistic > 0.8
 
 
