@@ -7,6 +7,7 @@ Notation:
     W: (n, m) mixtures; F: (n,) objective, lower is better; sd: (n,) what the law does not know of F
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from mixopt.designs.baselines import baselines
 from mixopt.errors import InputError
 from mixopt.laws import law_for
 from mixopt.laws.base import FittedLaw, Law, Prediction, Weighted, joint_of, mean_of
+from mixopt.runs import Scale
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, standardized
 from mixopt.space import MixtureSpace, simplex
@@ -216,11 +218,12 @@ def fit_surrogate(
     *,
     rng: np.random.Generator,
     every_metric: bool = False,
+    target: Scale | None = None,
 ) -> Surrogate:
     """Fit a law, one set of parameters per metric, and look at it through the objective.
 
     Runs of several scales are fitted together, by the law itself or inside a correction (see
-    `laws.law_for`); predictions are then for the largest scale.
+    `laws.law_for`); predictions are then for the target.
 
     Args:
         runs: the evidence, embedded into the space.
@@ -229,6 +232,8 @@ def fit_surrogate(
         law: how to fit, or its name.
         rng: source of randomness.
         every_metric: fit all metrics of the table, for reports and diagnostics.
+        target: the scale to predict at, which may have no runs yet where the law can do that; the
+            largest that has some by default.
 
     Raises:
         InputError: an unknown metric, runs that the space cannot express, too few runs.
@@ -236,15 +241,16 @@ def fit_surrogate(
     objective.check(runs.metrics)
     names = fitted_metrics(runs, objective, every_metric=every_metric)
     scales = runs.scales
-    several = len(np.unique(scales[np.isfinite(scales).all(axis=1)], axis=0)) > 1
-    target: tuple[float, float] | None = None
-    if several:
-        params, tokens = scales[np.argmax(scales.prod(axis=1))]
-        target = float(params), float(tokens)
+    stated = [tuple(s) for s in np.unique(scales[np.isfinite(scales).all(axis=1)], axis=0)]
+    wanted = max(stated, key=math.prod, default=None)
+    if target is not None:
+        wanted = (float(target.params), float(target.tokens))
+    several = len({*stated, wanted}) > 1
     at = scales if several else None
     law = law_for(law, at)
     fitted = law.fit(runs.within(space.names).W, runs.values(names), at, rng=rng)
-    return Surrogate.of(fitted, standardized(objective, runs), names, space, target, law)
+    scale = (float(wanted[0]), float(wanted[1])) if several and wanted else None
+    return Surrogate.of(fitted, standardized(objective, runs), names, space, scale, law)
 
 
 def fitted_metrics(

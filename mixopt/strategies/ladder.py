@@ -11,7 +11,7 @@ References: composite 1906.01537; noisy EI 1706.07094 in logs 2310.20708; co-kri
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -32,7 +32,7 @@ from mixopt.proposers.bayes import (
     lowest_values,
 )
 from mixopt.proposers.search import cloud
-from mixopt.proposers.surrogate import fitted_metrics
+from mixopt.proposers.surrogate import fit_surrogate, fitted_metrics
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import Objective
@@ -49,6 +49,7 @@ _CONTRAST = 0.2  # Hellinger distance at which two runs show a difference
 _APART = 0.1  # Hellinger distance between proxy runs of one round
 _LOOK = 400  # mixtures at most among which the next proxy run is looked for
 _PROXY_ROUND = 16
+_OBJECTIVE = "objective"  # the one metric, where there is no process per metric
 
 
 ScaleProcess = Literal["cokriging", "truncated"]
@@ -258,7 +259,7 @@ def believed(ledger: Ledger, surrogate: Surrogate) -> Ledger:
     Raises:
         InputError: the surrogate knows the objective alone, not the metrics of a run.
     """
-    if surrogate.metrics == ("objective",):
+    if surrogate.metrics == (_OBJECTIVE,):
         raise InputError("wait: false over several scales needs a process per metric (composite)")
     found = []
     for spec in ledger.pending:
@@ -299,31 +300,41 @@ def fit_scales(
     Raises:
         InputError: the smallest scale has too few runs, or an unknown metric.
     """
-    problem, law = ledger.problem, law or quick_process()
-    space, objective = problem.space, problem.objective
-    known = [ledger.at(s) + (ledger.partial(s) if partial else []) for s in problem.scales]
-    if not known[0]:
+    problem, space = ledger.problem, ledger.problem.space
+    more = [o for s in problem.scales for o in ledger.partial(s)] if partial else []
+    known = [o for o in (*ledger.runs, *more) if o.ok]
+    if not any(o.spec.scale == problem.scales[0] for o in known):
         raise InputError(
             f"none of {len(ledger.runs)} runs succeeded at {problem.scales[0]}, the smallest "
             "scale; there is nothing to fit"
         )
-    every = ledger.every()
-    objective.check(every.metrics)
-    names = tuple(sorted(fitted_metrics(every, objective, every_metric=every_metric)))
-    objective = standardized(objective, every)
-    tables = [RunTable.from_observations(o, space.names) if o else None for o in known]
-    runs = []
-    scales = [None] * len(problem.earlier) + [(s.params, s.tokens) for s in problem.scales]
-    for table, scale in zip((*problem.earlier, *tables), scales, strict=True):
-        W, Y = np.empty((0, space.dim)), np.empty((0, len(names)))
-        if table is not None:
-            W, Y = table.W, table.values(names)
-        runs.append(ScaleRuns(W, Y if composite else objective.value(Y, names)[:, None], scale))
-    made = _PROCESSES[process](law, tuple(x for x in scales if x is not None))
-    fitted = made.fit_scales(runs, rng=ledger.rng())
-    if composite:
-        return Surrogate.of(fitted, objective, names, space, law=made)
-    return Surrogate.of(fitted, Objective.of("objective"), ("objective",), space, law=made)
+    runs, earlier = RunTable.from_observations(known, space.names), problem.earlier
+    objective = problem.objective
+    if not composite:
+        units = standardized(objective, runs)
+        runs, *before = (_as_objective(table, units) for table in (runs, *earlier))
+        objective, earlier = Objective.of(_OBJECTIVE), tuple(before)
+    names = fitted_metrics(runs, objective, every_metric=every_metric)
+    made = _PROCESSES[process](
+        law or quick_process(),
+        tuple((float(s.params), float(s.tokens)) for s in problem.scales),
+        tuple(ScaleRuns(table.W, table.values(names)) for table in earlier),
+    )
+    return fit_surrogate(
+        runs,
+        objective,
+        space,
+        made,
+        rng=ledger.rng(),
+        every_metric=every_metric,
+        target=problem.target,
+    )
+
+
+def _as_objective(runs: RunTable, objective: Objective) -> RunTable:
+    """The runs with the objective as their only metric."""
+    Y = objective.value(runs.values(objective.needed), objective.needed)[:, None]
+    return replace(runs, metrics=(_OBJECTIVE,), Y=Y)
 
 
 def _at(scale: Scale) -> Array:

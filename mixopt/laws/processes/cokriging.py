@@ -51,10 +51,13 @@ class CoKriging:
     Args:
         process: how the smallest scale is fitted, and a larger one that does not follow it.
         scales: parameters and tokens of scales to predict at before they have runs.
+        earlier: runs of earlier studies, of the same metrics, the least like these first: scales
+            below the smallest.
     """
 
     process: GaussianProcess = field(default_factory=GaussianProcess)
     scales: Sequence[Pair] = ()
+    earlier: Sequence[ScaleRuns] = ()
 
     takes_scales: ClassVar[bool] = True
 
@@ -66,7 +69,8 @@ class CoKriging:
         Raises:
             InputError: see `check_runs`; the smallest scale has too few runs, or lacks a metric.
         """
-        return self.fit_scales(by_scale(check_runs(W, Y, scale), self.scales), rng=rng)
+        own = by_scale(check_runs(W, Y, scale), self.scales)
+        return self.fit_scales([*self.earlier, *own], rng=rng)
 
     def fit_scales(
         self, runs: Sequence[ScaleRuns], *, rng: np.random.Generator

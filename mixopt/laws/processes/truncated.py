@@ -52,10 +52,13 @@ class Truncated:
     Args:
         process: its features, priors, and how many runs and steps teach hyperparameters.
         scales: parameters and tokens of scales to predict at before they have runs.
+        earlier: runs of earlier studies, of the same metrics, the least like these first: scales
+            below the smallest.
     """
 
     process: GaussianProcess = field(default_factory=GaussianProcess)
     scales: Sequence[Pair] = ()
+    earlier: Sequence[ScaleRuns] = ()
 
     takes_scales: ClassVar[bool] = True
 
@@ -67,7 +70,8 @@ class Truncated:
         Raises:
             InputError: see `check_runs`; the smallest scale has too few runs, or lacks a metric.
         """
-        return self.fit_scales(by_scale(check_runs(W, Y, scale), self.scales), rng=rng)
+        own = by_scale(check_runs(W, Y, scale), self.scales)
+        return self.fit_scales([*self.earlier, *own], rng=rng)
 
     def fit_scales(
         self, runs: Sequence[ScaleRuns], *, rng: np.random.Generator
