@@ -192,6 +192,13 @@ def test_what_is_drawn_depends_on_nothing_that_follows(plan, more, seed):
     assert np.array_equal(longer[-1][:length], alone[-1])
 
 
+def test_what_short_phases_owe_a_domain_is_paid_later():
+    """No phase is long enough for one sequence of the rare domains; together they are."""
+    plan = [(3, [6, 1, 1, 0]), (3, [6, 0, 1, 1])] * 40
+    seen = np.bincount(np.concatenate(drawn(plan, seed=1)), minlength=4)
+    np.testing.assert_allclose(seen, [180, 15, 30, 15], atol=2)
+
+
 def test_a_domain_that_comes_back_goes_on_in_its_own_order(corpus):
     birds, rocks = Mixture.of({"birds": 1.0}), Mixture.of({"rocks": 1.0})
     plan = Schedule(((160, birds), (320, rocks), (480, birds))).phases
