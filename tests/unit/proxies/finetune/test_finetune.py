@@ -20,6 +20,8 @@ from mixopt.runs import Point, RunSpec, Scale
 from mixopt.runs.schedule import Phases, Schedule
 from mixopt.space import Mixture
 from mixopt.testing.trainer_contract import TrainerContract
+from proxies.corpus.sources import Source
+from proxies.corpus.userfiles import TextFile, find_files
 from proxies.finetune.data import Examples, draw, encode_rows, read_rows
 
 transformers = pytest.importorskip("transformers")
@@ -169,6 +171,10 @@ def test_rows_of_all_forms_become_prompt_and_answer(model, tmp_path):
     assert [len(short[i][0]) for i in range(len(short))] == [4, 4]
 
 
+def files(path: Path) -> list[TextFile]:
+    return find_files("qa", (Source(str(path)),)).files
+
+
 @pytest.mark.parametrize(
     "line", ["not json", "[1]", '{"prompt": "a"}', '{"messages": [{"role": "user"}]}']
 )
@@ -176,15 +182,15 @@ def test_a_row_of_no_known_form_is_refused_by_line(tmp_path, line):
     path = tmp_path / "set.jsonl"
     path.write_text('{"text": "fine"}\n\n' + line)
     with pytest.raises(InputError, match=r"'qa': line 3 of .*set\.jsonl"):
-        list(read_rows("qa", [str(path)]))
+        list(read_rows("qa", files(path)))
 
 
 def test_missing_files_are_refused_and_duplicates_count_once(tmp_path):
-    with pytest.raises(InputError, match=r"no \.jsonl file"):
-        list(read_rows("qa", [str(tmp_path / "gone.jsonl")]))
+    with pytest.raises(InputError, match=r"'qa'.*gone\.jsonl' does not exist"):
+        files(tmp_path / "gone.jsonl")
     write(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "one"}])
     write(tmp_path / "b.jsonl", [{"text": "two"}, {"text": "one"}])
-    assert [r["text"] for r in read_rows("qa", [str(tmp_path)])] == ["one", "two"]
+    assert [r["text"] for r in read_rows("qa", files(tmp_path))] == ["one", "two"]
 
 
 # -- the trainer -----------------------------------------------------------------------------------
