@@ -21,7 +21,8 @@ WITHOUT_MARK = {
 ENCODING_SHARE = 0.01
 """A domain of which more units than this are in an unknown encoding is refused."""
 
-_SHOWN = 6
+_SHOWN = 10
+_IN_ERRORS = 4
 _LONGEST = 160
 
 
@@ -55,17 +56,19 @@ def total(table: Mapping[str, Met]) -> int:
     return sum(met.number for met in table.values())
 
 
-def sentence(table: Mapping[str, Met]) -> str:
-    """All reasons in a line, the most frequent first.
+def sentence(table: Mapping[str, Met], shown: int = _SHOWN) -> str:
+    """The reasons in a line, the most frequent first.
 
     >>> sentence({"hidden file": Met(2, ".a.txt"), "suffix .pdf": Met(3, "b.pdf")})
     'suffix .pdf: 3 (first: b.pdf); hidden file: 2 (first: .a.txt)'
     """
     ordered = sorted(table.items(), key=lambda item: -item[1].number)
-    parts = [f"{reason}: {met.number} (first: {met.first})" for reason, met in ordered[:_SHOWN]]
-    if len(ordered) > _SHOWN:
-        rest = sum(met.number for _, met in ordered[_SHOWN:])
-        parts.append(f"{len(ordered) - _SHOWN} other reasons: {rest}")
+    parts = [
+        f"{reason}: {m.number} (first: {printable(m.first, 100)})" for reason, m in ordered[:shown]
+    ]
+    if len(ordered) > shown:
+        rest = sum(met.number for _, met in ordered[shown:])
+        parts.append(f"{len(ordered) - shown} other reasons: {rest}")
     return "; ".join(parts)
 
 
@@ -141,8 +144,8 @@ class Counts:
         self._check_encoding(name)
         lost = total(self.broken)
         if (lost or self.unread) and self.documents == self.empty:
-            reasons = sentence(self.broken | self.unread)
-            beside = f". Files not opened: {sentence(skipped)}" if skipped else ""
+            reasons = sentence(self.broken | self.unread, _IN_ERRORS)
+            beside = f". Files not opened: {sentence(skipped, _IN_ERRORS)}" if skipped else ""
             raise InputError(
                 f"domain {name!r}: nothing in it holds text. {reasons}{beside}. {self._remedy()}"
             )
@@ -155,14 +158,12 @@ class Counts:
         if self.empty:
             parts.append(f"{self.empty} of {self.documents} documents are empty")
         if self.unread:
-            parts.append(
-                f"{total(self.unread)} files hold no text and are left out. {sentence(self.unread)}"
-            )
+            parts.append(f"files that hold no text: {total(self.unread)}. {sentence(self.unread)}")
         if skipped:
-            parts.append(f"{total(skipped)} files are not read. {sentence(skipped)}")
+            parts.append(f"files not read: {total(skipped)}. {sentence(skipped)}")
         if self.changed:
             changed = sentence(self.changed)
-            parts.append(f"files or texts that are read in another way than usual. {changed}")
+            parts.append(f"read in another way than usual: {total(self.changed)}. {changed}")
         return [f"domain {name!r}: {part}" for part in parts]
 
     def _remedy(self) -> str:

@@ -21,6 +21,11 @@ INVALID = "\udcff"
 """Stands for bytes that cannot be decoded; written out, it is no valid UTF-8, so that the line or
 document that holds it is left out like others that are not."""
 
+MARKING = "mixopt-marking"
+MARK = b"\xef\xb7\x90\xef\xb7\x91"
+"""The same for readers that need valid UTF-8: two code points that are no characters."""
+
+codecs.register_error(MARKING, lambda error: (MARK.decode(), error.end))  # type: ignore[attr-defined]
 codecs.register_error(_UNDECODABLE, lambda error: (INVALID, error.end))  # type: ignore[attr-defined]
 
 

@@ -24,6 +24,7 @@ from proxies.corpus.counts import (
     printable,
     sentence,
 )
+from proxies.corpus.decoding import MARK
 from proxies.corpus.records import (
     MAX_LINE,
     PIECE,
@@ -36,6 +37,7 @@ from proxies.corpus.records import (
     opened,
     read_lines,
     read_pieces,
+    why_no_json,
 )
 from proxies.corpus.sources import AUTO
 from proxies.corpus.tables import arrow_batches, cells, csv_cells, parquet_batches, row_groups
@@ -303,7 +305,7 @@ def _rows(
             with opened(file) as text:
                 if _text_of(text, file, counts, span):
                     for row, value in csv_cells(name, file, text, counts):
-                        yield row, _reason(file, _Nuls()) if b"\0" in value else value
+                        yield row, _cell(file, value)
         case "parquet" | "arrow":
             column = None if every else file.text_field
             batches = (
@@ -319,6 +321,12 @@ def _rows(
                 f"domain {name!r}: {printable(file.path)} is no file of JSON records; name .jsonl, "
                 ".json, .parquet or .arrow files"
             )
+
+
+def _cell(file: TextFile, value: bytes) -> bytes | Broken:
+    if MARK in value:
+        return _reason(file, UnicodeError())
+    return _reason(file, _Nuls()) if b"\0" in value else value
 
 
 def _json(name: str, file: TextFile, counts: Counts, span: Span | None) -> Iterator[Row]:
@@ -349,15 +357,12 @@ def _line(file: TextFile, line: bytes) -> Any:
     if len(line) == MAX_LINE and not line.endswith(b"\n"):
         return Broken(f"longer than {MAX_LINE} bytes")
     try:
-        row = json.loads(line.decode())
-    except (ValueError, RecursionError) as error:
-        return None if line.isspace() else _no_json(file, error)
-    return Broken("null, no object") if row is None else row
-
-
-def _no_json(file: TextFile, error: Exception) -> Broken:
-    if isinstance(error, UnicodeDecodeError):
+        text = line.decode()
+    except UnicodeDecodeError as error:
         return _reason(file, error)
-    deep = isinstance(error, RecursionError)
-    what = "nested too deeply" if deep else getattr(error, "msg", "a number is too long")
-    return Broken(f"no JSON\n{what}")
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        blank = line.isspace()
+        return None if blank else Broken(f"no JSON\n{why_no_json(text, error)}")
+    return Broken("null, no object") if row is None else row

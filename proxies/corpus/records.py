@@ -4,6 +4,7 @@ A file is never held in memory as a whole, apart from a document of its own.
 """
 
 import io
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -212,6 +213,19 @@ def layout_of(stream: io.BufferedReader, kind: str) -> Literal["lines", "values"
     return "values" if broken and (kind == "json" or first.strip() == b"{") else "lines"
 
 
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_DEEP = 500
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+def why_no_json(text: str, error: Exception) -> str:
+    """Why a text is no JSON, in words that do not depend on how deep the caller's own stack is."""
+    signs = (_STEPS.get(sign, 0) for sign in _STRING.sub("", text))
+    if max(itertools.accumulate(signs), default=0) > _DEEP:
+        return "nested too deeply"
+    return str(getattr(error, "msg", "a number is too long"))
+
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TORN = re.compile("[\ud800-\udfff]")
 
@@ -274,15 +288,14 @@ class Values:
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._buffer, self._at)
-            except RecursionError as error:
-                raise self._error("it is nested too deeply") from error
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
+                if isinstance(error, RecursionError):
+                    raise self._error(why_no_json(self._buffer[self._at :], error)) from error
                 if len(self._buffer) - self._at > MAX_LINE:
                     raise self._error(f"a value is longer than {MAX_LINE} bytes") from error
                 if self._fill():
                     continue
-                what = getattr(error, "msg", "a number is too long")
-                raise self._error(str(what)) from error
+                raise self._error(why_no_json(self._buffer[self._at :], error)) from error
             # a number at the end of what is there may go on
             if end == len(self._buffer) and self._fill():
                 continue

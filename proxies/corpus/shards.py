@@ -168,7 +168,7 @@ def describe(notes: Notes, kind: str, name: str, sources: Sequence[Source], file
         notes.warn(warning)
     record: Record = {
         # the folders' names, not their paths: the same text elsewhere is the same data
-        "name": ", ".join(Path(path).name for path in paths),
+        "name": printable(", ".join(Path(path).name for path in paths)),
         "files": files.number,
         "documents": files.counts.documents,
         "bytes": files.size,

@@ -1,5 +1,6 @@
 """Tables: the column with the text out of parquet, Arrow and CSV files, batch after batch."""
 
+import codecs
 import io
 import tempfile
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ import pyarrow.parquet as pq
 
 from mixopt.errors import InputError
 from proxies.corpus.counts import Counts, printable
+from proxies.corpus.decoding import MARKING
 from proxies.corpus.forms import split_name
 from proxies.corpus.records import Opened, Span, Unreadable, check_magic
-from proxies.corpus.unpacking import codec_of, peeled, unpacked
+from proxies.corpus.unpacking import Filled, codec_of, peeled, unpacked
 from proxies.corpus.userfiles import TextFile
 
 _ROWS = 1024
@@ -147,13 +149,13 @@ def cells(name: str, file: TextFile, batch: Any) -> list[Any]:
 def csv_cells(
     name: str, file: TextFile, text: Opened, counts: Counts
 ) -> Iterator[tuple[int, bytes]]:
-    """The text's column of a CSV file, with the number of each row that is whole.
+    """The text's column of a CSV file (UTF-8, with `MARK` for what is not), and each row's number.
 
     Rows of another length than the header are left out and counted, and so is a last row whose
     quotes are not closed.
     """
     delimiter, column = _header(name, file, text.stream)
-    watched = _Quotes(text.stream)
+    watched = _Checked(text.stream)
 
     def broken(row: Any) -> str:
         counts.fail(
@@ -186,21 +188,25 @@ def csv_cells(
         yield row, last
 
 
-class _Quotes(io.RawIOBase):
-    """A stream that knows whether an odd number of quotes went by."""
+class _Checked(Filled):
+    """A stream as valid UTF-8 throughout, which the reader of CSV needs; it counts its quotes."""
 
     def __init__(self, stream: io.BufferedReader) -> None:
+        super().__init__()
         self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")(MARKING)
+        self._ended = False
         self.odd = False
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        self.odd ^= bool(data.count(b'"') % 2)
-        return len(data)
+    def more(self) -> bytes:
+        while not self._ended:
+            data = self._stream.read(_COPIED)
+            self._ended = not data
+            text = self._decoder.decode(data, final=self._ended)
+            if text:
+                self.odd ^= bool(text.count('"') % 2)
+                return text.encode()
+        return b""
 
 
 def _header(name: str, file: TextFile, stream: io.BufferedReader) -> tuple[str, str]:
@@ -218,11 +224,10 @@ def _header(name: str, file: TextFile, stream: io.BufferedReader) -> tuple[str, 
         if [*(part.strip('" ') for part in first.split(sign))].count(file.text_field) == 1:
             return sign, next(full for full, name in names.items() if name == file.text_field)
     columns = list(max(by_sign.values(), key=len).values())
-    names = (
-        f"{file.text_field!r} twice" if file.text_field in columns else f"no {file.text_field!r}"
-    )
+    given = repr(file.text_field)
+    what = f"{given} twice" if file.text_field in columns else f"no {given}"
     raise InputError(
-        f"domain {name!r}: the first line of {printable(file.path)} names {names}: "
+        f"domain {name!r}: the first line of {printable(file.path)} names {what}: "
         f"{printable(', '.join(columns), 600)}; set `text_field` to "
         "the one with the text, for this source alone as in {path: ..., text_field: ...}, or give "
         "the file a first line with the names of its columns"

@@ -131,7 +131,7 @@ def _add(name: str, source: Source, listing: Listing) -> None:
         else:
             note(own, kind, printable(entry.label))
     if len(listing.files) == before:
-        beside = f" (not read: {sentence(own)})" if own else ""
+        beside = f" (not read: {sentence(own, 6)})" if own else ""
         raise InputError(
             f"domain {name!r}: the folder {printable(source.path)!r} holds no {NAMES}{beside}; put "
             "text there, correct the path, or say which files are meant, as in "

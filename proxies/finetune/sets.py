@@ -78,7 +78,7 @@ def load_sets(config: SetConfig, tokenizer: Any, cache: Path) -> Sets:
         validation=_named(found, _VALIDATION),
         data=data,
         warnings=tuple(
-            f"{name}: {total(reasons)} files are not read. {sentence(reasons)}"
+            f"{name}: files not read: {total(reasons)}. {sentence(reasons)}"
             for name, reasons in skipped.items()
             if reasons
         )
