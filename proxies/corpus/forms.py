@@ -1,8 +1,8 @@
 """Forms of text files: what a file holds by its name, and which files of a folder are read.
 
 Files of records (JSON, tables) and .txt files are always read. Files that are a document each in
-another language (code, Markdown, ...) are read where a folder holds no lines or tables: beside
-those they are mostly descriptions of the data.
+another language (code, Markdown, ...) are read where a folder holds no lines or tables, and fewer
+.json files than them: beside those they are mostly descriptions of the data.
 """
 
 import os
@@ -101,7 +101,11 @@ def choose(labels: Collection[str], suffixes: Collection[str] = ()) -> dict[str,
     Returns:
         Per label a `Kind`, or the reason why it is not read, which is none (it holds a blank).
     """
-    lines = any(kind_of(x) not in (None, "txt", "json") for x in labels if not _aside(x, labels))
+    open_to = [label for label in labels if not _aside(label, labels)]
+    kinds = [kind_of(label) for label in open_to]
+    documents = sum(split_name(label)[0] in DOCUMENTS for label in open_to)
+    lines = any(kind not in (None, "txt", "json") for kind in kinds)
+    lines = lines or kinds.count("json") >= max(1, documents)
     return {label: _choice(label, labels, suffixes, lines) for label in labels}
 
 

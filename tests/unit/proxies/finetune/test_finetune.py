@@ -1,5 +1,6 @@
 """Fine-tuning a tiny model with random weights, built here; nothing is downloaded."""
 
+import gzip
 import json
 from dataclasses import replace
 from itertools import islice
@@ -191,6 +192,31 @@ def test_missing_files_are_refused_and_duplicates_count_once(tmp_path):
     write(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "one"}])
     write(tmp_path / "b.jsonl", [{"text": "two"}, {"text": "one"}])
     assert [r["text"] for r in read_rows("qa", files(tmp_path))] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.jsonl", "\ufeff" + '{"text": "été"}\n{"text": "two"}'),
+        ("a.json", '[{"text": "été"}, {"text": "two"}]'),
+        ("a.jsonl.gz", '{"text": "été"}\n{"text": "two"}'),
+    ],
+)
+def test_sets_are_read_in_every_form_of_records(tmp_path, name, data):
+    packed = gzip.compress(data.encode()) if name.endswith(".gz") else data.encode("utf-8")
+    (tmp_path / name).write_bytes(packed)
+    (tmp_path / "README.md").write_text("about the set")
+    assert [r["text"] for r in read_rows("qa", files(tmp_path))] == ["été", "two"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
+def test_a_set_in_an_unknown_encoding_is_refused_and_read_once_it_is_named(tmp_path, encoding):
+    (tmp_path / "a.jsonl").write_bytes('{"text": "one"}\n{"text": "été"}\n'.encode(encoding))
+    with pytest.raises(InputError, match=r"'qa'.*a\.jsonl"):
+        list(read_rows("qa", files(tmp_path)))
+    sources = (Source(str(tmp_path), encoding=encoding),)
+    named = find_files("qa", sources).files
+    assert [r["text"] for r in read_rows("qa", named)] == ["one", "été"]
 
 
 # -- the trainer -----------------------------------------------------------------------------------
