@@ -5,6 +5,7 @@ Text that fits in memory is read into it (here); more goes through stages on dis
 """
 
 import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Iterable, Sequence
@@ -12,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mixopt.errors import InputError
 from proxies.corpus.builtin import BUILTIN
-from proxies.corpus.config import PREFIX, CorpusConfig, load_named_tokenizer
-from proxies.corpus.corpus import MANIFEST, Corpus
+from proxies.corpus.config import CorpusConfig, load_named_tokenizer
+from proxies.corpus.corpus import MANIFEST, Corpus, data_hash
 from proxies.corpus.documents import (
     Deduplicator,
     Item,
@@ -27,8 +27,9 @@ from proxies.corpus.documents import (
 )
 from proxies.corpus.encoder import Encoder
 from proxies.corpus.questions import write_questions
-from proxies.corpus.reading import Counts, read_texts
-from proxies.corpus.shards import Notes, Shards, warn_missing
+from proxies.corpus.reading import read_texts
+from proxies.corpus.shards import Files, Notes, Shards, describe, no_text, warn_missing
+from proxies.corpus.sources import Source
 from proxies.corpus.staging import building_place
 from proxies.corpus.streaming import available_workers, stream, text_size
 from proxies.corpus.tokenizer import train_tokenizer
@@ -91,7 +92,7 @@ def load_corpus(
 
 
 def find_corpus(cache: Path, sha256: str) -> Corpus | None:
-    """The corpus under `cache` that has this manifest hash, whatever it was built from.
+    """The corpus under `cache` that has this hash (`Corpus.sha256`), whatever it was built from.
 
     A worker that shares the cache but not the driver's files or working folder finds it so.
 
@@ -99,7 +100,7 @@ def find_corpus(cache: Path, sha256: str) -> Corpus | None:
         TrainerError: it is damaged.
     """
     for manifest in sorted(cache.glob(f"corpus-*/{MANIFEST}")):
-        if hashlib.sha256(manifest.read_bytes()).hexdigest() == sha256:
+        if data_hash(json.loads(manifest.read_text(encoding="utf-8"))) == sha256:
             corpus = Corpus.open(manifest.parent)
             corpus.verify()
             return corpus
@@ -109,10 +110,9 @@ def find_corpus(cache: Path, sha256: str) -> Corpus | None:
 def _size(config: CorpusConfig) -> int:
     """About how much text the users' files hold (bytes)."""
     files: dict[str, TextFile] = {}
-    for table in (config.training_paths(), config.validation_paths()):
-        for name, paths in table.items():
-            own = [path for path in paths if not path.startswith(PREFIX)]
-            files |= {file.path: file for file in find_files(name, own)}
+    for table in (config.training_sources(), config.validation_sources()):
+        for name, sources in table.items():
+            files |= {file.path: file for file in find_files(name, sources).files}
     return sum(map(text_size, files.values()))
 
 
@@ -135,17 +135,17 @@ def _build(config: CorpusConfig, folder: Path) -> Shards:
 def _read(config: CorpusConfig) -> _Texts:
     texts = _Texts()
     dedup = Deduplicator()
-    training, validation = config.training_paths(), config.validation_paths()
+    training, validation = config.training_sources(), config.validation_sources()
     # Validation sets are read first: what they hold is then a duplicate wherever else it occurs,
     # and is kept out of training.
-    for name, paths in validation.items():
-        split = _split(config, texts, dedup, (name, paths), fraction=1.0)
+    for name, sources in validation.items():
+        split = _split(config, texts, dedup, (name, sources), fraction=1.0)
         if split is not None:
             texts.validation[name] = split.validation
-    for name, paths in training.items():
+    for name, sources in training.items():
         separate = name in texts.validation
         fraction = 0.0 if separate else config.validation_fraction
-        split = _split(config, texts, dedup, (name, paths), fraction=fraction)
+        split = _split(config, texts, dedup, (name, sources), fraction=fraction)
         if split is None:
             if separate:
                 del texts.validation[name]
@@ -163,26 +163,22 @@ def _split(
     config: CorpusConfig,
     texts: _Texts,
     dedup: Deduplicator,
-    named: tuple[str, Sequence[str]],
+    named: tuple[str, Sequence[Source]],
     *,
     fraction: float,
 ) -> Split | None:
     """Read one domain; None, with a warning, if it is built in and nothing of it is installed."""
-    name, paths = named
+    name, sources = named
     items: list[Item] = []
     records: list[dict[str, Any]] = []
-    warn_missing(texts, name, paths)
-    for path in paths:
-        if path.startswith(PREFIX):
-            _read_builtin(path.removeprefix(PREFIX), items, records)
-        else:
-            read, record = _read_files(config, texts, name, path)
-            items += read
-            records.append(record)
+    warn_missing(texts, name, sources)
+    for source in sources:
+        if source.builtin:
+            _read_builtin(source.builtin, items, records)
     kind = "validation" if fraction >= 1 else "train"
     texts.sources[f"{kind}/{name}"] = records
-    builtin_only = all(path.startswith(PREFIX) for path in paths)
-    if not items and builtin_only:
+    describe(texts, kind, name, sources, _read_files(name, sources, items))
+    if not items and all(source.builtin for source in sources):
         texts.warn(f"{name} is left out: none of its sources is installed")
         return None
     tally = Tally()
@@ -194,32 +190,20 @@ def _split(
     )
     texts.available[name] = tally.available()
     if fraction < 1 and not split.train:
-        raise no_text(name, paths)
+        raise no_text(name, sources)
     return split
 
 
-def no_text(name: str, paths: Sequence[str]) -> InputError:
-    """The refusal of a domain without text."""
-    return InputError(
-        f"domain {name!r}: {', '.join(paths)} holds no text of its own (it is empty, or all of "
-        "it occurs in domains read before); add text or drop the domain"
-    )
-
-
-def _read_files(
-    config: CorpusConfig, texts: _Texts, name: str, path: str
-) -> tuple[list[Item], dict[str, Any]]:
-    files, counts = find_files(name, (path,)), Counts()
-    items = [
-        Item(file.label, text.encode("utf-8", errors="replace"), whole)
-        for file in files
-        for text in read_texts(name, file, config.text_field, counts)
-    ]
-    warning = counts.check(name, config.text_field)
-    if warning:
-        texts.warn(warning)
-    # the folder's name, not its path: the same text elsewhere is the same data
-    return items, {"name": Path(path).name, "files": len(files)} | _digest(items) | counts.faults()
+def _read_files(name: str, sources: Sequence[Source], items: list[Item]) -> Files:
+    """Read the users' files of a domain to items."""
+    listing = find_files(name, sources)
+    files = Files(len(listing.files), skipped=listing.skipped)
+    for file in listing.files:
+        for text in read_texts(name, file, files.counts):
+            if text.strip():
+                items.append(Item(file.label, text.encode(), whole))
+                files.add(items[-1].raw)
+    return files
 
 
 def _read_builtin(builtin: str, items: list[Item], records: list[dict[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,15 +12,12 @@ from tokenizers import Tokenizer
 
 from mixopt.errors import InputError, did_you_mean
 from proxies.corpus.builtin import BUILTIN
+from proxies.corpus.sources import PREFIX, Given, Source, sources_of
 from proxies.corpus.tokenizer import end_token, load_tokenizer
 from proxies.corpus.userfiles import find_files
 
-FORMAT = 1
+FORMAT = 2
 """Version of the corpus folder; part of its key, so that older folders are never misread."""
-
-PREFIX = "builtin:"
-
-Paths = str | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -28,12 +25,13 @@ class CorpusConfig:
     """The data of a trainer.
 
     Attributes:
-        domains: per training domain a file or folder of .txt, .jsonl, .parquet, a list of them,
-            or `"builtin:<name>"`. `"builtin"` alone takes every built-in domain.
+        domains: per training domain a file or folder, `"builtin:<name>"`, a mapping with `path` and
+            other fields of `proxies.corpus.sources.Source`, or a list of these. `"builtin"` alone
+            takes every built-in domain.
         validation: per validation set the same. A set named like a domain replaces the part that
             would be held out of it; the others are validation-only. None: none, or, where
             `domains` is `"builtin"`, the built-in `code_target`.
-        text_field: field (.jsonl) or column (.parquet) that holds the text.
+        text_field: field (JSON) or column (tables) that holds the text, where a source names none.
         max_bytes: cap of every domain's training text (bytes of UTF-8).
         max_validation_bytes: cap of every validation set.
         validation_fraction: share of a domain's documents held out.
@@ -43,8 +41,8 @@ class CorpusConfig:
             scored by the bits per byte of their answers.
     """
 
-    domains: Mapping[str, Paths] | Literal["builtin"] = "builtin"
-    validation: Mapping[str, Paths] | None = None
+    domains: Mapping[str, Given] | Literal["builtin"] = "builtin"
+    validation: Mapping[str, Given] | None = None
     text_field: str = "text"
     max_bytes: int = 1_500_000
     max_validation_bytes: int = 150_000
@@ -69,11 +67,11 @@ class CorpusConfig:
                 "(256 bytes and the end of a document)"
             )
         self._check_tables()
-        for table in (self.training_paths(), self.validation_paths()):
-            for name, paths in table.items():
-                _check_builtin(name, paths)
+        for table in (self.training_sources(), self.validation_sources()):
+            for name, sources in table.items():
+                _check_builtin(name, sources)
         self._check_questions()
-        if not self.training_paths():
+        if not self.training_sources():
             raise InputError("domains is empty; name at least one domain, or leave it out")
 
     def _check_tables(self) -> None:
@@ -89,7 +87,7 @@ class CorpusConfig:
             )
 
     def _check_questions(self) -> None:
-        taken = {*self.training_paths(), *self.validation_paths()}
+        taken = {*self.training_sources(), *self.validation_sources()}
         if self.questions is not None and not isinstance(self.questions, Mapping):
             raise InputError(
                 f"questions is {self.questions!r}; give a mapping from name to a .jsonl file"
@@ -103,17 +101,18 @@ class CorpusConfig:
                     "would have the same name, rename one"
                 )
 
-    def training_paths(self) -> dict[str, tuple[str, ...]]:
+    def training_sources(self) -> dict[str, tuple[Source, ...]]:
         """Where the text of each training domain comes from."""
         if isinstance(self.domains, str):
-            return {n: (PREFIX + n,) for n, b in BUILTIN.items() if not b.validation_only}
-        return {name: _as_tuple(name, paths) for name, paths in self.domains.items()}
+            return {n: (Source(PREFIX + n),) for n, b in BUILTIN.items() if not b.validation_only}
+        return {n: sources_of(n, given, self.text_field) for n, given in self.domains.items()}
 
-    def validation_paths(self) -> dict[str, tuple[str, ...]]:
+    def validation_sources(self) -> dict[str, tuple[Source, ...]]:
         """Where the text of each separate validation set comes from."""
         if self.validation is None and isinstance(self.domains, str):
-            return {n: (PREFIX + n,) for n, b in BUILTIN.items() if b.validation_only}
-        return {name: _as_tuple(name, paths) for name, paths in (self.validation or {}).items()}
+            return {n: (Source(PREFIX + n),) for n, b in BUILTIN.items() if b.validation_only}
+        given = (self.validation or {}).items()
+        return {name: sources_of(name, sources, self.text_field) for name, sources in given}
 
     def fingerprint(self) -> str:
         """JSON text that changes whenever the corpus would: configuration, versions, files.
@@ -124,14 +123,13 @@ class CorpusConfig:
             InputError: a path is missing or holds no text.
         """
         inputs: dict[str, Any] = {}
-        for kind, table in (("train", self.training_paths()), ("val", self.validation_paths())):
-            for name, paths in table.items():
+        for kind, table in (("train", self.training_sources()), ("val", self.validation_sources())):
+            for name, sources in table.items():
                 inputs[f"{kind}/{name}"] = [
-                    _builtin_versions(path) if path.startswith(PREFIX) else _stamps(name, path)
-                    for path in paths
+                    _builtin_versions(s.builtin) if s.builtin else _stamps(name, s) for s in sources
                 ]
         for name, path in (self.questions or {}).items():
-            inputs[f"questions/{name}"] = _stamps(name, path)
+            inputs[f"questions/{name}"] = _stamps(name, Source(path))
         if self.tokenizer is not None:
             inputs["tokenizer"] = _stamp(tokenizer_path(self.tokenizer))
         inputs["tools"] = [platform.python_version(), importlib.metadata.version("tokenizers")]
@@ -173,32 +171,25 @@ def tokenizer_path(given: str) -> Path:
     return path
 
 
-def _as_tuple(name: str, paths: Paths) -> tuple[str, ...]:
-    given = (paths,) if isinstance(paths, str) else tuple(paths)
-    if not given or not all(isinstance(path, str) and path for path in given):
-        raise InputError(
-            f"domain {name!r}: {paths!r} names no text; give a path, a list of paths or "
-            f"'{PREFIX}<name>'"
-        )
-    return given
-
-
-def _check_builtin(name: str, paths: Sequence[str]) -> None:
-    for path in paths:
-        if path.startswith(PREFIX) and path.removeprefix(PREFIX) not in BUILTIN:
+def _check_builtin(name: str, sources: tuple[Source, ...]) -> None:
+    for source in sources:
+        if source.builtin and source.builtin not in BUILTIN:
             raise InputError(
-                f"domain {name!r}: there is no built-in source {path.removeprefix(PREFIX)!r}; "
-                f"{did_you_mean(path.removeprefix(PREFIX), BUILTIN)}"
+                f"domain {name!r}: there is no built-in source {source.builtin!r}; "
+                f"{did_you_mean(source.builtin, BUILTIN)}"
             )
 
 
-def _builtin_versions(path: str) -> list[str]:
-    sources = BUILTIN[path.removeprefix(PREFIX)].sources
+def _builtin_versions(name: str) -> list[str]:
+    sources = BUILTIN[name].sources
     return [f"{s.module} {s.version() if s.folder() else 'missing'}" for s in sources]
 
 
-def _stamps(name: str, path: str) -> list[Any]:
-    return [[f.label, f.path, f.size, f.stamp] for f in find_files(name, (path,))]
+def _stamps(name: str, source: Source) -> list[Any]:
+    """What is read of a source, and what is not: that is in the warnings."""
+    listing = find_files(name, (source,))
+    skipped = {reason: [met.number, met.first] for reason, met in listing.skipped.items()}
+    return [[[f.label, f.path, f.size, f.stamp] for f in listing.files], skipped]
 
 
 def _stamp(path: Path) -> list[Any]:

@@ -82,8 +82,8 @@ class Corpus:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the manifest, hence of every token: the `data` of a run spec."""
-        return hashlib.sha256((self.path / MANIFEST).read_bytes()).hexdigest()
+        """Hash of the manifest, hence of every token: the `data` of a run spec; see `data_hash`."""
+        return data_hash(self.manifest)
 
     @cached_property
     def token_bytes(self) -> NDArray[np.int32]:
@@ -199,6 +199,20 @@ class Corpus:
 
 _VERIFIED: dict[Path, tuple[tuple[int, int], ...]] = {}
 """Corpora that were verified in this process: sizes and times of change of their files."""
+
+
+def data_hash(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of what a manifest says of the data.
+
+    Warnings and files that were not opened are no part of it: a hidden file that appears beside the
+    text is counted there, and leaves runs valid.
+    """
+    data = {key: value for key, value in manifest.items() if key != "warnings"}
+    data["sources"] = {
+        name: [{k: v for k, v in record.items() if k != "skipped"} for record in records]
+        for name, records in manifest["sources"].items()
+    }
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def token_hash(tokens: NDArray[Any]) -> str:

@@ -11,7 +11,6 @@ Notation:
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,11 @@ import numpy as np
 
 from mixopt.errors import InputError
 from proxies.corpus.config import CorpusConfig
+from proxies.corpus.counts import printable
 from proxies.corpus.encoder import Encoder
-from proxies.corpus.reading import read_lines
+from proxies.corpus.reading import read_rows
 from proxies.corpus.shards import Record, Shards
+from proxies.corpus.sources import Source
 from proxies.corpus.userfiles import find_files
 
 ROWS = np.dtype(
@@ -55,21 +56,16 @@ def write_questions(config: CorpusConfig, shards: Shards, folder: Path) -> None:
 
 def _questions(name: str, path: str) -> Iterator[tuple[str, list[str]]]:
     """Context and possible answers, the right one first."""
-    for file in find_files(name, (path,)):
-        if file.kind != "jsonl":
+    for file in find_files(name, (Source(path),)).files:
+        if file.kind not in ("json", "jsonl"):
             raise InputError(f"questions: {name!r}: {file.path} is no .jsonl file; give {_FORM}")
-        for number, (_, line) in enumerate(read_lines(file), start=1):
-            if not line.isspace():
-                yield _question(f"questions: {name!r}: line {number} of {file.path}", line)
+        for where, row in read_rows(name, file):
+            yield _question(f"questions: {name!r}: {where}", row)
 
 
-def _question(where: str, line: bytes) -> tuple[str, list[str]]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not JSON ({error}); give {_FORM}") from error
+def _question(where: str, row: Any) -> tuple[str, list[str]]:
     if not isinstance(row, dict):
-        raise InputError(f"{where} is {row!r}; give {_FORM}")
+        raise InputError(f"{where} is {printable(repr(row))}; give {_FORM}")
     context, wrong = row.get("context"), row.get("distractors", [])
     answers = [row.get("continuation"), *wrong] if isinstance(wrong, list) else []
     texts = [answer for answer in answers if isinstance(answer, str) and answer]

@@ -1,288 +1,368 @@
-"""Documents out of files, one after another: what is broken is counted, not fatal.
+"""Documents out of files, one after another: what is left out is counted with its reason.
 
-A file is never held in memory as a whole, apart from a .txt file that is one document. What a file
-holds (gzip, Zstandard or plain) is decided by its first bytes, not by its name.
+A file is never held in memory as a whole, apart from a document of its own. How a file is packed
+and encoded is read off its first bytes, not its name.
 """
 
-import io
+import errno
 import json
+import lzma
+import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mixopt.errors import InputError
+from proxies.corpus.counts import (
+    NOT_UTF8,
+    NULS,
+    UNDECODABLE,
+    WITHOUT_MARK,
+    Counts,
+    note,
+    printable,
+    sentence,
+)
+from proxies.corpus.decoding import MARK
+from proxies.corpus.records import (
+    MAX_LINE,
+    PIECE,
+    WHOLE,
+    Opened,
+    Span,
+    Unreadable,
+    Values,
+    layout_of,
+    opened,
+    read_lines,
+    read_pieces,
+    why_no_json,
+)
+from proxies.corpus.sources import AUTO
+from proxies.corpus.tables import arrow_batches, cells, csv_cells, parquet_batches, row_groups
 from proxies.corpus.userfiles import TextFile
 
-MAX_LINE = 64 * 2**20
-"""A longer line of a .jsonl file (bytes) counts as broken: it is no document for a proxy."""
+_DAMAGE = (pa.ArrowException, OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeError)
+_NOT_OURS = (errno.ENOSPC, errno.EDQUOT)
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_ARROW_FILE = b"ARROW1"
-
-Span = tuple[int, int]
-"""Part of a file: bytes [start, end) of a plain .txt or .jsonl file, row groups of a parquet file.
-A line belongs to the part in which it begins."""
+Row = tuple[int, Any]
+"""The number of a line, value or row within its file, counted from 1 (in a later part of a file:
+the number of the line's first byte), and what it holds, or `Broken`."""
 
 
-@dataclass
-class Counts:
-    """What reading met.
+class Broken(str):
+    """Why a unit is left out, and (behind a line break) what is special about this one."""
 
-    Attributes:
-        documents: texts that were read.
-        empty: those of them without any text.
-        broken: lines or rows that hold no text: no JSON, no such field, not a string, too long.
-        first_broken: the first of these, in words.
-    """
-
-    documents: int = 0
-    empty: int = 0
-    broken: int = 0
-    first_broken: str = ""
-
-    def fail(self, message: str) -> None:
-        """Count a broken line."""
-        self.broken += 1
-        self.first_broken = self.first_broken or message
-
-    def add(self, other: "Counts") -> None:
-        """Count what another part met as well."""
-        self.documents += other.documents
-        self.empty += other.empty
-        self.broken += other.broken
-        self.first_broken = self.first_broken or other.first_broken
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
-    def faults(self) -> dict[str, int]:
-        """What went wrong, for a manifest; empty if nothing did."""
-        return {k: n for k, n in (("empty", self.empty), ("broken", self.broken)) if n}
-
-    def check(self, name: str, text_field: str) -> str:
-        """What the user should know of it; empty if all is well.
-
-        Raises:
-            InputError: lines were read and none of them holds text.
-        """
-        if self.broken and self.documents == self.empty:
-            raise InputError(
-                f"domain {name!r}: {self.first_broken}, and no line holds text; a .jsonl file "
-                f"holds one object per line with its text under `text_field` ({text_field!r} now)"
-            )
-        parts = []
-        if self.broken:
-            total = self.broken + self.documents
-            parts.append(
-                f"{self.broken} of {total} lines are broken and were left out "
-                f"(first: {self.first_broken})"
-            )
-        if self.empty:
-            parts.append(f"{self.empty} of {self.documents} documents are empty")
-        return f"domain {name!r}: {'; '.join(parts)}" if parts else ""
+    __slots__ = ()
 
 
 def read_texts(
-    name: str, file: TextFile, text_field: str, counts: Counts, span: Span | None = None
+    name: str, file: TextFile, counts: Counts, span: Span | None = None
 ) -> Iterator[str]:
     """The documents of a file, or of a part of it.
 
     Args:
         name: the domain, for messages.
         file: what to read.
-        text_field: key of the text in a .jsonl line, column of a .parquet or .arrow file.
         counts: is added to.
         span: which part.
 
     Raises:
         InputError: the file as a whole cannot be read: damaged, cut off, or without that column.
     """
-    rows = {"txt": _txt, "jsonl": _jsonl, "parquet": _parquet, "arrow": _arrow}[file.kind]
+    texts = _documents if file.kind == "txt" else _fields
     try:
-        for text in rows(name, file, text_field, counts, span):
+        for text in texts(name, file, counts, span):
             counts.documents += 1
             counts.empty += not text.strip()
-            yield text
-    except InputError:
-        raise
-    except (pa.ArrowException, OSError, EOFError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise InputError(
-            f"domain {name!r}: {file.path} is damaged or cut off ({error}); fetch it again, or "
-            "take it out of the domain"
-        ) from error
+            yield text if text.isascii() else _whole_characters(text, file, counts)
+    except Unreadable as error:
+        note(counts.unread, str(error), printable(file.label))
+    except _DAMAGE as error:
+        raise _damaged(name, file, error) from error
 
 
-def read_lines(file: TextFile, span: Span | None = None) -> Iterator[tuple[int, bytes]]:
-    """The lines of a plain or packed file as (number of its first byte, line), newline included.
+def read_rows(name: str, file: TextFile) -> Iterator[tuple[str, Any]]:
+    """The records of a file of JSON, parquet or Arrow, with the place of each in words.
 
-    Of a line longer than `MAX_LINE` only the beginning is returned, without a newline.
+    For readers to whom a broken record is an error.
+
+    Raises:
+        InputError: the file cannot be read, is of another kind, or a record is broken.
     """
-    start, end = span or (0, 2**63)
-    with file.open() as raw:
-        stream = _unpacked(raw)
-        if start:
-            # step back one byte: a line that starts exactly at `start` is this part's
-            stream.seek(start - 1)
-            start += len(stream.readline()) - 1
-        while start < end:
-            line = stream.readline(MAX_LINE)
-            if not line:
-                return
-            yield start, line
-            start += len(line)
-            while len(line) == MAX_LINE and not line.endswith(b"\n"):
-                line = stream.readline(MAX_LINE)
-                start += len(line)
-
-
-def is_packed(file: TextFile) -> bool:
-    """Whether a file is compressed as a whole, by its first bytes."""
-    with file.open() as raw:
-        return _codec(raw.read(4)) is not None
-
-
-def _codec(head: bytes) -> str | None:
-    return next((codec for magic, codec in _MAGIC.items() if head.startswith(magic)), None)
-
-
-def _unpacked(raw: IO[bytes]) -> IO[bytes]:
-    codec = _codec(raw.read(4))
-    raw.seek(0)
-    if codec is None:
-        return raw
-    return io.BufferedReader(_Unpacked(pa.CompressedInputStream(raw, codec)), 2**20)
-
-
-class _Unpacked(io.RawIOBase):
-    """What an Arrow stream decompresses, as Python reads files."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _txt(
-    name: str, file: TextFile, text_field: str, counts: Counts, span: Span | None
-) -> Iterator[str]:
-    del name, text_field, counts
-    if span is None:
-        with file.open() as raw:
-            yield _unpacked(raw).read().decode("utf-8", errors="replace")
-        return
-    piece: list[bytes] = []
-    size = 0
-    for _, line in read_lines(file, span):
-        piece.append(line)
-        size += len(line)
-        if size >= PIECE:
-            yield b"".join(piece).decode("utf-8", errors="replace")
-            piece, size = [], 0
-    if piece:
-        yield b"".join(piece).decode("utf-8", errors="replace")
-
-
-PIECE = 2**20
-"""A .txt file that is read in parts becomes documents of about this many bytes."""
-
-
-def _jsonl(
-    name: str, file: TextFile, text_field: str, counts: Counts, span: Span | None
-) -> Iterator[str]:
-    del name
-    whole = span is None or span[0] == 0
-    for number, (at, line) in enumerate(read_lines(file, span), start=1):
-        if line.isspace():
-            continue
-        # labels, not paths: this is kept with the data, which is the same wherever it lies
-        where = f"line {number}" if whole else f"the line at byte {at}"
-        where = f"{where} of {file.label}"
-        if len(line) == MAX_LINE and not line.endswith(b"\n"):
-            counts.fail(f"{where} is longer than {MAX_LINE} bytes")
-            continue
-        try:
-            row = json.loads(line.decode("utf-8", errors="replace"))
-        except (json.JSONDecodeError, RecursionError) as error:
-            counts.fail(f"{where} is not JSON ({getattr(error, 'msg', 'nested too deeply')})")
-            continue
-        if isinstance(row, dict) and isinstance(row.get(text_field), str):
-            yield row[text_field]
-        else:
-            counts.fail(f"{where} has no text under {text_field!r}")
-
-
-def _parquet(
-    name: str, file: TextFile, text_field: str, counts: Counts, span: Span | None
-) -> Iterator[str]:
-    with file.open() as raw:
-        table = pq.ParquetFile(raw)
-        _require_column(name, file, text_field, table.schema_arrow.names)
-        groups = range(table.num_row_groups)[slice(*span)] if span else None
-        batches = table.iter_batches(1024, row_groups=groups, columns=[text_field])
-        for batch in batches:
-            yield from _column(batch.column(0), file, text_field, counts)
-
-
-def _arrow(
-    name: str, file: TextFile, text_field: str, counts: Counts, span: Span | None
-) -> Iterator[str]:
-    del span
-    with file.open() as raw:
-        head = raw.read(len(_ARROW_FILE))
-        raw.seek(0)
-        if head == _ARROW_FILE:
-            table = pa.ipc.open_file(raw)
-            batches = (table.get_batch(i) for i in range(table.num_record_batches))
-        else:
-            table = pa.ipc.open_stream(raw)
-            batches = iter(table)
-        _require_column(name, file, text_field, table.schema.names)
-        for batch in batches:
-            yield from _column(batch.column(text_field), file, text_field, counts)
-
-
-def _require_column(name: str, file: TextFile, text_field: str, names: list[str]) -> None:
-    if text_field not in names:
+    counts = Counts()
+    try:
+        for number, row in _rows(name, file, counts, None, every=True):
+            where = f"{_place(file, number, None)} ({printable(file.path)})"
+            if isinstance(row, Broken):
+                raise InputError(f"domain {name!r}: {where} holds {_words(row)}; correct it")
+            yield where, row
+        if counts.broken:
+            raise InputError(
+                f"domain {name!r}: {printable(file.path)} cannot be read. "
+                f"{sentence(counts.broken)}; name its encoding, as in "
+                "{path: ..., encoding: utf-16-le}, or convert it"
+            )
+    except Unreadable as error:
         raise InputError(
-            f"domain {name!r}: {file.path} has no column {text_field!r} but "
-            f"{', '.join(names)}; set `text_field` to the one with the text"
-        )
+            f"domain {name!r}: {printable(file.path)} is left out: {error}; take it out of the set"
+        ) from error
+    except _DAMAGE as error:
+        raise _damaged(name, file, error) from error
 
 
-def _column(column: Any, file: TextFile, text_field: str, counts: Counts) -> Iterator[str]:
-    for text in column.to_pylist():
-        if isinstance(text, str):
-            yield text
-        else:
-            counts.fail(f"a row of {file.label} has no text under {text_field!r}")
-
-
-def spans_of(file: TextFile, size: int) -> list[Span | None]:
+def spans_of(name: str, file: TextFile, size: int) -> list[Span | None]:
     """A file cut into parts of about `size` bytes that can be read side by side.
 
-    Packed files and .arrow files are one part. The cut depends on the file alone.
+    Packed files, those in other encodings than UTF-8, and all but .txt, lines of JSON and parquet
+    are one part. The cut depends on the file alone.
+
+    Raises:
+        InputError: the file cannot be read.
     """
+    try:
+        return _spans(file, size)
+    except Unreadable:
+        return [None]  # whoever reads it counts it
+    except _DAMAGE as error:
+        raise _damaged(name, file, error) from error
+
+
+def _spans(file: TextFile, size: int) -> list[Span | None]:
     if file.kind == "parquet":
-        with file.open() as raw:
-            groups = pq.ParquetFile(raw).num_row_groups
+        groups = row_groups(file)
+        if groups is None:
+            return [None]
         step = max(1, groups * size // max(1, file.size))
-        return [(start, start + step) for start in range(0, groups, step)]
-    if file.kind == "arrow":
+        return [(start, start + step) for start in range(0, groups, step)] or [None]
+    if file.kind in ("arrow", "csv") or (file.kind == "txt" and file.size <= PIECE):
         return [None]
-    if is_packed(file):
-        return [(0, 2**63)] if file.kind == "txt" else [None]
-    if file.kind == "txt" and file.size <= PIECE:
-        return [None]
+    with opened(file) as text:
+        if not text.plain:
+            return [WHOLE] if file.kind == "txt" else [None]
+        if file.kind != "txt" and layout_of(text.stream, file.kind) == "values":
+            return [None]
     return [(start, start + size) for start in range(0, max(1, file.size), size)]
+
+
+def _damaged(name: str, file: TextFile, error: BaseException) -> InputError:
+    number = getattr(error, "errno", None)
+    if isinstance(error, OSError) and number in _NOT_OURS:
+        raise error
+    what = "cannot be read" if number is not None else "is damaged or cut off"
+    remedy = "check the access rights of this process and the disk" if number else "fetch it again"
+    return InputError(
+        f"domain {name!r}: {printable(file.path)} {what} ({printable(str(error))}); {remedy}, or "
+        "take it out of the domain"
+    )
+
+
+def _whole_characters(text: str, file: TextFile, counts: Counts) -> str:
+    """JSON may hold halves of characters (lone surrogates); they become question marks."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        note(counts.changed, "halves of characters, read as '?'", printable(file.label))
+        return text.encode("utf-8", errors="replace").decode()
+    return text
+
+
+def _first(span: Span | None) -> bool:
+    return span is None or span[0] == 0
+
+
+def _text_of(text: Opened, file: TextFile, counts: Counts, span: Span | None) -> bool:
+    """Count what is special about a file, once for all its parts; False if it cannot be read."""
+    if _first(span):
+        for remark in text.remarks:
+            note(counts.changed, remark, printable(file.label))
+        if text.unmarked:
+            counts.fail(WITHOUT_MARK[text.unmarked], printable(file.label))
+    return not text.unmarked
+
+
+def _documents(name: str, file: TextFile, counts: Counts, span: Span | None) -> Iterator[str]:
+    """A text as one document, or the pieces of a part of it."""
+    del name
+    with opened(file) as text:
+        if not _text_of(text, file, counts, span):
+            return
+        pieces = [text.stream.read()] if span is None else read_pieces(text.stream, text.mark, span)
+        for piece in pieces:
+            try:
+                if b"\0" in piece:
+                    raise _Nuls
+                document = piece.decode()
+            except (UnicodeDecodeError, _Nuls) as error:
+                counts.fail(_reason(file, error), printable(file.label))
+            else:
+                yield document
+
+
+class _Nuls(Exception):
+    """A text holds NUL bytes."""
+
+
+def _reason(file: TextFile, error: Exception) -> Broken:
+    """Why bytes are no text."""
+    if isinstance(error, _Nuls):
+        return Broken(NULS)
+    return Broken(NOT_UTF8 if file.encoding == AUTO else UNDECODABLE)
+
+
+def _fields(name: str, file: TextFile, counts: Counts, span: Span | None) -> Iterator[str]:
+    """The text of every record that has one."""
+    field = file.text_field
+    steps = field.split(".")
+    records = file.kind in ("json", "jsonl")
+    for number, row in _rows(name, file, counts, span):
+        value = row
+        if records and not isinstance(row, Broken):
+            value = row.get(field) if isinstance(row, dict) else None
+            if value is None or len(steps) > 1:
+                value = _inside(row, field, steps)
+        if type(value) is str:
+            yield value
+            continue
+        if isinstance(value, bytes):
+            try:
+                yield value.decode()
+                continue
+            except UnicodeDecodeError as error:
+                value = _reason(file, error)
+        if not isinstance(value, Broken):
+            value = Broken(f"{_kind(value)} under {field!r}")
+        reason, _, special = value.partition("\n")
+        where = _place(file, number, span)
+        counts.fail(reason, f"{where}, {printable(special)}" if special else where)
+
+
+def _inside(row: Any, field: str, steps: list[str]) -> Any:
+    """What a row holds under a dotted name, or why it holds nothing."""
+    if not isinstance(row, dict):
+        return Broken(f"{_kind(row)}, no object")
+    if field in row:
+        return row[field]
+    value: Any = row
+    for step in steps:
+        if not isinstance(value, dict) or step not in value:
+            return Broken(f"no field {field!r}\nwhich has {', '.join(_names(row)) or 'no fields'}")
+        value = value[step]
+    return value
+
+
+def _names(row: dict[str, Any], before: str = "") -> Iterator[str]:
+    for key, value in list(row.items())[:20]:
+        if isinstance(value, dict) and not before:
+            yield from _names(value, f"{key}.")
+        elif isinstance(value, str):
+            yield before + str(key)
+        else:
+            yield f"{before}{key} ({_kind(value)})"
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, list):
+        turns = bool(value) and all(isinstance(v, dict) and "content" in v for v in value)
+        return "a conversation" if turns else "a list"
+    if isinstance(value, dict):
+        return "an object"
+    return "a string" if isinstance(value, str) else "a number"
+
+
+def _place(file: TextFile, number: int, span: Span | None) -> str:
+    # labels, not paths: this is kept with the data, which is the same wherever it lies
+    label = printable(file.label)
+    if file.kind in ("json", "jsonl"):
+        what = f"line {number}" if _first(span) else f"the line at byte {number}"
+    else:
+        what = f"row {number}"
+    return f"{what} of {label}"
+
+
+def _words(broken: str) -> str:
+    reason, _, special = broken.partition("\n")
+    return f"{reason} ({special})" if special else reason
+
+
+def _rows(
+    name: str, file: TextFile, counts: Counts, span: Span | None, every: bool = False
+) -> Iterator[Row]:
+    """The records of a file; of a table the text's column alone, unless `every` column is wanted.
+
+    Raises:
+        Unreadable: the file holds something else than its name says.
+    """
+    match file.kind:
+        case "json" | "jsonl":
+            yield from _json(name, file, counts, span)
+        case "csv" if not every:
+            with opened(file) as text:
+                if _text_of(text, file, counts, span):
+                    for row, value in csv_cells(name, file, text, counts):
+                        yield row, _cell(file, value)
+        case "parquet" | "arrow":
+            column = None if every else file.text_field
+            batches = (
+                parquet_batches(name, file, span, column)
+                if file.kind == "parquet"
+                else arrow_batches(name, file, column)
+            )
+            for before, batch in batches:
+                values = batch.to_pylist() if every else cells(name, file, batch)
+                yield from enumerate(values, start=before + 1)
+        case _:
+            raise InputError(
+                f"domain {name!r}: {printable(file.path)} is no file of JSON records; name .jsonl, "
+                ".json, .parquet or .arrow files"
+            )
+
+
+def _cell(file: TextFile, value: bytes) -> bytes | Broken:
+    if MARK in value:
+        return _reason(file, UnicodeError())
+    return _reason(file, _Nuls()) if b"\0" in value else value
+
+
+def _json(name: str, file: TextFile, counts: Counts, span: Span | None) -> Iterator[Row]:
+    with opened(file) as text:
+        if not _text_of(text, file, counts, span):
+            return
+        if _first(span) and layout_of(text.stream, file.kind) == "values":
+            if file.kind == "jsonl":
+                note(
+                    counts.changed, "JSON over several lines or in an array", printable(file.label)
+                )
+            where = f"domain {name!r}: {printable(file.path)}"
+            for number, (value, valid) in enumerate(Values(text.stream, where), start=1):
+                yield number, value if valid else _reason(file, UnicodeError())
+            return
+        for number, (at, line) in enumerate(read_lines(text.stream, text.mark, span or WHOLE), 1):
+            row = _line(file, line)
+            if row is not None:
+                yield number if _first(span) else at, row
+
+
+def _line(file: TextFile, line: bytes) -> Any:
+    """What a line of JSON holds; None if it is blank."""
+    if b"\0" in line:
+        crash = not line.strip(b"\0 \t\r\n")
+        zeros = Broken("nothing but NUL bytes, as a crash leaves behind")
+        return zeros if crash else _reason(file, _Nuls())
+    if len(line) == MAX_LINE and not line.endswith(b"\n"):
+        return Broken(f"longer than {MAX_LINE} bytes")
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        return _reason(file, error)
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        blank = line.isspace()
+        return None if blank else Broken(f"no JSON\n{why_no_json(text, error)}")
+    return Broken("null, no object") if row is None else row

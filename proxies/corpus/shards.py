@@ -3,8 +3,8 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from tokenizers import Tokenizer
 
 from mixopt.errors import InputError
 from proxies.corpus.builtin import BUILTIN
-from proxies.corpus.config import FORMAT, PREFIX, CorpusConfig
+from proxies.corpus.builtin import Source as Package
+from proxies.corpus.config import FORMAT, CorpusConfig
 from proxies.corpus.corpus import MANIFEST, TOKEN_BYTES, TOKENIZER, token_hash
+from proxies.corpus.counts import Counts, Met, printable
 from proxies.corpus.encoder import Encoder
+from proxies.corpus.sources import Source
 from proxies.corpus.tokenizer import check_size
 
 logger = logging.getLogger(__name__)
@@ -81,7 +84,7 @@ class Shards:
         """
         if not self.train:
             raise InputError(
-                f"none of the domains {', '.join(config.training_paths())} has any text here; "
+                f"none of the domains {', '.join(config.training_sources())} has any text here; "
                 "name files of your own under `domains`, or install the sources"
             )
         ordered = [name for name in self.train if name in self.validation]
@@ -126,11 +129,76 @@ class Notes:
         self.warnings.append(message)
 
 
-def warn_missing(notes: Notes, name: str, paths: Sequence[str]) -> None:
+@dataclass
+class Files:
+    """What was read of the users' files of a set.
+
+    Attributes:
+        number: of files.
+        counts: what reading met.
+        skipped: files that were not opened, by reason.
+        size: bytes of all documents that hold text.
+        content: sum of their SHA-256, modulo 2^256: it does not depend on how files are cut.
+    """
+
+    number: int = 0
+    counts: Counts = field(default_factory=Counts)
+    skipped: Mapping[str, Met] = field(default_factory=dict)
+    size: int = 0
+    content: int = 0
+
+    def add(self, text: bytes) -> int:
+        """Count a document that holds text; return the first 64 bits of its SHA-256."""
+        digest = hashlib.sha256(text).digest()
+        self.size += len(text)
+        self.content = (self.content + int.from_bytes(digest, "big")) % 2**256
+        return int.from_bytes(digest[:8], "big")
+
+
+def describe(notes: Notes, kind: str, name: str, sources: Sequence[Source], files: Files) -> None:
+    """Note where the users' text of a set is from, and what the user should know of it.
+
+    Raises:
+        InputError: none of it could be read.
+    """
+    paths = [source.path.rstrip("/") for source in sources if not source.builtin]
+    if not paths:
+        return
+    for warning in files.counts.check(name, files.skipped):
+        notes.warn(warning)
+    record: Record = {
+        # the folders' names, not their paths: the same text elsewhere is the same data
+        "name": printable(", ".join(Path(path).name for path in paths)),
+        "files": files.number,
+        "documents": files.counts.documents,
+        "bytes": files.size,
+        "sha256": f"{files.content:064x}",
+        **files.counts.faults(),
+    }
+    if files.skipped:
+        record["skipped"] = {reason: asdict(met) for reason, met in files.skipped.items()}
+    notes.sources.setdefault(f"{kind}/{name}", []).append(record)
+
+
+def warn_missing(notes: Notes, name: str, sources: Iterable[Source]) -> None:
     """Warn of every built-in source that is named and not installed."""
-    for path in paths:
-        if path.startswith(PREFIX):
-            for source in BUILTIN[path.removeprefix(PREFIX)].sources:
-                if not source.files():
-                    package = source.distribution or source.module
-                    notes.warn(f"{name}: source {package} is not installed and was left out")
+    for source in builtin_sources(sources):
+        if not source.files():
+            package = source.distribution or source.module
+            notes.warn(f"{name}: source {package} is not installed and was left out")
+
+
+def builtin_sources(sources: Iterable[Source]) -> Iterator[Package]:
+    """The packages behind built-in sources."""
+    for source in sources:
+        if source.builtin:
+            yield from BUILTIN[source.builtin].sources
+
+
+def no_text(name: str, sources: Sequence[Source]) -> InputError:
+    """The refusal of a domain without text."""
+    paths = printable(", ".join(source.path for source in sources))
+    return InputError(
+        f"domain {name!r}: {paths} holds no text of its own (it is empty, or all of it occurs in "
+        "domains read before); add text or drop the domain"
+    )

@@ -10,7 +10,6 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,9 @@ from numpy.typing import NDArray
 
 from mixopt.errors import InputError
 from mixopt.runs.schedule import Phases
+from proxies.corpus.reading import read_rows as records_of
+from proxies.corpus.userfiles import TextFile
 
-SUFFIX = ".jsonl"
 _ROLES = ("prompt", "completion")
 _CHUNK = 1000
 
@@ -52,27 +52,25 @@ class Examples:
         return Examples(self.ids[: int(ends[-1])], ends, self.answers[:count])
 
 
-def read_rows(name: str, paths: Sequence[str]) -> Iterator[dict[str, Any]]:
+def read_rows(name: str, files: Sequence[TextFile]) -> Iterator[dict[str, Any]]:
     """The rows of a set, each once.
 
     Args:
         name: of the set, for messages.
-        paths: `.jsonl` files, or folders of them.
+        files: of JSON, parquet or Arrow.
 
     Raises:
-        InputError: a path is missing, or a line has none of the known forms.
+        InputError: a file cannot be read, or a row has none of the known forms. Unlike training
+            text, a broken row is refused: a set is small, and every row of it is meant.
     """
     seen: set[bytes] = set()
-    for path in _files(name, paths):
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                row = _row(name, path, number, line)
-                key = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).digest()[:16]
-                if key not in seen:
-                    seen.add(key)
-                    yield row
+    for file in files:
+        for where, values in records_of(name, file):
+            row = _row(name, where, values)
+            key = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).digest()[:16]
+            if key not in seen:
+                seen.add(key)
+                yield row
 
 
 def held_out(row: Mapping[str, Any], fraction: float) -> bool:
@@ -139,23 +137,7 @@ def _order(count: int, seed: int, name: str) -> Iterator[int]:
         yield from generator.permutation(count).tolist()
 
 
-def _files(name: str, paths: Sequence[str]) -> Iterator[Path]:
-    for given in paths:
-        path = Path(given).expanduser()
-        found = sorted(path.rglob("*" + SUFFIX)) if path.is_dir() else [path]
-        if not found or not all(p.is_file() and p.suffix == SUFFIX for p in found):
-            raise InputError(
-                f"domain {name!r}: {given!r} is no {SUFFIX} file, and no folder with one; name "
-                "files with one JSON object per line"
-            )
-        yield from found
-
-
-def _row(name: str, path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        row = None
+def _row(name: str, where: str, row: Any) -> dict[str, Any]:
     if isinstance(row, dict):
         if all(isinstance(row.get(key), str) for key in _ROLES):
             return {key: row[key] for key in _ROLES}
@@ -164,8 +146,8 @@ def _row(name: str, path: Path, number: int, line: str) -> dict[str, Any]:
         if _is_conversation(row.get("messages")):
             return {"messages": row["messages"]}
     raise InputError(
-        f"domain {name!r}: line {number} of {path} is no JSON object with 'prompt' and "
-        "'completion', with 'messages' that end with the assistant's, or with 'text'"
+        f"domain {name!r}: {where} is no object with 'prompt' and 'completion', with 'messages' "
+        "that end with the assistant's, or with 'text', each of them text; correct or remove it"
     )
 
 

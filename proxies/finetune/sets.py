@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,17 @@ from safetensors.numpy import load, save
 
 from mixopt.errors import InputError
 from mixopt.execution.files import write_atomically
+from proxies.corpus.counts import Reasons, note, sentence, total
+from proxies.corpus.sources import Given, sources_of
+from proxies.corpus.userfiles import find_files
 from proxies.finetune.data import Examples, encode_rows, held_out, read_rows
 
-Paths = Mapping[str, str | Sequence[str]]
+Paths = Mapping[str, Given]
 Rows = list[dict[str, Any]]
 _FORMAT = 1
+RECORDS = ("jsonl", "json", "parquet", "arrow")
+"""Kinds of files that hold instructions."""
+
 _TRAIN, _VALIDATION = "train/", "validation/"
 
 
@@ -56,7 +62,7 @@ def load_sets(config: SetConfig, tokenizer: Any, cache: Path) -> Sets:
     Raises:
         InputError: a file is missing, a row has no known form, or a set is left without examples.
     """
-    splits = _split(config)
+    splits, skipped = _split(config)
     vocabulary = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
     identity = [splits, vocabulary, tokenizer.chat_template, config.max_length, _FORMAT]
     whole = json.dumps([*identity, _model_files(config)])
@@ -72,6 +78,11 @@ def load_sets(config: SetConfig, tokenizer: Any, cache: Path) -> Sets:
         validation=_named(found, _VALIDATION),
         data=data,
         warnings=tuple(
+            f"{name}: files not read: {total(reasons)}. {sentence(reasons)}"
+            for name, reasons in skipped.items()
+            if reasons
+        )
+        + tuple(
             f"{name}: {len(rows) - len(found[name])} of {len(rows)} examples are left out, their "
             f"answer begins beyond max_length {config.max_length}"
             for name, rows in splits.items()
@@ -88,20 +99,38 @@ def _read(path: Path) -> dict[str, NDArray[Any]] | None:
     return tensors
 
 
-def _split(config: SetConfig) -> dict[str, Rows]:
-    """Rows per `train/<name>` and `validation/<name>`."""
+def _split(config: SetConfig) -> tuple[dict[str, Rows], dict[str, Reasons]]:
+    """Rows per `train/<name>` and `validation/<name>`; files that are not read, by reason."""
     splits: dict[str, Rows] = {}
-    for name, paths in config.domains.items():
-        rows = list(read_rows(name, _listed(paths)))
+    skipped: dict[str, Reasons] = {}
+    for name, given in config.domains.items():
+        rows, skipped[_TRAIN + name] = _read_set(name, given)
         if config.validation is None:
             held = [held_out(row, config.validation_fraction) for row in rows]
             pairs = list(zip(rows, held, strict=True))
             splits[_VALIDATION + name] = [row for row, out in pairs if out]
             rows = [row for row, out in pairs if not out]
         splits[_TRAIN + name] = rows
-    for name, paths in (config.validation or {}).items():
-        splits[_VALIDATION + name] = list(read_rows(name, _listed(paths)))
-    return splits
+    for name, given in (config.validation or {}).items():
+        key = _VALIDATION + name
+        splits[key], skipped[key] = _read_set(name, given)
+    return splits, skipped
+
+
+def _read_set(name: str, given: Given) -> tuple[Rows, Reasons]:
+    """The rows of a set, and the files in its folders that hold none."""
+    sources = sources_of(name, given, "text")
+    listing = find_files(name, sources)
+    files = [file for file in listing.files if file.kind in RECORDS]
+    for file in listing.files:
+        if file.kind not in RECORDS:
+            note(listing.skipped, f"{file.kind}, no records", file.label)
+    if not files:
+        raise InputError(
+            f"domain {name!r}: {given!r} holds no .jsonl, .json, .parquet or .arrow file; name "
+            "files with one object a line"
+        )
+    return list(read_rows(name, files)), listing.skipped
 
 
 def _tokenise(
@@ -135,7 +164,3 @@ def _model_files(config: SetConfig) -> list[str]:
         return [config.model, str(config.revision)]
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
     return [f"{file.name} {file.stat().st_size}" for file in files]
-
-
-def _listed(paths: str | Sequence[str]) -> tuple[str, ...]:
-    return (paths,) if isinstance(paths, str) else tuple(paths)

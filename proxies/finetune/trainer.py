@@ -18,7 +18,7 @@ from mixopt.runs import Observation, Realised, RunSpec
 from mixopt.space import Domain
 from mixopt.space.numbers import check_number
 from proxies.finetune.run import Result, Settings, fine_tune, own_random_state
-from proxies.finetune.sets import SetConfig, Sets, load_sets
+from proxies.finetune.sets import Paths, SetConfig, Sets, load_sets
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _CHOICES = {"device": ("cpu", "cuda", "auto"), "precision": tuple(_DTYPES)}
@@ -53,7 +53,8 @@ class FineTuneTrainer:
 
     Attributes:
         model: folder (or hub name) of model and tokenizer; weights must be safetensors.
-        domains: per set a `.jsonl` file or folder, or a list of them.
+        domains: per set a file or folder of .jsonl, .json, .parquet or .arrow, a mapping with
+            `path` and `encoding`, or a list of these (see `proxies.corpus.sources.Source`).
         validation: per metric the same; by default a part of every set is held out by content.
         revision: of a model on the hub.
         lora: fields of `Lora` to train adapters; None trains all parameters.
@@ -75,8 +76,8 @@ class FineTuneTrainer:
     )
 
     model: str
-    domains: Mapping[str, str | Sequence[str]]
-    validation: Mapping[str, str | Sequence[str]] | None = None
+    domains: Paths
+    validation: Paths | None = None
     revision: str | None = None
     lora: Mapping[str, Any] | None = None
     learning_rate: float = 2e-5

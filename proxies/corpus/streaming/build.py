@@ -21,13 +21,20 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from mixopt.errors import InputError
-from proxies.corpus.builtin import BUILTIN
-from proxies.corpus.config import PREFIX, CorpusConfig, load_named_tokenizer
+from proxies.corpus.config import CorpusConfig, load_named_tokenizer
+from proxies.corpus.counts import Counts
 from proxies.corpus.documents import FEW_DOCUMENTS, LONG_DOCUMENT, chunks, fraction_of
 from proxies.corpus.encoder import Encoder
-from proxies.corpus.reading import Counts
-from proxies.corpus.shards import Notes, Shards, warn_missing
+from proxies.corpus.shards import (
+    Files,
+    Notes,
+    Shards,
+    builtin_sources,
+    describe,
+    no_text,
+    warn_missing,
+)
+from proxies.corpus.sources import Source
 from proxies.corpus.streaming import duplicates, encode, extract
 from proxies.corpus.streaming.assemble import write_shard
 from proxies.corpus.streaming.encode import (
@@ -51,21 +58,15 @@ class _Set:
 
     Attributes:
         rank: of the set.
-        counts: what reading met.
         kept: documents that were written to segments.
-        bytes: of all documents.
         text_bytes: of those that differ within a segment.
-        content: sum of the documents' hashes.
-        files: how many.
+        files: what was read of the users' files.
     """
 
     rank: int
-    counts: Counts = field(default_factory=Counts)
     kept: int = 0
-    bytes: int = 0
     text_bytes: int = 0
-    content: int = 0
-    files: int = 0
+    files: Files = field(default_factory=Files)
 
 
 def stream(config: CorpusConfig, work: Path, out: Path, workers: int) -> Shards:
@@ -97,7 +98,8 @@ def stream(config: CorpusConfig, work: Path, out: Path, workers: int) -> Shards:
         shards = Shards(encoder, sources=notes.sources, warnings=notes.warnings)
         for rank in used:
             results = _encode_few(pool, rank) if rank in few else _encode(plan, pool, rank)
-            _write(plan, sets[rank], results, shards, out)
+            given = config.training_sources().get(plan.sets[rank].name, ())
+            _write(plan, sets[rank], given, results, shards, out)
     return shards
 
 
@@ -112,54 +114,36 @@ def _all(pool: Pool, tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _extract(plan: Plan, pool: Pool) -> dict[int, _Set]:
     logger.info("reading %d parts of files", len(plan.parts))
     tasks = [{"stage": "extract", "part": number} for number in range(len(plan.parts))]
-    sets = {rank: _Set(rank) for rank in range(len(plan.sets))}
-    files: dict[int, set[str]] = {rank: set() for rank in sets}
+    sets = {
+        rank: _Set(rank, files=Files(skipped=own.skipped)) for rank, own in enumerate(plan.sets)
+    }
     for part, done in zip(plan.parts, _all(pool, tasks), strict=True):
-        found = sets[part.rank]
-        found.counts.add(Counts(**done["counts"]))
-        found.kept += done["kept"]
-        found.bytes += done["bytes"]
-        found.text_bytes += done["text_bytes"]
-        found.content = (found.content + int(done["content"], 16)) % 2**256
-        files[part.rank] |= {file.path for file in part.files}
-    for rank, paths in files.items():
-        sets[rank].files = len(paths)
+        own = sets[part.rank]
+        own.kept += done["kept"]
+        own.text_bytes += done["text_bytes"]
+        own.files.counts.add(Counts.from_dict(done["counts"]))
+        own.files.size += done["bytes"]
+        own.files.content = (own.files.content + int(done["content"], 16)) % 2**256
+        # a file in parts is one, counted with the first of them
+        own.files.number += len(part.files) if not part.span or part.span[0] == 0 else 0
     return sets
 
 
 def _describe(plan: Plan, config: CorpusConfig, sets: dict[int, _Set], notes: Notes) -> list[int]:
     """Note where the text is from; return the ranks of the sets that have any."""
-    paths = {"train": config.training_paths(), "validation": config.validation_paths()}
+    sources = {"train": config.training_sources(), "validation": config.validation_sources()}
     left_out: set[str] = set()
     for rank, found in sets.items():
         own = plan.sets[rank]
-        given = paths[own.kind][own.name]
+        given = sources[own.kind][own.name]
         warn_missing(notes, own.name, given)
-        notes.sources[f"{own.kind}/{own.name}"] = [
-            *_builtin_records(given),
-            {
-                "name": ", ".join(Path(p).name for p in given),
-                "files": found.files,
-                "bytes": found.bytes,
-                "sha256": f"{found.content:064x}",
-                "documents": found.counts.documents,
-            }
-            | found.counts.faults(),
-        ]
-        warning = found.counts.check(own.name, plan.text_field)
-        if warning:
-            notes.warn(warning)
-        if not found.kept and all(path.startswith(PREFIX) for path in given):
+        installed = (source for source in builtin_sources(given) if source.files())
+        notes.sources[f"{own.kind}/{own.name}"] = [source.record() for source in installed]
+        describe(notes, own.kind, own.name, given, found.files)
+        if not found.kept and all(source.builtin for source in given):
             notes.warn(f"{own.name} is left out: none of its sources is installed")
             left_out.add(own.name)
     return [rank for rank in sets if plan.sets[rank].name not in left_out]
-
-
-def _builtin_records(given: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for path in given:
-        if path.startswith(PREFIX):
-            sources = BUILTIN[path.removeprefix(PREFIX)].sources
-            yield from (source.record() for source in sources if source.files())
 
 
 def _has_few(plan: Plan, segments: Sequence[tuple[int, int]], rank: int, kept: int) -> bool:
@@ -216,7 +200,12 @@ def _sample(plan: Plan, segments: Sequence[tuple[int, int]], rank: int, own: Tex
 
 
 def _write(
-    plan: Plan, found: _Set, results: list[dict[str, Any]], shards: Shards, out: Path
+    plan: Plan,
+    found: _Set,
+    given: Sequence[Source],
+    results: list[dict[str, Any]],
+    shards: Shards,
+    out: Path,
 ) -> None:
     """Write the shards of a tokenised set, and describe them."""
     own = plan.sets[found.rank]
@@ -230,10 +219,7 @@ def _write(
     path = shards.path(out, "train")
     entry = write_shard(plan, (found.rank, TRAIN), buckets, path, shards.encoder.dtype)
     if not entry["tokens"]:
-        raise InputError(
-            f"domain {own.name!r} holds no text of its own (it is empty, or all of it occurs in "
-            "domains read before); add text or drop the domain"
-        )
+        raise no_text(own.name, given)
     # what was read of the domain stands for the rest of it
     read, kept = (sum(r[key] for r in results) for key in ("read", "kept"))
     whole = len(results) == own.buckets or "few" in results[0]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from proxies.corpus.builtin import BUILTIN
+from proxies.corpus.counts import Counts
 from proxies.corpus.documents import (
     FEW_DOCUMENTS,
     LONG_DOCUMENT,
@@ -23,7 +24,9 @@ from proxies.corpus.documents import (
     normalise,
     paragraphs,
 )
-from proxies.corpus.reading import PIECE, Counts, read_texts
+from proxies.corpus.reading import read_texts
+from proxies.corpus.records import PIECE
+from proxies.corpus.shards import Files
 from proxies.corpus.streaming.plan import SEGMENT_BYTES, Part, Plan, write_atomically
 
 PLACES = np.dtype([("start", "<u8"), ("size", "<u4")])
@@ -60,10 +63,9 @@ def extract(plan: Plan, number: int) -> dict[str, Any]:
     """Read part `number`, write its segments; a part that is done is not read again.
 
     Returns:
-        `segments` written, `counts` of what was met, `bytes` of all documents, `text_bytes` of
-        those that differ within a segment (also where the caps leave no use for them), `kept`
-        documents, and `content`: the sum of the documents' hashes, which does not depend on how the
-        files were cut.
+        `segments` written, `counts` of what was met in files, `bytes` and `content` of their
+        documents (see `Files`), `text_bytes` of those that differ within a segment (also where the
+        caps leave no use for them), and `kept` documents.
 
     Raises:
         InputError: a file cannot be read.
@@ -73,19 +75,15 @@ def extract(plan: Plan, number: int) -> dict[str, Any]:
     if marker.exists():
         return dict(json.loads(marker.read_text(encoding="utf-8")))
     part = plan.parts[number]
-    counts, segment = Counts(), _Segment()
+    files, segment = Files(), _Segment()
     done: dict[str, Any] = {"segments": 0, "text_bytes": 0, "kept": 0}
-    content = read = 0
-    for raw in _texts(plan, part, counts):
+    for raw in _texts(plan, part, files.counts):
         for text in _cut(raw):
             data = text.encode("utf-8", errors="replace")
-            full = hashlib.sha256(data).digest()
             clean = normalise(text)
             if not clean.strip():
                 continue
-            read += len(data)
-            content = (content + int.from_bytes(full, "big")) % 2**256
-            digest = int.from_bytes(full[:8], "big")
+            digest = digest_of(data) if part.builtin else files.add(data)
             if digest not in segment.texts:
                 segment.texts[digest] = clean
                 segment.size += len(data)
@@ -94,7 +92,8 @@ def extract(plan: Plan, number: int) -> dict[str, Any]:
             segment = _Segment()
     if segment.texts:
         _flush(plan, number, segment, done)
-    done |= {"counts": counts.to_dict(), "content": f"{content:064x}", "bytes": read}
+    done["counts"] = files.counts.to_dict()
+    done |= {"content": f"{files.content:064x}", "bytes": files.size}
     write_atomically(marker, json.dumps(done).encode())
     return done
 
@@ -107,14 +106,12 @@ def segment_path(plan: Plan, part: int, segment: int, suffix: str) -> str:
 def _texts(plan: Plan, part: Part, counts: Counts) -> Iterator[str]:
     name = plan.sets[part.rank].name
     for file in part.files:
-        yield from read_texts(name, file, plan.text_field, counts, part.span)
+        yield from read_texts(name, file, counts, part.span)
     if part.builtin:
         builtin = BUILTIN[part.builtin]
         for source in builtin.sources:
             for item in builtin.items(source):
-                for text in item.extract(item.raw.decode("utf-8", errors="replace")):
-                    counts.documents += 1
-                    yield text
+                yield from item.extract(item.raw.decode("utf-8", errors="replace"))
 
 
 def _cut(text: str) -> Iterator[str]:

@@ -19,9 +19,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from proxies.corpus.config import PREFIX, CorpusConfig
+from proxies.corpus.config import CorpusConfig
+from proxies.corpus.counts import Met, reasons_of
 from proxies.corpus.documents import FEW_DOCUMENTS, LONG_DOCUMENT
-from proxies.corpus.reading import PIECE, Span, spans_of
+from proxies.corpus.reading import spans_of
+from proxies.corpus.records import PIECE, Span
+from proxies.corpus.sources import Source
 from proxies.corpus.userfiles import TextFile, find_files
 
 PLAN = "plan.json"
@@ -48,12 +51,14 @@ class TextSet:
         kind: what it is.
         fraction: share of its documents held out; 1 for a validation set.
         buckets: a power of two.
+        skipped: files of its folders that are not opened, by reason.
     """
 
     name: str
     kind: Kind
     fraction: float
     buckets: int
+    skipped: Mapping[str, Met]
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,6 @@ class Plan:
         sets: in the order of ranks.
         parts: of all sets.
         key_buckets: a power of two.
-        text_field: where the text is in a record.
         max_train: cap of a domain's training text, bytes.
         max_validation: the same of a validation set.
     """
@@ -91,7 +95,6 @@ class Plan:
     sets: tuple[TextSet, ...]
     parts: tuple[Part, ...]
     key_buckets: int
-    text_field: str
     max_train: int
     max_validation: int
 
@@ -102,7 +105,7 @@ class Plan:
         Raises:
             InputError: a path is missing or holds no text.
         """
-        training, validation = config.training_paths(), config.validation_paths()
+        training, validation = config.training_sources(), config.validation_sources()
         sets: list[TextSet] = []
         parts: list[Part] = []
         total = 0
@@ -110,22 +113,23 @@ class Plan:
         unit = min(BUCKET_BYTES, max(config.max_bytes // 4, BUCKET_BYTES // 32))
         kinds: tuple[Kind, Kind] = ("validation", "train")
         for kind, table in zip(kinds, (validation, training), strict=True):
-            for name, paths in table.items():
-                found = _parts(len(sets), name, paths)
+            for name, sources in table.items():
+                listing = find_files(name, sources)
+                found = _parts(len(sets), name, sources, listing.files)
                 files = {file.path: file for part in found for file in part.files}
                 size = sum(map(text_size, files.values()))
                 total += size
                 fraction = config.validation_fraction
                 if kind == "validation" or name in validation:
                     fraction = float(kind == "validation")
-                sets.append(TextSet(name, kind, fraction, _power_of_two(size, unit)))
+                buckets = _power_of_two(size, unit)
+                sets.append(TextSet(name, kind, fraction, buckets, listing.skipped))
                 parts += found
         return cls(
             folder,
             tuple(sets),
             tuple(parts),
             _power_of_two(total, KEYS_PER_BUCKET_BYTES),
-            config.text_field,
             config.max_bytes,
             config.max_validation_bytes,
         )
@@ -136,7 +140,6 @@ class Plan:
             "sets": [asdict(s) for s in self.sets],
             "parts": [asdict(p) for p in self.parts],
             "key_buckets": self.key_buckets,
-            "text_field": self.text_field,
             "max_train": self.max_train,
             "max_validation": self.max_validation,
         }
@@ -146,7 +149,9 @@ class Plan:
     def load(cls, folder: Path) -> "Plan":
         """Read what `save` wrote."""
         values = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        sets = tuple(TextSet(**s) for s in values.pop("sets"))
+        sets = tuple(
+            TextSet(**s | {"skipped": reasons_of(s["skipped"])}) for s in values.pop("sets")
+        )
         parts = tuple(_part(p) for p in values.pop("parts"))
         return cls(folder, sets, parts, **values)
 
@@ -165,7 +170,7 @@ class Plan:
 
 def text_size(file: TextFile) -> int:
     """About how much text a file holds (bytes)."""
-    packed = file.kind in ("parquet", "arrow") or file.path.lower().endswith((".gz", ".zst"))
+    packed = file.kind in ("parquet", "arrow") or file.layers > 0
     return file.size * (PACKED_RATIO if packed else 1)
 
 
@@ -176,24 +181,26 @@ def write_atomically(path: Path, data: bytes) -> None:
     os.replace(temporary, path)
 
 
-def _parts(rank: int, name: str, paths: tuple[str, ...]) -> list[Part]:
-    """The parts of a set; small files share one."""
-    parts: list[Part] = []
+def _parts(rank: int, name: str, sources: tuple[Source, ...], files: list[TextFile]) -> list[Part]:
+    """The parts of a set in the order of its files; small ones that follow each other share one."""
+    parts = [Part(rank, (), source.builtin) for source in sources if source.builtin]
     small: list[TextFile] = []
-    for path in paths:
-        if path.startswith(PREFIX):
-            parts.append(Part(rank, (), path.removeprefix(PREFIX)))
+
+    def close() -> None:
+        if small:
+            parts.append(Part(rank, tuple(small)))
+            small.clear()
+
+    for file in files:
+        if file.size > (PIECE if file.kind == "txt" else PART_BYTES):
+            close()
+            spans = spans_of(name, file, PART_BYTES)
+            parts += (Part(rank, (file,), "", span) for span in spans)
             continue
-        for file in find_files(name, (path,)):
-            if file.size > (PIECE if file.kind == "txt" else PART_BYTES):
-                parts += (Part(rank, (file,), "", span) for span in spans_of(file, PART_BYTES))
-                continue
-            if sum(f.size for f in small) + file.size > PART_BYTES or len(small) >= PART_FILES:
-                parts.append(Part(rank, tuple(small)))
-                small = []
-            small.append(file)
-    if small:
-        parts.append(Part(rank, tuple(small)))
+        if sum(f.size for f in small) + file.size > PART_BYTES or len(small) >= PART_FILES:
+            close()
+        small.append(file)
+    close()
     return parts
 
 

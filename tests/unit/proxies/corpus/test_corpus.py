@@ -107,10 +107,11 @@ def test_jsonl_and_parquet_hold_the_same_text_as_txt(text, cache, tmp_path):
     [
         (lambda root: root / "absent", "'web'.*absent.*does not exist"),
         (lambda root: (root / "empty").mkdir() or root / "empty", "'web'.*empty.*holds no"),
-        (lambda root: (root / "a.csv").touch() or root / "a.csv", "'web'.*'.csv'"),
+        (lambda root: (root / "a.pdf").touch() or root / "a.pdf", "'web'.*'.pdf'"),
+        (lambda root: (root / "a.csv").touch() or root / "a.csv", "'web'.*empty file.*a.csv"),
         (lambda root: (root / "b.txt").touch() or root / "b.txt", "'web'.*no text"),
-        (lambda root: (root / "c.jsonl").write_text("{}") and root / "c.jsonl", "line 1.*'text'"),
-        (lambda root: (root / "d.jsonl").write_text("{") and root / "d.jsonl", "line 1.*not JSON"),
+        (lambda root: (root / "c.jsonl").write_text("{}") and root / "c.jsonl", "'text'.*line 1"),
+        (lambda root: (root / "d.jsonl").write_text("{") and root / "d.jsonl", "no JSON.*line 1"),
     ],
 )
 def test_unusable_text_names_domain_and_path(make, message, tmp_path, cache):

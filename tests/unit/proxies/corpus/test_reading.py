@@ -8,8 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from mixopt.errors import InputError
-from proxies.corpus import CorpusConfig, load_corpus, reading
-from proxies.corpus.reading import Counts, read_texts, spans_of
+from proxies.corpus import CorpusConfig, load_corpus, reading, records
+from proxies.corpus.counts import Counts, total
+from proxies.corpus.reading import read_texts, spans_of
+from proxies.corpus.sources import Source
 from proxies.corpus.userfiles import find_files
 
 TEXTS = [f"document {i}: " + "some words of it " * (i % 7) + "é" for i in range(300)]
@@ -62,10 +64,9 @@ def write(folder: Path, form: str) -> Path:
 
 
 def read(path: str, counts: Counts | None = None) -> list[str]:
-    found = counts if counts is not None else Counts()
-    return [
-        t for file in find_files("web", (path,)) for t in read_texts("web", file, "text", found)
-    ]
+    counts = Counts() if counts is None else counts
+    files = find_files("web", (Source(path),)).files
+    return [t for file in files for t in read_texts("web", file, counts)]
 
 
 FORMS = ["jsonl", "gz", "zst", "mixed", "parquet", "datasets", "datasetdict", "arrow file"]
@@ -82,26 +83,28 @@ def test_every_form_gives_the_same_documents_from_disk_and_through_fsspec(form, 
 @pytest.mark.parametrize("form", ["jsonl", "gz", "parquet"])
 @pytest.mark.parametrize("size", [37, 1000, 10**9])
 def test_the_parts_of_a_file_hold_every_document_once(form, size, tmp_path):
-    (file,) = find_files("web", (str(write(tmp_path / "data", form)),))
-    parts = spans_of(file, size)
-    found = [t for span in parts for t in read_texts("web", file, "text", Counts(), span)]
+    (file,) = find_files("web", (Source(str(write(tmp_path / "data", form))),)).files
+    parts = spans_of("web", file, size)
+    found = [t for span in parts for t in read_texts("web", file, Counts(), span)]
     assert found == TEXTS
 
 
 def test_large_txt_files_are_cut_at_line_ends_and_lose_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "PIECE", 500)
+    for module in (reading, records):
+        monkeypatch.setattr(module, "PIECE", 500)
     path = tmp_path / "book.txt"
     path.write_text("".join(f"line {i} of a book\n" for i in range(1000)))
-    (file,) = find_files("web", (str(path),))
-    spans = spans_of(file, 3000)
-    found = [t for span in spans for t in read_texts("web", file, "text", Counts(), span)]
+    (file,) = find_files("web", (Source(str(path)),)).files
+    spans = spans_of("web", file, 3000)
+    found = [t for span in spans for t in read_texts("web", file, Counts(), span)]
     assert "".join(found) == path.read_text()
     assert len(found) > 20
     assert all(text.endswith("\n") for text in found)
 
 
 def test_broken_lines_and_empty_documents_are_counted_and_the_rest_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "MAX_LINE", 4000)
+    for module in (reading, records):
+        monkeypatch.setattr(module, "MAX_LINE", 4000)
     path = tmp_path / "a.jsonl"
     rows = [b'{"text": "good"}', b"{broken", b"", b'["no object"]', b'{"text": null}']
     rows += [b'{"text": "   "}', b'{"text": "' + b"x" * 9000 + b'"}', b"[" * 3000]
@@ -111,14 +114,14 @@ def test_broken_lines_and_empty_documents_are_counted_and_the_rest_is_read(tmp_p
     assert read(str(path), counts) == [
         "good",
         "   ",
-        "\ufffd is no UTF-8",
         "last, without a newline",
     ]
-    assert (counts.documents, counts.empty, counts.broken) == (4, 1, 5)
-    warning = counts.check("web", "text")
-    assert "'web'" in warning
-    assert "5 of 9 lines" in warning
-    assert "line 2 of" in warning
+    assert (counts.documents, counts.empty, total(counts.broken)) == (3, 1, 6)
+    del counts.broken["not UTF-8"]  # of so few lines, one in another encoding is refused
+    lost, empty = counts.check("web", {})
+    assert "'web': 5 of 8 lines" in lost
+    assert "line 2 of" in lost
+    assert "1 of 3 documents are empty" in empty
 
 
 def test_a_file_cut_off_in_the_middle_is_refused_by_name(tmp_path):
@@ -141,7 +144,7 @@ def test_a_saved_dict_without_train_and_a_missing_url_say_what_to_name(tmp_path)
     (folder / "train").rename(folder / "validation")
     with pytest.raises(InputError, match="without a split 'train'"):
         read(str(folder))
-    with pytest.raises(InputError, match="does not exist or is empty"):
+    with pytest.raises(InputError, match="does not exist"):
         read(f"{tmp_path.as_uri()}/absent")
     with pytest.raises(InputError, match=r"cannot be opened.*fsspec"):
         read("nosuchprotocol://bucket/web")
@@ -153,8 +156,11 @@ def test_counts_stand_in_the_manifest_and_its_warnings(tmp_path, text):
     config = CorpusConfig(domains=dict(text, web=str(folder)), vocab=300)
     corpus = load_corpus(config, tmp_path / "cache")
     (record,) = corpus.manifest["sources"]["train/web"]
-    assert (record["files"], record["empty"], record["broken"]) == (4, 1, 1)
-    assert any("'web'" in w and "d.jsonl is not JSON" in w for w in corpus.warnings)
+    assert (record["files"], record["documents"], record["empty"]) == (4, 301, 1)
+    assert record["broken"]["no JSON"]["number"] == 1
+    assert any(
+        "'web'" in w and "no JSON: 1 (first: line 2 of d.jsonl" in w for w in corpus.warnings
+    )
     moved = shutil.copytree(folder, tmp_path / "elsewhere" / "data")
     again = CorpusConfig(domains=dict(text, web=str(moved)), vocab=300)
     assert load_corpus(again, tmp_path / "cache").sha256 == corpus.sha256

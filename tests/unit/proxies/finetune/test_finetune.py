@@ -1,5 +1,6 @@
 """Fine-tuning a tiny model with random weights, built here; nothing is downloaded."""
 
+import gzip
 import json
 from dataclasses import replace
 from itertools import islice
@@ -20,6 +21,8 @@ from mixopt.runs import Point, RunSpec, Scale
 from mixopt.runs.schedule import Phases, Schedule
 from mixopt.space import Mixture
 from mixopt.testing.trainer_contract import TrainerContract
+from proxies.corpus.sources import Source
+from proxies.corpus.userfiles import TextFile, find_files
 from proxies.finetune.data import Examples, draw, encode_rows, read_rows
 
 transformers = pytest.importorskip("transformers")
@@ -169,6 +172,10 @@ def test_rows_of_all_forms_become_prompt_and_answer(model, tmp_path):
     assert [len(short[i][0]) for i in range(len(short))] == [4, 4]
 
 
+def files(path: Path) -> list[TextFile]:
+    return find_files("qa", (Source(str(path)),)).files
+
+
 @pytest.mark.parametrize(
     "line", ["not json", "[1]", '{"prompt": "a"}', '{"messages": [{"role": "user"}]}']
 )
@@ -176,15 +183,40 @@ def test_a_row_of_no_known_form_is_refused_by_line(tmp_path, line):
     path = tmp_path / "set.jsonl"
     path.write_text('{"text": "fine"}\n\n' + line)
     with pytest.raises(InputError, match=r"'qa': line 3 of .*set\.jsonl"):
-        list(read_rows("qa", [str(path)]))
+        list(read_rows("qa", files(path)))
 
 
 def test_missing_files_are_refused_and_duplicates_count_once(tmp_path):
-    with pytest.raises(InputError, match=r"no \.jsonl file"):
-        list(read_rows("qa", [str(tmp_path / "gone.jsonl")]))
+    with pytest.raises(InputError, match=r"'qa'.*gone\.jsonl' does not exist"):
+        files(tmp_path / "gone.jsonl")
     write(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "one"}])
     write(tmp_path / "b.jsonl", [{"text": "two"}, {"text": "one"}])
-    assert [r["text"] for r in read_rows("qa", [str(tmp_path)])] == ["one", "two"]
+    assert [r["text"] for r in read_rows("qa", files(tmp_path))] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.jsonl", "\ufeff" + '{"text": "été"}\n{"text": "two"}'),
+        ("a.json", '[{"text": "été"}, {"text": "two"}]'),
+        ("a.jsonl.gz", '{"text": "été"}\n{"text": "two"}'),
+    ],
+)
+def test_sets_are_read_in_every_form_of_records(tmp_path, name, data):
+    packed = gzip.compress(data.encode()) if name.endswith(".gz") else data.encode("utf-8")
+    (tmp_path / name).write_bytes(packed)
+    (tmp_path / "README.md").write_text("about the set")
+    assert [r["text"] for r in read_rows("qa", files(tmp_path))] == ["été", "two"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
+def test_a_set_in_an_unknown_encoding_is_refused_and_read_once_it_is_named(tmp_path, encoding):
+    (tmp_path / "a.jsonl").write_bytes('{"text": "one"}\n{"text": "été"}\n'.encode(encoding))
+    with pytest.raises(InputError, match=r"'qa'.*a\.jsonl"):
+        list(read_rows("qa", files(tmp_path)))
+    sources = (Source(str(tmp_path), encoding=encoding),)
+    named = find_files("qa", sources).files
+    assert [r["text"] for r in read_rows("qa", named)] == ["one", "été"]
 
 
 # -- the trainer -----------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ def test_training_on_the_subject_makes_its_answers_likelier(text, cache, quiz):
     ("content", "message"),
     [
         ("", "holds no line"),
-        ("{oops", "line 1.*not JSON"),
+        ("{oops", "line 1.*no JSON"),
         ("[1]", "line 1"),
         ('{"context": "a"}', "line 1.*no question"),
         ('{"context": "a", "continuation": ""}', "line 1.*not empty"),
