@@ -15,13 +15,12 @@ import numpy as np
 from mixopt.errors import InputError
 from mixopt.lazy import require
 from mixopt.proposers.search import minimize
-from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace
 from mixopt.space.simplex import Array
 from mixopt.strategies import Problem
-from mixopt.study import UNSTATED
 from mixopt.testing.worlds import World as Synthetic
 
 

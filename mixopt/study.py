@@ -20,13 +20,10 @@ from mixopt.errors import InputError, NotFittedError
 from mixopt.laws.base import FittedLaw, Law
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.surrogate import fit_surrogate
-from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective, weights_of
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace
-
-UNSTATED = Scale(params=1, tokens=1)
-"""The scale of runs whose owner does not say: all runs of such a study share it."""
 
 DESIGN_RUNS = 3  # `ask` designs until there are this many runs per domain, then proposes
 

@@ -113,25 +113,3 @@ def prediction_level(tokens: ArrayLike, values: ArrayLike, tolerance: float) -> 
             break
         level = n
     return level
-
-
-def project(tokens: float, first: tuple[float, float], second: tuple[float, float]) -> float:
-    """The metric at `tokens`, on the line through two points in log tokens (Projektor, 2307.02460).
-
-    Quick, and only good for a few doublings: unlike a learning curve it never levels off.
-
-    Args:
-        tokens: where to predict, above 0.
-        first: tokens and metric of the smaller run.
-        second: those of the larger run.
-
-    Raises:
-        InputError: token counts that are not positive, or equal.
-    """
-    (n0, y0), (n1, y1) = first, second
-    if not (min(tokens, n0, n1) > 0 and n0 != n1):
-        raise InputError(
-            f"tokens {tokens:g}, and points at {n0:g} and {n1:g}; give two different counts above 0"
-        )
-    share = np.log(tokens / n0) / np.log(n1 / n0)
-    return float(share * y1 + (1.0 - share) * y0)

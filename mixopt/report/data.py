@@ -13,7 +13,7 @@ import numpy as np
 from mixopt.evidence.confirmation import Confirmation
 from mixopt.laws.base import Prediction
 from mixopt.proposers import Recommendation
-from mixopt.runs import Kind, Observation, RunSpec, Scale, What
+from mixopt.runs import UNSTATED, Kind, Observation, RunSpec, Scale, What
 from mixopt.runs.kinds import GIVEN
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
@@ -131,7 +131,6 @@ def table_observations(table: RunTable, domains: Sequence[str] = ()) -> tuple[Ob
         table: the runs.
         domains: order of the domains; the table's own by default.
     """
-    unknown = Scale(params=1, tokens=1)
     order = [table.domains.index(d) for d in domains or table.domains]
     names = tuple(table.domains[i] for i in order)
     seeds = table.facts["seed"] if "seed" in table.facts else np.zeros(len(table))
@@ -141,7 +140,7 @@ def table_observations(table: RunTable, domains: Sequence[str] = ()) -> tuple[Ob
         scale = table.scales[row]
         spec = RunSpec(
             Mixture(names, tuple(w.tolist())),
-            Scale(*(int(v) for v in scale)) if np.isfinite(scale).all() else unknown,
+            Scale(*(int(v) for v in scale)) if np.isfinite(scale).all() else UNSTATED,
             seed=int(seeds[row]) if np.isfinite(seeds[row]) else 0,
             kind=_kind(table, row),
         )

@@ -24,12 +24,11 @@ from mixopt.report.wording import (
     signed,
     verdict,
 )
-from mixopt.runs import Scale
+from mixopt.runs import UNSTATED, Scale
 from mixopt.runs.run_table import METRIC, WEIGHT, seen_mixtures
 
 _FOLDED_METRICS = 8  # more metrics (domains) than that start folded in the table of runs
 _FOLDED_SHARES = 12
-_UNSTATED = Scale(params=1, tokens=1)
 
 
 def answer(data: ReportData) -> str:
@@ -305,7 +304,7 @@ def _digits(value: float) -> float | None:
 
 
 def _scale(scale: Scale) -> str:
-    return MISSING if scale == _UNSTATED else f"{count(scale.params)} × {count(scale.tokens)}"
+    return MISSING if scale == UNSTATED else f"{count(scale.params)} × {count(scale.tokens)}"
 
 
 def failures(data: ReportData) -> str:

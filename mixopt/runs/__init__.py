@@ -2,10 +2,11 @@
 
 from mixopt.runs.kinds import Kind, What
 from mixopt.runs.realised import Realised
-from mixopt.runs.run_spec import Observation, Point, RunSpec, Scale, short_number
+from mixopt.runs.run_spec import UNSTATED, Observation, Point, RunSpec, Scale, short_number
 from mixopt.runs.schedule import MixerSpec, Schedule
 
 __all__ = [
+    "UNSTATED",
     "Kind",
     "MixerSpec",
     "Observation",

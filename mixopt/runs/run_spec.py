@@ -43,6 +43,10 @@ class Scale:
         return f"{short_number(self.params)} params x {short_number(self.tokens)} tokens"
 
 
+UNSTATED = Scale(params=1, tokens=1)
+"""The scale of runs whose owner does not say: in run tables it is left open, as it was given."""
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """What a run is. `run_id` is the hash of exactly that; where it runs never enters it.

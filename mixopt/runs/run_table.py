@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mixopt.errors import InputError, did_you_mean
 from mixopt.runs.objective import Objective
 from mixopt.runs.realised import Realised, mean_of
-from mixopt.runs.run_spec import Observation, RunSpec
+from mixopt.runs.run_spec import UNSTATED, Observation, RunSpec
 from mixopt.space import Mixture, simplex
 from mixopt.space.simplex import Array
 
@@ -246,8 +246,8 @@ def _facts(seen: Observation) -> dict[str, Any]:
         "kind": str(spec.kind.what),
         "candidate": spec.kind.candidate,
         "status": seen.status,
-        "params": spec.scale.params,
-        "tokens": spec.scale.tokens,
+        "params": np.nan if spec.scale == UNSTATED else spec.scale.params,
+        "tokens": np.nan if spec.scale == UNSTATED else spec.scale.tokens,
         "seed": spec.seed,
         "cost": seen.flops,
         "seconds": seen.seconds,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mixopt import laws
+from mixopt.laws.curves import fit_curve
 from mixopt.proposers import Surrogate, simulate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN
@@ -18,8 +19,6 @@ from mixopt.space import simplex
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem
 from mixopt.strategies.ledger import Ledger, Memo, fit, fitted_to
-
-_BETAS = np.linspace(0.1, 1.2, 23)
 
 
 @dataclass(frozen=True)
@@ -152,24 +151,21 @@ def autoscale(**settings: Any) -> OneShot:
 
 
 def continued(seen: Observation, tokens: int) -> Observation:
-    """The run with every metric continued to `tokens` by E + B S^-beta (METHODS 2.3).
+    """The run with every metric continued to `tokens` by E + A D^-alpha (see `fit_curve`).
 
-    A run with fewer than three earlier points, or that has got there, stays as it is. beta is the
-    best of a grid, E and B follow by least squares; a curve that rises is not continued.
+    A metric with fewer than three earlier points stays as it is, and so does one that rises and a
+    run that has got there.
     """
-    points = [*((p.tokens, p.metrics) for p in seen.curve), (seen.spec.scale.tokens, seen.metrics)]
-    if len(points) < 4 or not seen.ok or tokens <= seen.spec.scale.tokens:
+    reached = seen.spec.scale.tokens
+    if not seen.ok or tokens <= reached:
         return seen
     metrics = {}
     for name, last in seen.metrics.items():
-        rows = [(s, m[name]) for s, m in points if name in m]
-        S, y = np.array(rows, dtype=float).T
-        fits = []
-        for beta in _BETAS:
-            X = np.column_stack([np.ones_like(S), (S / S[-1]) ** -beta])
-            (floor, drop), *_ = np.linalg.lstsq(X, y, rcond=None)
-            error = float(((X @ [floor, drop] - y) ** 2).sum())
-            fits.append((error, float(floor + drop * (tokens / S[-1]) ** -beta), float(drop)))
-        _, value, drop = min(fits)
-        metrics[name] = value if drop > 0 else last
+        points = {p.tokens: p.metrics[name] for p in seen.curve if name in p.metrics}
+        points = {**{t: y for t, y in points.items() if t < reached}, reached: last}
+        metrics[name] = last
+        if len(points) >= 4:
+            curve = fit_curve(list(points), list(points.values()))
+            if curve.amplitude > 0:
+                metrics[name] = float(curve.predict(tokens)[0])
     return replace(seen, metrics=metrics)

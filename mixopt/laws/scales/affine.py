@@ -6,7 +6,7 @@ Notation:
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,26 +67,34 @@ def fit_affine(found: Prediction, Y: Array, at: NDArray[Any], source: int) -> Af
         at: (n,) number of the scale of each.
         source: the scale whose map is the identity.
     """
-    r, k = int(at.max()) + 1, Y.shape[1]
+    count, k = int(at.max()) + 1, Y.shape[1]
     at_source = at == source
     center = np.nanmean(np.where(np.isfinite(Y), found.mean, np.nan)[at_source], axis=0)
     spread = found.mean[at_source].std(axis=0)
     spread = np.where(spread > 1e-9 * np.abs(center), spread, 1.0)
-    out = Affine(center, *(np.zeros((r, k)) for _ in range(5)))
-    out.b[source] = 1.0
-    for i in range(r):
-        if i != source:
-            rows = at == i
-            _fit_scale(out, i, (found.mean[rows] - center) / spread, Y[rows] / spread)
-            for table in (out.level_variance, out.noise):
-                table[i] *= spread ** (2 if table is out.level_variance else 1)
-            level = out.a[i] * spread
-            out.a[i] = level - out.b[i] * center
-    return out
+    itself = _Fit(center / spread, np.ones(k), np.zeros(k), np.zeros(k), np.zeros(k))
+    fits = []
+    for i in range(count):
+        rows = at == i
+        g, y = (found.mean[rows] - center) / spread, Y[rows] / spread
+        fits.append(itself if i == source else _fit_scale(g, y))
+    level, b, level_variance, slope_variance, noise = (np.stack(x) for x in zip(*fits, strict=True))
+    a = level * spread - b * center
+    return Affine(center, a, b, level_variance * spread**2, slope_variance, noise * spread)
 
 
-def _fit_scale(out: Affine, i: int, g: Array, y: Array) -> None:
-    """Level (into `out.a`), slope, their variances and noise of one scale, in units of g's sd.
+class _Fit(NamedTuple):
+    """One scale, all (k,): level at the source's center, slope, their variances, noise."""
+
+    level: Array
+    slope: Array
+    level_variance: Array
+    slope_variance: Array
+    noise: Array
+
+
+def _fit_scale(g: Array, y: Array) -> _Fit:
+    """The map to one scale, in units of g's sd.
 
     Bayesian least squares per metric; the prior of the slope is learned from all metrics, for at a
     larger scale all slopes tend to shrink together.
@@ -114,11 +122,9 @@ def _fit_scale(out: Affine, i: int, g: Array, y: Array) -> None:
             width = float(np.clip(np.sqrt(np.mean((b - center) ** 2 + variance)), 0.1, 1.0))
     b = np.maximum(b, 0.0)
     unseen = count == 0
-    out.b[i], out.slope_variance[i] = b, variance
-    out.a[i] = np.where(unseen, np.nan_to_num(np.nanmean(y)), mean_y - b * mean_g)
-    out.level_variance[i] = noise2 / np.maximum(count, 1) + variance * mean_g**2
-    out.level_variance[i] = np.where(unseen, 1.0, out.level_variance[i])
-    out.noise[i] = np.sqrt(noise2)
+    level = np.where(unseen, np.nan_to_num(np.nanmean(y)), mean_y - b * mean_g)
+    doubt = np.where(unseen, 1.0, noise2 / np.maximum(count, 1) + variance * mean_g**2)
+    return _Fit(level, b, doubt, variance, np.sqrt(noise2))
 
 
 def level_curve(

@@ -19,6 +19,7 @@ from mixopt import (
     read_table,
 )
 from mixopt.diagnostics.noise import noise
+from mixopt.runs import UNSTATED
 from mixopt.runs.run_table import seen_mixtures
 
 
@@ -112,6 +113,15 @@ def test_observations_make_a_table_of_the_runs_that_succeeded() -> None:
     assert table.costs.tolist() == [7.0]
     with pytest.raises(InputError, match="none of 1 runs succeeded"):
         RunTable.from_observations([Observation.failure(bad, "diverged")])
+
+
+def test_a_scale_that_nobody_stated_stays_open_beside_one_that_was() -> None:
+    specs = [
+        RunSpec(Mixture.of({"a": share, "b": 1 - share}), scale)
+        for share, scale in ((0.2, UNSTATED), (0.7, Scale(10, 200)))
+    ]
+    table = RunTable.from_observations(Observation.of(spec, {"loss": 1.0}) for spec in specs)
+    np.testing.assert_array_equal(table.scales, [[np.nan, np.nan], [10, 200]])
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
