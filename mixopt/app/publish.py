@@ -168,12 +168,20 @@ def export_sweep(sweep: Sweep, target: str, **options: Any) -> str:
     return export.export(mixture, target, provenance=provenance, **options)
 
 
-def next_steps(folder: Path) -> dict[str, str]:
-    """What to do with a finished sweep: what for, and a command that can be copied."""
-    mixopt = _command()
+def next_steps(folder: Path, store: str = "mlflow") -> dict[str, str]:
+    """What to do with a finished sweep: what for, and a command that can be copied.
+
+    Args:
+        folder: of the sweep.
+        store: in which it is kept; a sweep in memory leaves its report alone.
+    """
+    mixopt, written = _command(), {"Report": str(folder / REPORT)}
+    if store == "memory":
+        return written
+    shown = {"Every run, in MLflow": f"{mixopt} ui {folder}"} if store == "mlflow" else {}
     return {
-        "Report": str(folder / REPORT),
-        "Every run, in MLflow": f"{mixopt} ui {folder}",
+        **written,
+        **shown,
         "Write the report again": f"{mixopt} report {folder}",
         "Take the mixture along": f"{mixopt} export {folder} --format hf-datasets",
     }

@@ -18,11 +18,13 @@ from pydantic import (
 )
 
 from mixopt.errors import InputError, SpecError, did_you_mean
+from mixopt.execution import EXECUTORS
 from mixopt.runs import Scale
 from mixopt.runs.knobs import Choice, Continuous, Knob, is_set
 from mixopt.runs.objective import Guard, Objective, weights_of
 from mixopt.space import Domain, Group, MixtureSpace, Tie
 from mixopt.space.counts import Count, Share, Tokens
+from mixopt.tracking import STORES
 
 VERSION = 1
 
@@ -176,42 +178,58 @@ class StrategySpec(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
-class ExecutionSpec(_Strict):
-    """Where runs are trained; no part of any run's identity."""
+class ExecutionSpec(BaseModel):
+    """Where runs are trained; every other key is a setting of the executor. No part of any run."""
 
-    executor: Literal["ray", "local"] = "ray"
-    address: str | None = Field(
-        None, description="Of a running Ray cluster, e.g. 'auto'; none starts one here."
-    )
-    cpus_per_pack: float = Field(1.0, ge=0)
-    gpus_per_pack: float = Field(0.0, ge=0)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    use: str = Field("ray", description="The executor: ray, local, or 'module:attribute'.")
     pack_size: int | None = Field(
         None,
         ge=1,
         description="At most so many runs trained together; by default as many as the "
         "trainer prefers.",
     )
-    retries: int = Field(2, ge=0, description="Restarts of a pack whose worker died.")
-    slots: int | None = Field(
-        None,
-        ge=1,
-        description="Packs under way at once; by default what the cluster has now. An autoscaling "
-        "cluster grows to what is asked of it, so name the number there.",
-    )
-    runtime_env: dict[str, Any] | None = Field(
-        None, description="Ray's runtime_env of the workers, e.g. {pip: [...]}."
-    )
     cache: str | None = Field(
         None, description="Folder for prepared data; a shared one on a cluster."
     )
 
+    @field_validator("use")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _named(value, EXECUTORS, "executor")
 
-class StoreSpec(_Strict):
-    """Where MLflow keeps the sweep."""
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The executor's own settings, as keyword arguments."""
+        return dict(self.__pydantic_extra__ or {})
 
-    uri: str | None = Field(
-        None, description="MLflow tracking URI; by default SQLite in the sweep's folder."
-    )
+
+class StoreSpec(BaseModel):
+    """Where the sweep is recorded; every other key is a setting of the store."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    use: str = Field("mlflow", description="The store: mlflow, memory, or 'module:attribute'.")
+
+    @field_validator("use")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _named(value, STORES, "store")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The store's own settings, as keyword arguments."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+def _named(name: str, table: Mapping[str, str], kind: str) -> str:
+    if ":" not in name and name not in table:
+        raise ValueError(
+            f"unknown {kind} {name!r}; {did_you_mean(name, table)}, or write one of yours as "
+            "'module:attribute'"
+        )
+    return name
 
 
 class Spec(_Strict):
