@@ -22,6 +22,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from mixopt.errors import InputError
+from mixopt.execution.files import write_atomically
 from proxies.corpus.builtin import BUILTIN
 from proxies.corpus.config import PREFIX, CorpusConfig, load_named_tokenizer
 from proxies.corpus.documents import FEW_DOCUMENTS, LONG_DOCUMENT, chunks, fraction_of
@@ -37,7 +38,7 @@ from proxies.corpus.streaming.encode import (
     bucket_documents,
     few_documents,
 )
-from proxies.corpus.streaming.plan import TOKENIZER_FILE, Plan, TextSet, write_atomically
+from proxies.corpus.streaming.plan import TOKENIZER_FILE, Plan, TextSet
 from proxies.corpus.streaming.work import all_segments
 from proxies.corpus.streaming.workers import Pool
 from proxies.corpus.tokenizer import SAMPLE_BYTES, train_tokenizer
