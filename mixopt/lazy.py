@@ -75,6 +75,16 @@ def build(factory: Callable[..., Any], settings: Mapping[str, Any], what: str) -
     """`factory(**settings)`, its keyword arguments checked by name first.
 
     Raises:
+        InputError: see `check_settings`.
+    """
+    check_settings(factory, settings, what)
+    return factory(**settings)
+
+
+def check_settings(factory: Callable[..., Any], settings: Mapping[str, Any], what: str) -> None:
+    """See that a factory takes these keyword arguments; it is not called.
+
+    Raises:
         InputError: a setting that the factory does not take, or one that it needs is missing.
     """
     signature = inspect.signature(factory)
@@ -87,7 +97,18 @@ def build(factory: Callable[..., Any], settings: Mapping[str, Any], what: str) -
         signature.bind(**settings)
     except TypeError as error:
         raise InputError(f"{what}: {error}; give it as a setting") from error
-    return factory(**settings)
+
+
+def named(name: str, table: Mapping[str, str], kind: str) -> Any:
+    """What a table of names gives for `name`, or what is at `"module:attribute"`.
+
+    Raises:
+        InputError: an unknown name, nothing at the address, or nothing that can be called.
+    """
+    made = load(name) if ":" in name else lookup(name, table, kind)
+    if not callable(made):
+        raise InputError(f"{kind} {name!r} is {type(made).__name__}, which cannot be called")
+    return made
 
 
 def lookup(name: str, table: Mapping[str, str], kind: str) -> Any:

@@ -237,3 +237,7 @@ class Store(Protocol):
     def attach(self, path: Path) -> None:
         """Keep a copy of a file (the report) with the sweep."""
         ...
+
+    def release(self) -> None:
+        """Let other drivers have the sweep; nothing is written afterwards. May be called twice."""
+        ...

@@ -11,6 +11,7 @@ import pytest
 
 from mixopt import RunSpec
 from mixopt.lazy import load
+from mixopt.runs.kinds import DESIGN, Kind
 
 
 @pytest.fixture(scope="session")
@@ -34,20 +35,19 @@ class Kinds:
 
     def confirms(self, name: str) -> dict[str, Any]:
         """Arguments of a `RunSpec` that trains the candidate `name` with a fresh seed."""
-        return {"purpose": f"confirm/{name}"}
+        return {"kind": Kind.confirmation(name)}
 
     def design(self) -> dict[str, Any]:
         """Arguments of a `RunSpec` of a design."""
-        return {"purpose": "design"}
+        return {"kind": DESIGN}
 
     def confirmed(self, spec: RunSpec) -> str:
         """The name of the candidate that a run confirms; empty for a run of the search."""
-        kind, _, name = spec.purpose.partition("/")
-        return name if kind == "confirm" else ""
+        return spec.kind.confirms or ""
 
     def of(self, spec: RunSpec) -> str:
-        """The kind of a run in one word: design, proposal, proxy, contrast, replicate, confirm."""
-        return spec.purpose.partition("/")[0]
+        """The kind of a run in one word: see `mixopt.runs.kinds.What`."""
+        return str(spec.kind.what)
 
 
 @pytest.fixture(scope="session")

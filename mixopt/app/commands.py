@@ -69,7 +69,8 @@ def run(
                 "command goes on from there."
             )
             raise typer.Exit(130) from None
-    console.show_outcome(outcome, sweep.problem.space, publish.next_steps(folder))
+    steps = publish.next_steps(folder, checked.store.use)
+    console.show_outcome(outcome, sweep.problem.space, steps)
     if json is not None:
         seconds = round(time.monotonic() - started, 2)
         result = {**outcome.summary(), "trained": status.trained, "seconds": seconds}

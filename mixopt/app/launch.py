@@ -12,10 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from mixopt import lazy
 from mixopt.app.record import claim, read_info, remembered_spec
 from mixopt.app.spec import Spec, read_spec
 from mixopt.errors import InputError, SpecError, StoreError
+from mixopt.execution import check_executor
+from mixopt.execution import executor as make
 from mixopt.execution.local import make_trainer
 from mixopt.execution.sweep import SweepStatus, run_sweep
 from mixopt.ports import (
@@ -38,6 +39,7 @@ from mixopt.strategies import (
     traits_of,
 )
 from mixopt.strategies.warm import earlier_runs
+from mixopt.tracking import database_uri, open_store
 
 RUNS = Path("runs")
 _WARM = "warm start"  # the annotation that holds the runs of earlier studies
@@ -71,11 +73,6 @@ def folder_of(spec: Spec, out: Path | None = None) -> Path:
     return out if out is not None else RUNS / spec.name
 
 
-def tracking_uri(spec: Spec, folder: Path) -> str:
-    """The MLflow tracking URI: the spec's, or SQLite in the sweep's folder."""
-    return spec.store.uri or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
-
-
 @contextmanager
 def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Strategy]]:
     """Prepare the trainer's data and open the store; closes the store at the end.
@@ -91,6 +88,7 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
         "strategy", lambda: strategy(spec.strategy.use, **spec.strategy.settings)
     )
     _check_knobs(spec, recipe)
+    _at("execution", lambda: check_executor(spec.execution.use, spec.execution.settings))
     folder = folder_of(spec, out)
     trainer = _trainer(spec, spec.trainer.config, spec.trainer.runtime)
     _check_schedules(spec, recipe, trainer)
@@ -133,18 +131,9 @@ def open_sweep(folder: Path) -> Iterator[Sweep]:
 def make_executor(spec: Spec) -> Iterator[Executor]:
     """The executor that the spec names; closed at the end, also after an error or Ctrl-C."""
     execution = spec.execution
-    if execution.executor == "local":
-        executor: Executor = lazy.load("mixopt.execution.local:LocalExecutor")(cache_of(spec))
-    else:
-        executor = lazy.load("mixopt.execution.ray:RayExecutor")(
-            cache_of(spec),
-            address=execution.address,
-            cpus_per_pack=execution.cpus_per_pack,
-            gpus_per_pack=execution.gpus_per_pack,
-            retries=execution.retries,
-            slots=execution.slots,
-            runtime_env=execution.runtime_env,
-        )
+    executor: Executor = _at(
+        "execution", lambda: make(execution.use, cache_of(spec), execution.settings)
+    )
     try:
         yield executor
     finally:
@@ -213,9 +202,12 @@ def store_uri(folder: Path) -> str:
     """The MLflow tracking URI of the sweep in a folder.
 
     Raises:
-        StoreError: there is no sweep in the folder.
+        StoreError: there is no sweep in the folder, or it is not kept in MLflow.
     """
-    return tracking_uri(remembered_spec(folder), folder)
+    store = remembered_spec(folder).store
+    if store.use != "mlflow":
+        raise StoreError(f"{folder}: the sweep is kept in {store.use!r}, which MLflow cannot show")
+    return str(store.settings.get("uri") or database_uri(folder))
 
 
 def cache_of(spec: Spec) -> Path:
@@ -328,7 +320,7 @@ def _frozen(kept: Mapping[str, Any]) -> tuple[RunTable, ...]:
 
 
 @contextmanager
-def _open_store(spec: Spec, folder: Path, *, read_only: bool = False) -> Iterator[Any]:
+def _open_store(spec: Spec, folder: Path, *, read_only: bool = False) -> Iterator[Store]:
     if not read_only:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -338,11 +330,14 @@ def _open_store(spec: Spec, folder: Path, *, read_only: bool = False) -> Iterato
                 f"cannot write to {folder}: {error}; free some space or give another folder "
                 "with --out"
             ) from error
-    store = lazy.load("mixopt.tracking.mlflow:MLflowStore")(
-        tracking_uri(spec, folder), spec.name, artifacts=folder / "artifacts", read_only=read_only
+    use, settings = spec.store.use, spec.store.settings
+    store: Store = _at(
+        "store", lambda: open_store(use, folder, spec.name, settings, read_only=read_only)
     )
-    with store:
+    try:
         yield store
+    finally:
+        store.release()
 
 
 def _at(path: str, make: Callable[[], Any]) -> Any:

@@ -15,6 +15,7 @@ from mixopt.app.launch import Sweep
 from mixopt.app.spec import Spec
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome, table_outcome
+from mixopt.execution.files import write_atomically
 from mixopt.runs import Observation
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Domain, MixtureSpace
@@ -83,7 +84,7 @@ def write_report(sweep: Sweep, outcome: Outcome, path: Path | None = None) -> Pa
     observations = tuple(sweep.store.observations())
     try:
         data = _report_data(outcome, sweep.problem.space, sweep.spec.name, observations, facts)
-        report.write(target, data)
+        _write(target, data)
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror}; give another path") from error
     return target
@@ -108,9 +109,13 @@ def write_table_report(path: Path, outcome: Outcome, study: Study, title: str) -
     """
     observations = report.table_observations(study.table, study.space.names)
     try:
-        report.write(path, _report_data(outcome, study.space, title, observations, {}))
+        _write(path, _report_data(outcome, study.space, title, observations, {}))
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}; give another path") from error
+
+
+def _write(path: Path, data: report.ReportData) -> None:
+    write_atomically(path, report.render(data).encode())
 
 
 def _report_data(
@@ -168,12 +173,20 @@ def export_sweep(sweep: Sweep, target: str, **options: Any) -> str:
     return export.export(mixture, target, provenance=provenance, **options)
 
 
-def next_steps(folder: Path) -> dict[str, str]:
-    """What to do with a finished sweep: what for, and a command that can be copied."""
-    mixopt = _command()
+def next_steps(folder: Path, store: str = "mlflow") -> dict[str, str]:
+    """What to do with a finished sweep: what for, and a command that can be copied.
+
+    Args:
+        folder: of the sweep.
+        store: in which it is kept; a sweep in memory leaves its report alone.
+    """
+    mixopt, written = _command(), {"Report": str(folder / REPORT)}
+    if store == "memory":
+        return written
+    shown = {"Every run, in MLflow": f"{mixopt} ui {folder}"} if store == "mlflow" else {}
     return {
-        "Report": str(folder / REPORT),
-        "Every run, in MLflow": f"{mixopt} ui {folder}",
+        **written,
+        **shown,
         "Write the report again": f"{mixopt} report {folder}",
         "Take the mixture along": f"{mixopt} export {folder} --format hf-datasets",
     }

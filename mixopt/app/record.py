@@ -63,7 +63,13 @@ def remembered_spec(folder: Path) -> Spec:
 
 def _write_info(info: TrainerInfo) -> dict[str, Any]:
     domains = [
-        {"name": d.name, "tokens": d.tokens, "prior": d.prior, "tags": dict(d.tags)}
+        {
+            "name": d.name,
+            "tokens": d.tokens,
+            "prior": d.prior,
+            "tags": dict(d.tags),
+            "parent": d.parent,
+        }
         for d in info.domains
     ]
     return {

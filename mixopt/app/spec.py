@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from mixopt.app.where import ExecutionSpec, StoreSpec
 from mixopt.errors import InputError, SpecError, did_you_mean
 from mixopt.runs import Scale
 from mixopt.runs.knobs import Choice, Continuous, Knob, is_set
@@ -174,44 +175,6 @@ class StrategySpec(BaseModel):
     def settings(self) -> dict[str, Any]:
         """The settings, as keyword arguments."""
         return dict(self.__pydantic_extra__ or {})
-
-
-class ExecutionSpec(_Strict):
-    """Where runs are trained; no part of any run's identity."""
-
-    executor: Literal["ray", "local"] = "ray"
-    address: str | None = Field(
-        None, description="Of a running Ray cluster, e.g. 'auto'; none starts one here."
-    )
-    cpus_per_pack: float = Field(1.0, ge=0)
-    gpus_per_pack: float = Field(0.0, ge=0)
-    pack_size: int | None = Field(
-        None,
-        ge=1,
-        description="At most so many runs trained together; by default as many as the "
-        "trainer prefers.",
-    )
-    retries: int = Field(2, ge=0, description="Restarts of a pack whose worker died.")
-    slots: int | None = Field(
-        None,
-        ge=1,
-        description="Packs under way at once; by default what the cluster has now. An autoscaling "
-        "cluster grows to what is asked of it, so name the number there.",
-    )
-    runtime_env: dict[str, Any] | None = Field(
-        None, description="Ray's runtime_env of the workers, e.g. {pip: [...]}."
-    )
-    cache: str | None = Field(
-        None, description="Folder for prepared data; a shared one on a cluster."
-    )
-
-
-class StoreSpec(_Strict):
-    """Where MLflow keeps the sweep."""
-
-    uri: str | None = Field(
-        None, description="MLflow tracking URI; by default SQLite in the sweep's folder."
-    )
 
 
 class Spec(_Strict):

@@ -1,1 +1,45 @@
 """Sweeps at work: the loop, and the executors that train its runs, here or on Ray."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mixopt.lazy import build, check_settings, named
+from mixopt.ports import Executor
+
+EXECUTORS: dict[str, str] = {
+    "ray": "mixopt.execution.ray:RayExecutor",
+    "local": "mixopt.execution.local:LocalExecutor",
+}
+"""Name of an executor to where it lives: called with the folder of prepared data, `cache`, and its
+settings as keyword arguments."""
+
+
+def check_executor(use: str, settings: Mapping[str, Any]) -> None:
+    """See that an executor is there and takes these settings; none is started.
+
+    Args:
+        use: a name of `EXECUTORS`, or `"module:attribute"`.
+        settings: by name.
+
+    Raises:
+        InputError: it is not there, or has no such setting.
+    """
+    check_settings(named(use, EXECUTORS, "executor"), {"cache": ".", **settings}, _what(use))
+
+
+def executor(use: str, cache: Path, settings: Mapping[str, Any]) -> Executor:
+    """The executor of that name, started.
+
+    Raises:
+        InputError: see `check_executor`, or a setting breaks its rule.
+        MixoptError: it cannot be started.
+    """
+    made: Executor = build(
+        named(use, EXECUTORS, "executor"), {"cache": cache, **settings}, _what(use)
+    )
+    return made
+
+
+def _what(use: str) -> str:
+    return f"executor {use!r}"

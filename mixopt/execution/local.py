@@ -140,6 +140,12 @@ class LocalExecutor:
     def __init__(self, cache: str | Path, *, trainers: Mapping[str, Trainer] | None = None) -> None:
         self._cache = Path(cache)
         self._trainers = dict(trainers or {})
+        for name, trainer in self._trainers.items():
+            if not isinstance(trainer, Trainer):
+                raise InputError(
+                    f"trainers: {name!r} is {trainer!r}, which has no 'prepare' and 'train'; give "
+                    "trainer objects, from Python (a spec names its trainer under trainer.use)"
+                )
         self._queue: deque[tuple[list[RunSpec], Mapping[str, Any]]] = deque()
 
     @property
@@ -217,6 +223,9 @@ class MemoryStore:
     def attach(self, path: Path) -> None:
         """Keep a copy of a file."""
         self.files[path.name] = path.read_bytes()
+
+    def release(self) -> None:
+        """Nobody else can see it anyway."""
 
 
 def _checked(specs: Sequence[RunSpec], answers: Sequence[Observation]) -> list[Observation]:

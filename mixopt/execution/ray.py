@@ -28,6 +28,7 @@ from mixopt.errors import InputError, MixoptError
 from mixopt.execution.local import check_pack, run_pack
 from mixopt.ports import Event, Progress
 from mixopt.runs import Observation, Point, RunSpec
+from mixopt.space.numbers import check_number
 
 _log = logging.getLogger(__name__)
 _BATCH_SECONDS = 0.2  # progress is sent at most this often
@@ -82,11 +83,12 @@ class RayExecutor:
         slots: int | None = None,
         runtime_env: Mapping[str, Any] | None = None,
     ) -> None:
-        for name, value in (("cpus_per_pack", cpus_per_pack), ("gpus_per_pack", gpus_per_pack)):
-            if not value >= 0:
-                raise InputError(f"{name} is {value}; give a number >= 0")
-        if retries < 0 or (slots is not None and slots < 1):
-            raise InputError(f"retries is {retries} and slots {slots}; give >= 0 and >= 1")
+        check_number("cpus_per_pack", cpus_per_pack, least=0.0)
+        check_number("gpus_per_pack", gpus_per_pack, least=0.0)
+        _check_whole("retries", retries, 0)
+        _check_whole("slots", 1 if slots is None else slots, 1)
+        if not isinstance(runtime_env or {}, Mapping):
+            raise InputError(f"runtime_env is {runtime_env!r}; give a mapping, as Ray takes it")
         self._cache = Path(cache).resolve()
         self._needs = {"CPU": cpus_per_pack, "GPU": gpus_per_pack}
         self._threads = max(1, int(cpus_per_pack))
@@ -199,6 +201,11 @@ class RayExecutor:
         return count
 
 
+def _check_whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{name} is {value!r}; give a whole number of at least {least}")
+
+
 def _failures(specs: Sequence[RunSpec], error: str) -> list[Event]:
     return [Observation.failure(spec, error) for spec in specs]
 
@@ -295,7 +302,7 @@ def _connect(address: str | None, threads: int, runtime_env: Mapping[str, Any] |
         where = "start on this machine" if address == "local" else f"be reached at {address!r}"
         raise MixoptError(
             f"Ray cannot {where}: {_brief(error)}; see 'ray status' for a running cluster, or set "
-            "executor: local to train in this process"
+            "execution: {use: local} to train in this process"
         ) from error
     session.callback(_divert_reports, _PRINT)
     session.callback(ray.shutdown)

@@ -1,10 +1,8 @@
 """The report of a study: one HTML file that needs nothing but a browser."""
 
 import json
-import os
 from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from mixopt.errors import MissingDependencyError
@@ -14,24 +12,7 @@ from mixopt.report.data import HeldOut, ReportData, table_observations
 from mixopt.report.figures import Plate, plates
 from mixopt.report.markup import escape, json_safe, section
 
-__all__ = ["HeldOut", "ReportData", "render", "table_observations", "write"]
-
-
-def write(path: str | Path, data: ReportData) -> Path:
-    """Write the report; a reader never sees half of one.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_text(render(data), encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-    return target
+__all__ = ["HeldOut", "ReportData", "render", "table_observations"]
 
 
 def render(data: ReportData) -> str:

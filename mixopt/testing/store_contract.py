@@ -159,6 +159,13 @@ class StoreContract:
         with pytest.raises(InputError, match="law"):
             self.make(tmp_path).annotate({"law": object()})
 
+    def test_releasing_twice_is_fine(self, tmp_path: Path) -> None:
+        """What was written stays, where the store outlives its process."""
+        store = self.make(tmp_path)
+        store.open(example_spec())
+        store.release()
+        store.release()
+
     def test_files_are_copied(self, tmp_path: Path) -> None:
         """What was attached may be deleted afterwards."""
         store = self.make(tmp_path)

@@ -4,7 +4,6 @@ A store in a file is locked by the system (`FileLock`). On a server there is no 
 driver keeps a lease there and renews it (`Lease`).
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mixopt.errors import MixoptError, StoreError
+from mixopt.execution.files import hold
 
 _log = logging.getLogger(__name__)
 RENEW_SECONDS = 20.0
@@ -33,19 +33,17 @@ class FileLock:
 
     def __init__(self, path: Path, what: str) -> None:
         try:
-            self._file: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._file = hold(path)
         except OSError as error:
             raise StoreError(
-                f"cannot write {path}: {error.strerror}; choose a folder that can be written"
+                f"cannot lock {path}: {error.strerror}; choose a folder that can be written, on a "
+                "file system with locks"
             ) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.read(self._file, 200).decode(errors="replace") or "another process"
-            self.release()
+        if self._file is None:
+            holder = path.read_text(encoding="utf-8", errors="replace")[:200] or "another process"
             raise StoreError(
                 f"{what} is being run by {holder}; wait for it or stop it first ({_WHY})"
-            ) from error
+            )
         os.ftruncate(self._file, 0)
         me = f"process {os.getpid()} on {socket.gethostname()}"
         os.write(self._file, f"{me} since {time.strftime('%H:%M:%S')}".encode())

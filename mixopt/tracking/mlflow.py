@@ -21,7 +21,7 @@ from mixopt.errors import InputError, StoreError
 from mixopt.execution.local import as_json
 from mixopt.lazy import require
 from mixopt.runs import Observation, RunSpec
-from mixopt.tracking import location, records
+from mixopt.tracking import database_uri, location, records
 from mixopt.tracking.locks import FileLock, Lease
 
 _FORMAT = "2"  # of the tags below; a store of another format is refused
@@ -337,6 +337,25 @@ class MLflowStore:
                 f"cannot {what} the store {self.uri}: {_brief(error)}; what was closed before is "
                 "safe, and the sweep can be resumed"
             ) from error
+
+
+def open_mlflow(
+    folder: Path, name: str, *, read_only: bool = False, uri: str | None = None
+) -> MLflowStore:
+    """The record of the sweep `name` of a folder, in MLflow.
+
+    Args:
+        folder: of the sweep; holds the artifacts of a store in a file.
+        name: of the sweep, and of its experiment.
+        read_only: look only.
+        uri: tracking URI; by default SQLite in the folder.
+
+    Raises:
+        StoreError: see `MLflowStore`.
+    """
+    return MLflowStore(
+        uri or database_uri(folder), name, artifacts=folder / "artifacts", read_only=read_only
+    )
 
 
 def _brief(error: BaseException) -> str:

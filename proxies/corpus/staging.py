@@ -1,8 +1,8 @@
 """Where a corpus is built: one process at a time, nothing half-made left behind."""
 
 import errno
-import fcntl
 import logging
+import math
 import os
 import shutil
 import uuid
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mixopt.errors import InputError, TrainerError
+from mixopt.execution.files import hold
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,11 @@ def building_place(cache: Path, key: str) -> Iterator[Path]:
     """
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        lock = os.open(cache / f".lock-{key}", os.O_RDWR | os.O_CREAT, 0o644)
+        lock = _lock(cache / f".lock-{key}")
     except OSError as error:
         raise _refusal(error, cache) from error
     try:
-        locked = _lock(lock, cache)
-        place = cache / f".building-{key}{'' if locked else '-' + uuid.uuid4().hex}"
+        place = cache / f".building-{key}{'-' + uuid.uuid4().hex if lock is None else ''}"
         try:
             place.mkdir(exist_ok=True)
             yield place
@@ -54,21 +54,22 @@ def building_place(cache: Path, key: str) -> Iterator[Path]:
             raise
         shutil.rmtree(place, ignore_errors=True)
     finally:
-        os.close(lock)  # gives the lock back
+        if lock is not None:
+            os.close(lock)  # gives the lock back
 
 
-def _lock(file: int, cache: Path) -> bool:
-    """Wait for the lock; False where there are none."""
+def _lock(path: Path) -> int | None:
+    """Wait for the lock; None where there are none."""
+
+    def waiting() -> None:
+        logger.warning("another process is preparing this data in %s; waiting for it", path.parent)
+
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.warning("another process is preparing this data in %s; waiting for it", cache)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        return hold(path, math.inf, waiting)
     except OSError as error:
         if error.errno in _NO_LOCKS:
-            return False
+            return None
         raise
-    return True
 
 
 def _refusal(error: OSError, cache: Path) -> TrainerError:

@@ -41,7 +41,7 @@ def spec(folder: Path, use: str, **changes: Any) -> Any:
         "scales": [{"params": 20_000, "tokens": 4096}, {"params": 20_000, "tokens": 8192}],
         "objective": {"minimize": ["birds", "rocks"]},
         "strategy": {"use": "random"},
-        "execution": {"executor": "local"},
+        "execution": {"use": "local"},
     }
     return parse_spec({**values, **changes})
 

@@ -13,7 +13,7 @@ def test_a_sweep_over_several_objectives_shows_its_front(tmp_path: Path) -> None
     write(
         tmp_path,
         strategy={"use": "pareto", "design": 8, "runs": 12, "objectives": goals},
-        execution={"executor": "local"},
+        execution={"use": "local"},
     )
     done = mixopt("run", "spec.yaml", "--json", "out.json", cwd=tmp_path)
     assert "Trade-offs" in done.stdout

@@ -42,7 +42,7 @@ def spec(
             "scales": [{"params": 20_000, "tokens": 4096}],
             "objective": {"minimize": ["birds", "rocks"]},
             "strategy": {"use": "random", "runs": runs, "batch": 2},
-            "execution": {"executor": "local"},
+            "execution": {"use": "local"},
         }
     )
 

@@ -33,7 +33,7 @@ def spec(tmp_path: Path) -> Any:
             "scales": [{"params": 20_000, "tokens": t} for t in (4096, 12_288)],
             "objective": {"minimize": ["birds", "rocks"]},
             "strategy": {"use": "rungs", "design": 8},
-            "execution": {"executor": "local"},
+            "execution": {"use": "local"},
         }
     )
 

@@ -49,7 +49,7 @@ def runs_of(uri: str, name: str) -> list[Any]:
     """The nested runs of a sweep as MLflow has them."""
     mlflow = client(uri)
     experiment = mlflow.get_experiment_by_name(name)
-    return list(mlflow.search_runs([experiment.experiment_id], "tags.`mixopt.kind` = 'run'"))
+    return list(mlflow.search_runs([experiment.experiment_id], "tags.`mixopt.entry` = 'run'"))
 
 
 # -- what people see -----------------------------------------------------------------------------

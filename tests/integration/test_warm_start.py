@@ -20,7 +20,7 @@ def spec(name: str, **changes: Any) -> Any:
         "scales": [{"params": 1000, "tokens": 10_000}],
         "objective": {"minimize": ["loss/web", "loss/code", "loss/math"]},
         "strategy": {"use": "auto", "design": 6, "proposals": 2, "confirm_seeds": 0, "law": "gp"},
-        "execution": {"executor": "local"},
+        "execution": {"use": "local"},
     }
     return parse_spec({**values, **changes})
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from mixopt.execution.files import write_atomically
 from proxies.corpus.config import CorpusConfig, load_named_tokenizer
 from proxies.corpus.counts import Counts
 from proxies.corpus.documents import FEW_DOCUMENTS, LONG_DOCUMENT, chunks, fraction_of
@@ -44,7 +45,7 @@ from proxies.corpus.streaming.encode import (
     bucket_documents,
     few_documents,
 )
-from proxies.corpus.streaming.plan import TOKENIZER_FILE, Plan, TextSet, write_atomically
+from proxies.corpus.streaming.plan import TOKENIZER_FILE, Plan, TextSet
 from proxies.corpus.streaming.work import all_segments
 from proxies.corpus.streaming.workers import Pool
 from proxies.corpus.tokenizer import SAMPLE_BYTES, train_tokenizer

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixopt.execution.files import write_atomically
 from proxies.corpus.documents import (
     LONG_DOCUMENT,
     Split,
@@ -26,7 +27,7 @@ from proxies.corpus.documents import (
 from proxies.corpus.encoder import Encoder
 from proxies.corpus.streaming.duplicates import drops_of, slice_of
 from proxies.corpus.streaming.extract import segment_path
-from proxies.corpus.streaming.plan import Plan, write_atomically
+from proxies.corpus.streaming.plan import Plan
 from proxies.corpus.tokenizer import check_size
 
 PIECES = np.dtype([("section", "u1"), ("tokens", "<u4"), ("bytes", "<u4")])

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mixopt.execution.files import write_atomically
 from proxies.corpus.builtin import BUILTIN
 from proxies.corpus.counts import Counts
 from proxies.corpus.documents import (
@@ -27,7 +28,7 @@ from proxies.corpus.documents import (
 from proxies.corpus.reading import read_texts
 from proxies.corpus.records import PIECE
 from proxies.corpus.shards import Files
-from proxies.corpus.streaming.plan import SEGMENT_BYTES, Part, Plan, write_atomically
+from proxies.corpus.streaming.plan import SEGMENT_BYTES, Part, Plan
 
 PLACES = np.dtype([("start", "<u8"), ("size", "<u4")])
 OWNERS = np.dtype([("rank", "<u2"), ("digest", "<u8"), ("index", "<u4")])

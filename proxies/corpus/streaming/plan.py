@@ -12,13 +12,13 @@ written to `plan.json` in the working folder, from which the workers read it.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from mixopt.execution.files import write_atomically
 from proxies.corpus.config import CorpusConfig
 from proxies.corpus.counts import Met, reasons_of
 from proxies.corpus.documents import FEW_DOCUMENTS, LONG_DOCUMENT
@@ -172,13 +172,6 @@ def text_size(file: TextFile) -> int:
     """About how much text a file holds (bytes)."""
     packed = file.kind in ("parquet", "arrow") or file.layers > 0
     return file.size * (PACKED_RATIO if packed else 1)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
 
 
 def _parts(rank: int, name: str, sources: tuple[Source, ...], files: list[TextFile]) -> list[Part]:

@@ -65,11 +65,11 @@ def test_a_good_spec_becomes_objects() -> None:
         ("space.bounds.web", [0.1, 1.2], "space.bounds.web.1: .*less than or equal to 1"),
         ("space.bounds.web", [0.1], "space.bounds.web.1: missing"),
         ("objective", {}, "objective: name at least one metric"),
-        ("execution", {"retries": -1}, "execution.retries: "),
+        ("execution", {"pack_size": 0}, "execution.pack_size: "),
         (
             "execution",
-            {"executor": "slurm"},
-            "execution.executor: input should be 'ray' or 'local'",
+            {"use": "rya"},
+            "execution.use: unknown executor 'rya'.*did you mean 'ray'",
         ),
     ],
 )

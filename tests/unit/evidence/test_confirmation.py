@@ -5,7 +5,7 @@ import pytest
 
 from mixopt import InputError, Mixture, Objective, Observation, RunSpec, Scale
 from mixopt.evidence.confirmation import confirm
-from mixopt.runs.kinds import Kind
+from mixopt.runs.kinds import DESIGN, Kind
 
 LOSS = Objective.of("loss")
 MIXTURES = {
@@ -152,7 +152,7 @@ def test_one_baseline_that_is_not_beaten_is_enough_to_fail() -> None:
 
 def test_runs_of_the_search_confirm_nothing() -> None:
     seen = runs(natural=[3.0, 3.1], recommended=[2.0, 2.1])
-    search = RunSpec(MIXTURES["recommended"], Scale(1, 1), seed=0, purpose="design")
+    search = RunSpec(MIXTURES["recommended"], Scale(1, 1), seed=0, kind=DESIGN)
     both = confirm([Observation.of(search, {"loss": -9.0}), *seen], LOSS)
     assert both.recommended.mean == pytest.approx(2.05)
     assert both.recommended.seeds == 2
@@ -162,7 +162,7 @@ def test_weights_of_the_objective_enter_the_comparison() -> None:
     found = []
     for name, a, b in (("recommended", 1.0, 3.0), ("natural", 2.0, 1.0)):
         for seed in (0, 1):
-            spec = RunSpec(MIXTURES[name], Scale(1, 1), seed=seed, purpose=f"confirm/{name}")
+            spec = RunSpec(MIXTURES[name], Scale(1, 1), seed=seed, kind=Kind.confirmation(name))
             found.append(Observation.of(spec, {"a": a + 0.01 * seed, "b": b}))
     assert confirm(found, Objective.of({"a": 3.0, "b": 1.0})).comparisons[0].difference > 0
     assert confirm(found, Objective.of({"a": 1.0, "b": 3.0})).comparisons[0].difference < 0

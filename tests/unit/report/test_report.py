@@ -409,12 +409,6 @@ def test_a_table_becomes_observations_with_the_same_numbers():
     assert any("other" not in o.metrics for o in seen)
 
 
-def test_write_makes_the_folder_and_leaves_no_partial_file(tmp_path):
-    target = report.write(tmp_path / "deep" / "report.html", bare(study(), observations=()))
-    assert target.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    assert [p.name for p in target.parent.iterdir()] == ["report.html"]
-
-
 def test_without_plotly_the_page_has_its_tables_and_names_the_extra(monkeypatch):
     for name in ("plotly", "plotly.graph_objects", "plotly.subplots", "plotly.offline"):
         monkeypatch.setitem(sys.modules, name, None)

@@ -139,7 +139,7 @@ def spec(**changes: Any) -> Any:
             "points": {"options": [2, 3]},
         },
         "strategy": {"use": "joint", "design": 6, "runs": 10},
-        "execution": {"executor": "local"},
+        "execution": {"use": "local"},
     }
     return parse_spec({**values, **changes})
 

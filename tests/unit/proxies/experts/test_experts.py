@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from mixopt import lazy
 from mixopt.errors import InputError, TrainerError
-from mixopt.execution.files import BusyError, locked, write_atomically
+from mixopt.execution.files import BusyError, locked
 from mixopt.runs import RunSpec, Scale
 from mixopt.space import Mixture
 from mixopt.testing.trainer_contract import TrainerContract
@@ -208,19 +208,6 @@ def test_an_expert_that_another_worker_trains_is_left_to_it(tmp_path):
         locked(tmp_path / "a.lock", 0, "this"),
     ):
         pass
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    write_atomically(tmp_path / "a", b"old")
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(tmp_path / "a", b"new")
-    assert [p.name for p in tmp_path.iterdir()] == ["a"]
-    assert (tmp_path / "a").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("settings", [(1.0, "natural"), (-0.1, "natural"), (0.5, "best")])

@@ -1,0 +1,75 @@
+"""Files are whole or not there; locks end with whoever holds them, and not before."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mixopt.execution.files import BusyError, hold, locked, write_atomically
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from mixopt.execution.files import hold
+assert hold(Path(sys.argv[1])) is not None
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_file_is_written_whole_in_a_folder_that_was_not_there(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "report.html"
+    write_atomically(target, b"old")
+    write_atomically(target, b"new")
+    assert target.read_bytes() == b"new"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_what_cannot_be_written_leaves_the_old_file_and_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a"
+    write_atomically(target, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        write_atomically(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_killed_process_gives_its_lock_back(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    process = subprocess.Popen([sys.executable, "-c", HOLDS, str(path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    waited: list[bool] = []
+    assert hold(path, 0.3, lambda: waited.append(True)) is None
+    assert waited == [True]
+    with pytest.raises(BusyError, match="at the data"), locked(path, 0.0, "the data"):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    handle = hold(path, 5.0)
+    assert handle is not None
+    os.close(handle)
+
+
+def test_a_child_that_inherits_the_descriptor_holds_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locked(path, 0.0, "a run") as handle:
+        child = subprocess.Popen(["sleep", "60"], pass_fds=(handle,))
+    assert hold(path) is None
+    child.kill()
+    child.wait()
+    deadline = time.monotonic() + 5
+    handle_again = hold(path, deadline - time.monotonic())
+    assert handle_again is not None
+    os.close(handle_again)
