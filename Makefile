@@ -3,17 +3,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test setup lock clean
+.PHONY: quickstart test test-all fuzz setup lock clean
 
 quickstart: setup  ## train proxies on real text and find their best mixture
 	@$(BIN)/mixopt run experiments/quickstart/spec.yaml
 
-test: setup  ## everything that .ci/run checks
+test: setup  ## formats, types, import rules, tests: under 6 minutes on 2 cores
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -n 2 --dist loadfile
+
+test-all: setup  ## what needs services, the wheel, or more time; run after `make test`
+	$(BIN)/pytest -n 2 --dist loadfile -m "slow or services or packaging"
+
+fuzz: setup  ## 2,000 random specs, tables and folders of text
+	MIXOPT_FUZZ_CASES=700 $(BIN)/pytest -n 2 --timeout 3000 tests/fuzz
 
 setup: .venv/fresh
 
