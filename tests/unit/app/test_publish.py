@@ -1,7 +1,6 @@
 """What becomes of a sweep: outcome, report, export, next steps."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,29 +34,17 @@ BEST = WORLD.space.mixture(WORLD.space.round(WORLD.optimum))
 RECIPE = {"use": "auto", "design": 12, "proposals": 0, "law": "log-linear", "confirm_seeds": 2}
 
 
-class Keeping(MemoryStore):
-    """A store that remembers what was attached."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.attached: list[Path] = []
-
-    def attach(self, path: Path) -> None:
-        self.attached.append(path)
-
-
 def sweep(folder: Path, runs: Sequence[Observation] = (), **changes: Any) -> Sweep:
     values = {
         "version": 1,
-        "name": "study-of-<three>",
+        "name": "study",
         "trainer": {"use": NAME},
         "scales": [{"params": 10**7, "tokens": 10**9}],
         "objective": {"minimize": list(WORLD.metrics)},
         "strategy": RECIPE,
         **changes,
     }
-    values["name"] = "study"
-    store = Keeping()
+    store = MemoryStore()
     for seen in runs:
         store.open(seen.spec)
         store.close(seen)
@@ -117,8 +104,8 @@ def test_a_finished_sweep_keeps_outcome_and_report(tmp_path: Path, kinds: Any) -
     assert "d4t4" in page
     assert str(made.spec.name) in page
     store = made.store
-    assert isinstance(store, Keeping)
-    assert store.attached == [tmp_path / "report.html"]
+    assert isinstance(store, MemoryStore)
+    assert store.files["report.html"].decode() == page
     kept = store.annotations()["outcome"]
     assert kept["recommended"] == pytest.approx(BEST.to_dict())
     assert kept["verdict"] == outcome.to_dict()["verdict"]
@@ -186,6 +173,6 @@ def test_a_table_allows_all_mixtures_of_its_domains_or_what_a_spec_does(tmp_path
 
 def test_runs_that_failed_are_told(tmp_path: Path, kinds: Any) -> None:
     runs = searched(kinds)
-    runs[0] = replace(Observation.failure(runs[0].spec, "out of memory"))
+    runs[0] = Observation.failure(runs[0].spec, "out of memory")
     found = conclude(sweep(tmp_path, runs))
     assert any("1 of 12 runs failed" in w for w in found.warnings)
