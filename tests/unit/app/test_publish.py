@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixopt import InputError, Observation, RunSpec
+from mixopt import InputError, Observation, RunSpec, Study
 from mixopt.app.launch import Sweep
 from mixopt.app.publish import (
     conclude,
     export_sweep,
     finish,
+    fit_table,
     next_steps,
     table_space,
     write_report,
@@ -21,11 +22,11 @@ from mixopt.app.publish import (
 )
 from mixopt.app.spec import parse_spec
 from mixopt.errors import StoreError
-from mixopt.evidence.outcome import table_outcome
+from mixopt.evidence.outcome import Outcome
 from mixopt.execution.local import MemoryStore
 from mixopt.ports import TrainerInfo
 from mixopt.runs.run_table import RunTable
-from mixopt.strategies import Problem, Recommender, strategy
+from mixopt.strategies import Answering, Problem, strategy
 from mixopt.testing.trainers import NAME
 from mixopt.testing.worlds import make_world
 
@@ -76,8 +77,8 @@ def test_the_answer_is_that_of_the_strategy(tmp_path: Path, kinds: Any) -> None:
     made = sweep(tmp_path, searched(kinds), strategy=pulled)
     found = conclude(made)
     recipe = strategy(pulled["use"], regularization=5.0)
-    assert isinstance(recipe, Recommender)
-    expected = recipe.recommend(made.problem, made.store.observations())
+    assert isinstance(recipe, Answering)
+    expected = recipe.answer(made.problem, made.store.observations()).mixture
     assert found.recommendation.mixture == expected  # near natural, not the law's optimum
     assert np.abs(expected.array - WORLD.space.prior).max() < 0.05
     assert found.unit == "nats/token"
@@ -107,8 +108,8 @@ def test_a_finished_sweep_keeps_outcome_and_report(tmp_path: Path, kinds: Any) -
     assert isinstance(store, MemoryStore)
     assert store.files["report.html"].decode() == page
     kept = store.annotations()["outcome"]
-    assert kept["recommended"] == pytest.approx(BEST.to_dict())
-    assert kept["verdict"] == outcome.to_dict()["verdict"]
+    assert Outcome.from_dict(kept).recommendation.mixture == BEST
+    assert Outcome.from_dict(kept).summary()["verdict"] == outcome.summary()["verdict"]
 
 
 def test_a_report_is_written_again_only_where_something_was_trained(
@@ -127,12 +128,13 @@ def test_a_report_is_written_again_only_where_something_was_trained(
 
 def test_a_report_that_cannot_be_written_is_an_error_in_words(tmp_path: Path, kinds: Any) -> None:
     made = sweep(tmp_path, searched(kinds))
-    outcome = conclude(made)
+    outcome, study = conclude(made), Study(WORLD.space, WORLD.objective)
+    study.tell(searched(kinds))
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot write .*give another path"):
         write_report(made, outcome, tmp_path / "file" / "report.html")
     with pytest.raises(StoreError, match=r"cannot write .*give another path"):
-        write_table_report(tmp_path / "file" / "report.html", outcome, "t")
+        write_table_report(tmp_path / "file" / "report.html", outcome, study, "t")
     assert write_report(made, outcome, tmp_path / "other.html").is_file()
 
 
@@ -148,8 +150,8 @@ def test_an_export_has_the_answer_and_where_it_came_from(tmp_path: Path, kinds: 
 
 def test_a_report_of_a_table_names_its_runs(tmp_path: Path, kinds: Any) -> None:
     table = RunTable.from_observations(searched(kinds), WORLD.space.names)
-    outcome = table_outcome(table, WORLD.objective, WORLD.space, law="log-linear")
-    write_table_report(tmp_path / "r.html", outcome, "my <runs>")
+    study = Study(WORLD.space, WORLD.objective, law="log-linear")
+    write_table_report(tmp_path / "r.html", fit_table(table, study), study, "my <runs>")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "my &lt;runs&gt;" in page
     assert "my <runs>" not in page

@@ -7,7 +7,7 @@ from mixopt import InputError
 from mixopt.laws import law
 from mixopt.laws.base import Prediction, check_runs
 from mixopt.laws.folds import group_folds
-from mixopt.laws.held_out import CLOSED_FORM, held_out, refit_folds, sd_factors, stacking
+from mixopt.laws.held_out import CLOSED_FORM, held_out, refit_folds, sd_factors, stacking_weights
 
 
 def generator(seed=0):
@@ -57,14 +57,14 @@ def test_closed_forms_are_believed_from_200_runs(n, m, closed):
 
 def test_stacking_is_least_squares_on_the_simplex():
     errors = np.array([[[3.0], [-1.0]], [[-1.0], [3.0]], [[9.0], [9.0]]])
-    weights = stacking(errors, 0.0, np.zeros(1))[:, 0]
+    weights = stacking_weights(errors, 0.0, np.zeros(1))[:, 0]
     np.testing.assert_allclose(weights, [0.5, 0.5, 0.0], atol=1e-3)
 
 
 def test_metrics_without_a_held_out_run_share_the_weight():
     errors = np.full((2, 5, 2), np.nan)
     errors[:, :, 0] = np.array([[0.1], [1.0]]) * np.ones((2, 5))
-    weights = stacking(errors, 0.0, np.zeros(2))
+    weights = stacking_weights(errors, 0.0, np.zeros(2))
     np.testing.assert_allclose(weights[:, 1], 0.5)
     assert weights[0, 0] > 0.95
 
@@ -72,7 +72,7 @@ def test_metrics_without_a_held_out_run_share_the_weight():
 def test_a_perfect_law_does_not_divide_by_zero():
     errors = np.zeros((2, 5, 1))
     errors[1] = 1.0
-    np.testing.assert_allclose(stacking(errors, 0.1, np.zeros(1)).sum(axis=0), 1.0)
+    np.testing.assert_allclose(stacking_weights(errors, 0.1, np.zeros(1)).sum(axis=0), 1.0)
     told = Prediction(np.zeros((6, 1)), np.zeros((6, 1)), np.zeros(1))
     assert sd_factors(np.zeros((6, 1)), told)[0] == 1.0
 
