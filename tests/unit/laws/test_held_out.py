@@ -17,6 +17,8 @@ def generator(seed=0):
 class Remembering:
     """Predicts 1 for mixtures that it was fitted to, 0 for others."""
 
+    takes_scales = False
+
     def fit(self, W, Y, scale=None, *, rng):
         self.known = {tuple(w) for w in W}
         self.metrics = Y.shape[1]
