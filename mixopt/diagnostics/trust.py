@@ -85,6 +85,8 @@ def trust(
         "epochs": epochs,
     }
     checked = tuple(name for name, value in given.items() if value is not None)
+    if validation is None and checked:
+        grave.append("no run was held out, so nothing shows that the law predicts")
     missing = tuple(name for name, value in given.items() if value is None)
     level = "no" if grave or not checked else "with care" if slight else "yes"
     return Trust(level, tuple(grave + slight), checked, missing)

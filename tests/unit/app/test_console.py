@@ -13,7 +13,7 @@ from mixopt import InputError, Mixture, Observation, RunSpec
 from mixopt.app import console
 from mixopt.evidence.outcome import Outcome, TradeOff, sweep_outcome
 from mixopt.execution.sweep import SweepStatus
-from mixopt.strategies import Problem
+from mixopt.strategies import Problem, strategy
 from mixopt.testing.worlds import World, make_world
 
 WORLD = make_world(3, 2, seed=1, noise=0.01)
@@ -51,13 +51,14 @@ def make_outcome(world: World, kinds) -> Outcome:  # type: ignore[no-untyped-def
             runs.append(world.run(spec))
     spec = RunSpec(best, world.target, seed=3, **kinds.confirms("recommended"))
     runs.append(Observation.failure(spec, "died"))
-    return sweep_outcome(question, runs, law="log-linear", unit="nats/token")
+    answer = strategy("auto", law="log-linear").answer(question, runs)
+    return sweep_outcome(question, runs, answer, unit="nats/token")
 
 
 def test_the_answer_has_every_domain_and_the_largest_share_first(
     screen: io.StringIO, outcome: Outcome
 ) -> None:
-    console.show_outcome(outcome)
+    console.show_outcome(outcome, WORLD.space)
     lines = screen.getvalue().splitlines()
     start = next(i for i, line in enumerate(lines) if "Recommended mixture" in line)
     assert lines[start + 1].split() == ["domain", "natural", "proposed", "interval"]
@@ -74,7 +75,7 @@ def test_the_answer_has_every_domain_and_the_largest_share_first(
 def test_candidates_are_compared_with_the_recommendation(
     screen: io.StringIO, outcome: Outcome
 ) -> None:
-    console.show_outcome(outcome)
+    console.show_outcome(outcome, WORLD.space)
     text = screen.getvalue()
     assert "Trained with fresh seeds: mean of loss-0, loss-1 (nats/token)" in text
     rows = {
@@ -100,7 +101,8 @@ def test_a_difference_within_noise_is_said_in_capitals(
     confirmation = outcome.confirmation
     assert confirmation is not None
     weak = tuple(replace(c, beyond_noise=False) for c in confirmation.comparisons)
-    console.show_outcome(replace(outcome, confirmation=replace(confirmation, comparisons=weak)))
+    weaker = replace(outcome, confirmation=replace(confirmation, comparisons=weak))
+    console.show_outcome(weaker, WORLD.space)
     text = screen.getvalue()
     row = next(line for line in text.splitlines() if line.startswith("natural"))
     assert row.split()[-1] == "NO"
@@ -116,6 +118,7 @@ def test_settings_front_warnings_and_next_steps_are_shown(
     )
     console.show_outcome(
         replace(outcome, settings={"lr": 0.01, "[b]x": 2}, front=front, warnings=("[red]odd",)),
+        WORLD.space,
         {"Report": "runs/x/report.html", "Every run": "mixopt ui runs/x"},
     )
     text = screen.getvalue()
@@ -131,7 +134,7 @@ def test_settings_front_warnings_and_next_steps_are_shown(
 def test_without_confirmation_there_is_no_table_of_candidates(
     screen: io.StringIO, outcome: Outcome
 ) -> None:
-    console.show_outcome(replace(outcome, confirmation=None))
+    console.show_outcome(replace(outcome, confirmation=None), WORLD.space)
     assert "fresh seeds" not in screen.getvalue()
     assert outcome.checkup.trust.line in screen.getvalue()
 

@@ -22,7 +22,7 @@ from mixopt.app.launch import (
 from mixopt.app.spec import Spec, parse_spec
 from mixopt.errors import SpecError, StoreError
 from mixopt.ports import TrainerInfo
-from mixopt.strategies import Problem
+from mixopt.strategies import Problem, strategy
 from mixopt.testing.trainers import FakeTrainer
 
 pytestmark = pytest.mark.mlflow
@@ -73,7 +73,7 @@ def spec(tmp_path: Path, **changes: Any) -> Spec:
         },
         "strategy": {"use": "auto", "design": 4, "proposals": 0, "law": "log-linear",
                      "corrections": 0, "confirm_seeds": 1, "singles": False},
-        "execution": {"executor": "local", "cache": str(tmp_path / "cache")},
+        "execution": {"use": "local", "cache": str(tmp_path / "cache")},
     }  # fmt: skip
     return parse_spec({**values, **changes})
 
@@ -92,8 +92,8 @@ def assert_same(one: Problem, other: Problem) -> None:
     assert (one.trainer, one.data, one.seed) == (other.trainer, other.data, other.seed)
     assert dict(one.config) == dict(other.config)
     assert one.knobs == other.knobs
-    mixture = one.space.natural
-    assert one.run(mixture, "design").run_id == other.run(mixture, "design").run_id
+    ids = [[s.run_id for s in strategy("baselines").next(p, [], [])] for p in (one, other)]
+    assert ids[0] == ids[1]
 
 
 def test_the_problem_that_is_opened_is_the_one_that_was_made(place: Path) -> None:
@@ -200,9 +200,7 @@ def test_an_executor_is_closed_whatever_happens(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = list[bool]()
-    monkeypatch.setattr(
-        "mixopt.execution.local.LocalExecutor.close", lambda self: closed.append(True)
-    )
+    monkeypatch.setattr("mixopt.execution.local.LocalExecutor.close", lambda _: closed.append(True))
 
     def interrupted() -> None:
         with make_executor(spec(place)) as executor:
@@ -272,11 +270,12 @@ def test_the_tokens_that_the_spec_gives_count(place: Path) -> None:
 
 def test_runs_that_may_go_on_are_told_how_far(place: Path) -> None:
     scales = [{"params": 5000, "tokens": t} for t in ("2k", "4k", "8k")]
-    recipe = {"use": "rungs", "design": 4}
-    made = language_model(place, scales=scales, strategy=recipe, space={})
-    assert config_of(made, place).get("continue_to") == 8000
-    still = language_model(place, scales=scales, space={})
-    assert "continue_to" not in config_of(still, place / "still")
+    going = {"use": "rungs", "design": 4}
+    for name, changes, told in (("on", {"strategy": going}, 8000), ("off", {}, None)):
+        made = language_model(place, scales=scales, space={}, **changes)
+        with new_sweep(made, place / name) as (sweep, _):
+            assert sweep.runtime.get("continue_to") == told
+            assert "continue_to" not in sweep.problem.config  # how a run is trained, not what
 
 
 def test_the_target_is_the_largest_scale_of_the_spec(place: Path) -> None:

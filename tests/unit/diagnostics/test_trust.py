@@ -91,16 +91,20 @@ def test_a_mixture_far_from_every_run() -> None:
 
 
 def test_far_is_beyond_the_95_percent_point_of_the_spacing_of_runs() -> None:
-    """Of runs in a row a step apart, with one gap of two steps in 40: the gap is the 95 % point."""
-    angles = np.cumsum(np.r_[0.0, np.full(39, 0.03)])
+    """Of twenty runs on a line, the last two stand four times as far apart as the others."""
+    angles = np.cumsum(np.r_[0.0, np.full(17, 0.03), 0.12, 0.12])
     W = np.column_stack([np.cos(angles) ** 2, np.sin(angles) ** 2])
-    steps = np.array([0.5, 0.9, 1.1])
-    ends = angles[-1] + 0.03 * steps
-    proposals = np.column_stack([np.cos(ends) ** 2, np.sin(ends) ** 2])
-    found = extrapolation(proposals, W)
+    ends = angles[-1] + np.array([0.06, 0.11, 0.13])
+    found = extrapolation(np.column_stack([np.cos(ends) ** 2, np.sin(ends) ** 2]), W)
+    assert found.wide == pytest.approx(4 * found.typical, rel=0.01)
     assert found.far.tolist() == [False, False, True]
-    assert found.wide == pytest.approx(found.typical, rel=1e-6)
-    assert found.distance / found.wide == pytest.approx(steps, rel=1e-2)
+
+
+def test_an_answer_whose_law_was_never_tried_is_not_trusted() -> None:
+    near = Extrapolation(np.array([0.10]), 0.05, 0.11, np.zeros(1))
+    verdict = trust(None, extrapolation=near, noise=noise(0.9))
+    assert verdict.level == "no"
+    assert "no run was held out" in verdict.line
 
 
 @pytest.mark.parametrize(("target", "off"), [(1.26, True), (1.24, False)])

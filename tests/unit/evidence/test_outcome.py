@@ -1,18 +1,29 @@
-"""What an outcome warns of."""
+"""What a sweep has found: the answer, what was confirmed, what it cost, what is doubtful."""
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from mixopt import Guard, MixtureSpace, Objective, Observation, RunSpec, Scale
+from mixopt import (
+    Guard,
+    InputError,
+    MixtureSpace,
+    Objective,
+    Observation,
+    RunSpec,
+    Scale,
+    Study,
+)
 from mixopt.errors import StoreError
-from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome
+from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome, table_outcome
 from mixopt.runs.kinds import DESIGN
 from mixopt.strategies import Problem, strategy
 from mixopt.strategies.ledger import Ledger
 from mixopt.strategies.oneshot import OneShot
+from mixopt.testing.worlds import World, make_world
 
 SPACE = MixtureSpace(["web", "code"])
 RECIPE = OneShot(swarm="regmix", law="log-linear")
@@ -99,3 +110,128 @@ def test_guards_that_no_mixture_keeps_reach_the_user() -> None:
     outcome = sweep_outcome(question, alike, RECIPE.answer(question, alike))
     assert any("no mixture within the constraints" in line for line in outcome.warnings)
     assert outcome.summary()["broken_guards"]
+
+
+# -- a sweep with a known answer ------------------------------------------------------------------
+
+WORLD = make_world(3, 2, seed=1, noise=0.01)
+QUESTION = Problem(WORLD.space, WORLD.objective, WORLD.scales)
+SEARCH = strategy("auto", law="log-linear")
+BEST = WORLD.space.mixture(WORLD.space.round(WORLD.optimum))
+
+
+def search(kinds: Any, world: World = WORLD, n: int = 16) -> list[Observation]:
+    W = world.space.round(world.space.sample(n, np.random.default_rng(0)))
+    return [world.run(RunSpec(world.space.mixture(w), world.target, **kinds.design())) for w in W]
+
+
+def confirmation(kinds: Any, seeds: int = 2) -> list[Observation]:
+    return [
+        WORLD.run(RunSpec(mixture, WORLD.target, seed=seed, **kinds.confirms(name)))
+        for name, mixture in (("recommended", BEST), ("natural", WORLD.space.natural))
+        for seed in range(1, seeds + 1)
+    ]
+
+
+def outcome(seen: list[Observation], **how: Any) -> Outcome:
+    return sweep_outcome(QUESTION, seen, SEARCH.answer(QUESTION, seen), **how)
+
+
+def test_before_confirmation_the_optimum_of_the_law_is_recommended(kinds: Any) -> None:
+    found = outcome(search(kinds))
+    assert found.confirmation is None
+    regret = WORLD.value(found.recommendation.mixture.array[None])[0] - WORLD.best
+    assert regret < 0.1 * WORLD.spread
+    assert found.summary()["beats_all_baselines"] is None
+
+
+def test_what_was_confirmed_is_the_answer(kinds: Any) -> None:
+    runs = [*search(kinds), *confirmation(kinds)]
+    found = outcome(runs)
+    assert found.recommendation.mixture == BEST
+    assert found.confirmation is not None
+    assert found.confirmation.passed
+    assert found.summary()["beats_all_baselines"] is True
+    assert found.summary()["seed_sd"] == pytest.approx(found.confirmation.seed_sd)
+
+
+def test_confirmatory_runs_are_not_learned_from(kinds: Any) -> None:
+    runs = search(kinds)
+    both = outcome([*runs, *confirmation(kinds)])
+    assert len(both.names) == 16
+    np.testing.assert_allclose(
+        both.surrogate.predict(BEST.array[None]).mean,
+        outcome(runs).surrogate.predict(BEST.array[None]).mean,
+    )
+
+
+def test_all_runs_are_counted_and_paid_for(kinds: Any) -> None:
+    runs = [*search(kinds), *confirmation(kinds)]
+    failed = Observation.failure(
+        RunSpec(WORLD.space.natural, WORLD.target, seed=9, **kinds.design()), "out of memory"
+    )
+    found = outcome([*runs, failed], warnings=("odd data",), unit="nats")
+    assert found.runs == 21
+    assert found.flops == pytest.approx(sum(o.flops for o in runs))
+    assert found.warnings[0] == "odd data"
+    assert "1 of 21 runs failed, e.g.: out of memory" in found.warnings
+    assert found.unit == found.summary()["unit"] == "nats"
+
+
+def test_a_confirmation_that_failed_leaves_the_answer_unproven(kinds: Any) -> None:
+    spec = RunSpec(BEST, WORLD.target, seed=1, **kinds.confirms("recommended"))
+    found = outcome([*search(kinds), Observation.failure(spec, "died")])
+    assert found.recommendation.mixture == BEST
+    assert found.confirmation is None
+    assert any("not validated" in w for w in found.warnings)
+
+
+def test_shares_are_natural_and_proposed_in_the_order_of_the_space(kinds: Any) -> None:
+    rows = outcome(search(kinds)).shares(WORLD.space)
+    assert [r.domain for r in rows] == list(WORLD.space.names)
+    assert [r.natural for r in rows] == pytest.approx(WORLD.space.prior.tolist())
+    assert sum(r.proposed for r in rows) == pytest.approx(1.0)
+    assert all(r.low <= r.proposed + 1e-9 and r.proposed <= r.high + 1e-9 for r in rows)
+
+
+def test_the_outcome_is_plain_json(kinds: Any) -> None:
+    found = outcome([*search(kinds), *confirmation(kinds, seeds=1)])
+    values = json.loads(json.dumps(found.summary(), allow_nan=False))
+    assert values["recommended"] == pytest.approx(BEST.to_dict())
+    assert set(values["validated"]) == {"recommended", "natural"}
+    assert values["validated"]["natural"]["sd"] is None
+    assert values["seed_sd"] is None
+    assert values["beats_all_baselines"] is False
+    predicted = values["predicted"]
+    assert predicted["objective"]["mean"] == pytest.approx(found.recommendation.value)
+    assert set(predicted["metrics"]) == set(WORLD.metrics)
+    assert predicted["gains"]["natural"]["raw"] > 0
+    assert values["trust"]["level"] == found.checkup.trust.level
+
+
+def test_no_run_of_the_search_is_an_error(kinds: Any) -> None:
+    with pytest.raises(InputError, match="none of 0 runs"):
+        outcome(confirmation(kinds))
+
+
+def test_two_scales_are_answered_at_the_larger(kinds: Any) -> None:
+    world = make_world(3, 2, seed=1, kind="two-scales")
+    question = Problem(world.space, world.objective, world.scales)
+    large = search(kinds, world, n=14)
+    small = [world.run(replace(o.spec, scale=world.scales[0])) for o in large]
+    seen = [*small, *large]
+    found = sweep_outcome(question, seen, SEARCH.answer(question, seen))
+    truth = world.value(found.recommendation.mixture.array[None])[0]
+    assert found.recommendation.value == pytest.approx(truth, abs=0.3 * world.spread)
+
+
+def test_a_table_is_answered_like_a_sweep(kinds: Any) -> None:
+    study = Study(WORLD.space, WORLD.objective, law="log-linear")
+    study.tell(search(kinds, n=24))
+    found = table_outcome(study.surrogate, study.table, WORLD.space, rng=np.random.default_rng(0))
+    assert found.runs == 24
+    assert found.flops == pytest.approx(float(study.table.costs.sum()))
+    assert found.confirmation is None
+    assert found.checkup.curve is not None  # a table has the time for it
+    regret = WORLD.value(found.recommendation.mixture.array[None])[0] - WORLD.best
+    assert regret < 0.1 * WORLD.spread

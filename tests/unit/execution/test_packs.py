@@ -27,7 +27,7 @@ class Recording:
         self.packs: list[list[RunSpec]] = []
         self._done: list[Event] = []
 
-    def submit(self, pack: Sequence[RunSpec]) -> None:
+    def submit(self, pack: Sequence[RunSpec], runtime: Any = None) -> None:
         self.packs.append(list(pack))
         self._done += TRAINER.train(pack, Path())
 

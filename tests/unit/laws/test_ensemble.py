@@ -113,6 +113,8 @@ def weights_of(errors_like, **settings):
 class _Off:
     """A law that predicts the truth of `runs_of` and an error of its own."""
 
+    takes_scales = False
+
     def __init__(self, sd):
         self.sd = sd
 

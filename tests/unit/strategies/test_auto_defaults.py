@@ -100,6 +100,19 @@ def test_what_is_confirmed_is_what_is_answered(kinds) -> None:  # type: ignore[n
     assert regret < 0.1 * ONE.spread
 
 
+def test_a_mixture_that_was_sent_to_confirmation_once_stands(kinds) -> None:  # type: ignore[no-untyped-def]
+    """Whatever the law would say now: seeds of one candidate are of one mixture."""
+    settings = {"law": "log-linear", "design": 8, "proposals": 0}
+    recipe, problem = strategy("auto", **settings), question(ONE)
+    done = [ONE.run(s) for s in recipe.next(problem, [], [])]
+    sent = ONE.space.mixture(np.array([0.5, 0.3, 0.2]))
+    first = RunSpec(sent, problem.target, seed=1, **kinds.confirms("recommended"))
+    rest = recipe.next(problem, [*done, ONE.run(first)], [])
+    again = [s for s in rest if kinds.confirmed(s) == "recommended"]
+    assert {s.mixture for s in again} == {sent}
+    assert sorted(s.seed for s in again) == [2, 3]
+
+
 def test_four_runs_at_the_largest_scale_correct_the_proxies() -> None:
     """docs/log/corrections.md: 4 bring most of the gain where the proxy follows."""
     _, done = play(TWO, design=8, proposals=4, confirm_seeds=0)

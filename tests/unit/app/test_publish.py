@@ -1,0 +1,180 @@
+"""What becomes of a sweep: outcome, report, export, next steps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixopt import InputError, Observation, RunSpec, Study
+from mixopt.app.launch import Sweep
+from mixopt.app.publish import (
+    conclude,
+    export_sweep,
+    finish,
+    fit_table,
+    next_steps,
+    table_space,
+    write_report,
+    write_table_report,
+)
+from mixopt.app.spec import parse_spec
+from mixopt.errors import StoreError
+from mixopt.evidence.outcome import Outcome
+from mixopt.execution.local import MemoryStore
+from mixopt.ports import TrainerInfo
+from mixopt.runs.run_table import RunTable
+from mixopt.strategies import Answering, Problem, strategy
+from mixopt.testing.trainers import NAME
+from mixopt.testing.worlds import make_world
+
+WORLD = make_world(3, 2, seed=1, noise=0.01)
+BEST = WORLD.space.mixture(WORLD.space.round(WORLD.optimum))
+RECIPE = {"use": "auto", "design": 12, "proposals": 0, "law": "log-linear", "confirm_seeds": 2}
+
+
+def sweep(folder: Path, runs: Sequence[Observation] = (), **changes: Any) -> Sweep:
+    values = {
+        "version": 1,
+        "name": "study",
+        "trainer": {"use": NAME},
+        "scales": [{"params": 10**7, "tokens": 10**9}],
+        "objective": {"minimize": list(WORLD.metrics)},
+        "strategy": RECIPE,
+        **changes,
+    }
+    store = MemoryStore()
+    for seen in runs:
+        store.open(seen.spec)
+        store.close(seen)
+    spec = parse_spec(values)
+    info = TrainerInfo(
+        WORLD.space.domains, WORLD.metrics, "nats/token", "d4t4", ("odd data",), {"licence": "cc"}
+    )
+    problem = Problem(WORLD.space, WORLD.objective, (WORLD.target,), seed=spec.seed)
+    return Sweep(spec, folder, info, problem, store)
+
+
+def searched(kinds: Any, n: int = 12) -> list[Observation]:
+    W = WORLD.space.round(WORLD.space.sample(n, np.random.default_rng(0)))
+    specs = [RunSpec(WORLD.space.mixture(w), WORLD.target, **kinds.design()) for w in W]
+    return [WORLD.run(s) for s in specs]
+
+
+def confirmed(kinds: Any) -> list[Observation]:
+    specs = [
+        RunSpec(mixture, WORLD.target, seed=seed, **kinds.confirms(name))
+        for name, mixture in (("recommended", BEST), ("natural", WORLD.space.natural))
+        for seed in (1, 2)
+    ]
+    return [WORLD.run(s) for s in specs]
+
+
+def test_the_answer_is_that_of_the_strategy(tmp_path: Path, kinds: Any) -> None:
+    pulled = {"use": "olmix", "regularization": 5.0}
+    made = sweep(tmp_path, searched(kinds), strategy=pulled)
+    found = conclude(made)
+    recipe = strategy(pulled["use"], regularization=5.0)
+    assert isinstance(recipe, Answering)
+    expected = recipe.answer(made.problem, made.store.observations()).mixture
+    assert found.recommendation.mixture == expected  # near natural, not the law's optimum
+    assert np.abs(expected.array - WORLD.space.prior).max() < 0.05
+    assert found.unit == "nats/token"
+    assert found.warnings == ("odd data",)
+
+
+def test_what_was_confirmed_stays_the_answer(tmp_path: Path, kinds: Any) -> None:
+    found = conclude(sweep(tmp_path, [*searched(kinds), *confirmed(kinds)]))
+    assert found.recommendation.mixture == BEST
+    assert found.confirmation is not None
+    assert found.confirmation.passed
+
+
+def test_without_a_run_there_is_no_answer(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        conclude(sweep(tmp_path))
+
+
+def test_a_finished_sweep_keeps_outcome_and_report(tmp_path: Path, kinds: Any) -> None:
+    made = sweep(tmp_path, [*searched(kinds), *confirmed(kinds)])
+    outcome = finish(made, trained=16)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "odd data" in page
+    assert "d4t4" in page
+    assert str(made.spec.name) in page
+    store = made.store
+    assert isinstance(store, MemoryStore)
+    assert store.files["report.html"].decode() == page
+    kept = store.annotations()["outcome"]
+    assert Outcome.from_dict(kept).recommendation.mixture == BEST
+    assert Outcome.from_dict(kept).summary()["verdict"] == outcome.summary()["verdict"]
+
+
+def test_a_report_is_written_again_only_where_something_was_trained(
+    tmp_path: Path, kinds: Any
+) -> None:
+    made = sweep(tmp_path, [*searched(kinds), *confirmed(kinds)])
+    (tmp_path / "report.html").write_text("mine")
+    finish(made, trained=0)
+    assert (tmp_path / "report.html").read_text() == "mine"
+    finish(made, trained=1)
+    assert (tmp_path / "report.html").read_text() != "mine"
+    (tmp_path / "report.html").unlink()
+    finish(made, trained=0)
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_a_report_that_cannot_be_written_is_an_error_in_words(tmp_path: Path, kinds: Any) -> None:
+    made = sweep(tmp_path, searched(kinds))
+    outcome, study = conclude(made), Study(WORLD.space, WORLD.objective)
+    study.tell(searched(kinds))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot write .*give another path"):
+        write_report(made, outcome, tmp_path / "file" / "report.html")
+    with pytest.raises(StoreError, match=r"cannot write .*give another path"):
+        write_table_report(tmp_path / "file" / "report.html", outcome, study, "t")
+    assert write_report(made, outcome, tmp_path / "other.html").is_file()
+
+
+def test_an_export_has_the_answer_and_where_it_came_from(tmp_path: Path, kinds: Any) -> None:
+    made = sweep(tmp_path, [*searched(kinds), *confirmed(kinds)])
+    text = export_sweep(made, "json")
+    for name, share in BEST.to_dict().items():
+        assert f'"{name}": {share:.6g}'[:10] in text or share == 0
+    assert '"study"' in text
+    with pytest.raises(InputError, match="did you mean 'json'"):
+        export_sweep(made, "jsn")
+
+
+def test_a_report_of_a_table_names_its_runs(tmp_path: Path, kinds: Any) -> None:
+    table = RunTable.from_observations(searched(kinds), WORLD.space.names)
+    study = Study(WORLD.space, WORLD.objective, law="log-linear")
+    write_table_report(tmp_path / "r.html", fit_table(table, study), study, "my <runs>")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "my &lt;runs&gt;" in page
+    assert "my <runs>" not in page
+
+
+def test_next_steps_can_be_copied(tmp_path: Path) -> None:
+    steps = next_steps(tmp_path)
+    assert steps["Report"] == str(tmp_path / "report.html")
+    commands = [c for what, c in steps.items() if what != "Report"]
+    assert all(str(tmp_path) in c for c in commands)
+    assert {c.split()[1] for c in commands} == {"ui", "report", "export"}
+
+
+def test_a_table_allows_all_mixtures_of_its_domains_or_what_a_spec_does(tmp_path: Path) -> None:
+    table = RunTable.from_frame(pd.DataFrame({"w/d0": [0.5], "w/d1": [0.5], "m/x": [1.0]}))
+    assert table_space(table).names == ("d0", "d1")
+    assert table_space(table).upper.tolist() == [1.0, 1.0]
+    made = sweep(tmp_path, space={"bounds": {"d1": [0.0, 0.3]}})
+    assert table_space(table, made.spec).upper.tolist() == [1.0, 0.3]
+
+
+def test_runs_that_failed_are_told(tmp_path: Path, kinds: Any) -> None:
+    runs = searched(kinds)
+    runs[0] = Observation.failure(runs[0].spec, "out of memory")
+    found = conclude(sweep(tmp_path, runs))
+    assert any("1 of 12 runs failed" in w for w in found.warnings)
