@@ -22,6 +22,7 @@ from mixopt.app.launch import (
 from mixopt.app.spec import Spec, parse_spec
 from mixopt.errors import SpecError, StoreError
 from mixopt.ports import TrainerInfo
+from mixopt.runs.kinds import DESIGN
 from mixopt.strategies import Problem
 from mixopt.testing.trainers import FakeTrainer
 
@@ -73,7 +74,7 @@ def spec(tmp_path: Path, **changes: Any) -> Spec:
         },
         "strategy": {"use": "auto", "design": 4, "proposals": 0, "law": "log-linear",
                      "corrections": 0, "confirm_seeds": 1, "singles": False},
-        "execution": {"executor": "local", "cache": str(tmp_path / "cache")},
+        "execution": {"use": "local", "cache": str(tmp_path / "cache")},
     }  # fmt: skip
     return parse_spec({**values, **changes})
 
@@ -93,7 +94,7 @@ def assert_same(one: Problem, other: Problem) -> None:
     assert dict(one.config) == dict(other.config)
     assert one.knobs == other.knobs
     mixture = one.space.natural
-    assert one.run(mixture, "design").run_id == other.run(mixture, "design").run_id
+    assert one.run(mixture, DESIGN).run_id == other.run(mixture, DESIGN).run_id
 
 
 def test_the_problem_that_is_opened_is_the_one_that_was_made(place: Path) -> None:
@@ -123,7 +124,7 @@ def test_a_sweep_runs_to_its_end_once_and_is_read_with_every_run(place: Path) ->
         assert [o.run_id for o in opened.store.observations()] == ids
     with new_sweep(spec(place), folder) as (sweep, recipe):
         assert is_finished(sweep, recipe)
-    assert store_uri(folder) == spec(place).store.uri
+    assert store_uri(folder) == spec(place).store.settings["uri"]
 
 
 @pytest.mark.parametrize(
@@ -274,9 +275,12 @@ def test_runs_that_may_go_on_are_told_how_far(place: Path) -> None:
     scales = [{"params": 5000, "tokens": t} for t in ("2k", "4k", "8k")]
     recipe = {"use": "rungs", "design": 4}
     made = language_model(place, scales=scales, strategy=recipe, space={})
-    assert config_of(made, place).get("continue_to") == 8000
+    with new_sweep(made, place / "sweep") as (sweep, _):
+        assert sweep.runtime["continue_to"] == 8000
+        assert "continue_to" not in sweep.problem.config  # no part of what a run is
     still = language_model(place, scales=scales, space={})
-    assert "continue_to" not in config_of(still, place / "still")
+    with new_sweep(still, place / "still") as (sweep, _):
+        assert "continue_to" not in sweep.runtime
 
 
 def test_the_target_is_the_largest_scale_of_the_spec(place: Path) -> None:

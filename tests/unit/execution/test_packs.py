@@ -1,6 +1,6 @@
 """What goes out together: one scale and one configuration, every slot kept busy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ class Recording:
         self.packs: list[list[RunSpec]] = []
         self._done: list[Event] = []
 
-    def submit(self, pack: Sequence[RunSpec]) -> None:
+    def submit(self, pack: Sequence[RunSpec], runtime: Mapping[str, Any] | None = None) -> None:
+        del runtime
         self.packs.append(list(pack))
         self._done += TRAINER.train(pack, Path())
 
