@@ -53,20 +53,17 @@ def hold(
         OSError: the file cannot be written, or its file system has no locks.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    deadline, told = time.monotonic() + patience, False
+    deadline, told, held = time.monotonic() + patience, False, False
     try:
-        while not _take(handle):
-            if time.monotonic() >= deadline:
-                os.close(handle)
-                return None
+        while not (held := _take(handle)) and time.monotonic() < deadline:
             if not told:
                 waiting()
             told = True
             time.sleep(_LOOK_SECONDS)
-    except BaseException:
-        os.close(handle)
-        raise
-    return handle
+    finally:
+        if not held:
+            os.close(handle)
+    return handle if held else None
 
 
 @contextmanager

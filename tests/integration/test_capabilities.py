@@ -81,8 +81,7 @@ def test_runs_that_no_trainer_can_train_are_refused_at_once(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(STRATEGIES, "changing", f"{__name__}:Changing")
-    plain = {"use": "mixopt.testing.trainers:FakeTrainer"}
-    asked = spec(tmp_path, "", trainer=plain, strategy={"use": "changing"})
+    asked = spec(tmp_path, "proxies.experts:MergeTrainer", strategy={"use": "changing"})
     message = "does not train them; take another strategy"
     with pytest.raises(SpecError, match=message), new_sweep(asked):
         pass
