@@ -238,7 +238,6 @@ def fit_surrogate(
     Raises:
         InputError: an unknown metric, runs that the space cannot express, too few runs.
     """
-    objective.check(runs.metrics)
     names = fitted_metrics(runs, objective, every_metric=every_metric)
     scales = runs.scales
     stated = [tuple(s) for s in np.unique(scales[np.isfinite(scales).all(axis=1)], axis=0)]
@@ -259,8 +258,9 @@ def fitted_metrics(
     """Names of the metrics that are fitted: those that the objective needs, or all with values.
 
     Raises:
-        InputError: no run has a metric that the objective needs.
+        InputError: an unknown metric, or one that the objective needs and no run has.
     """
+    objective.check(runs.metrics)
     needed = {*objective.metrics, *(g.metric for g in objective.guards)}
     measured = np.isfinite(runs.Y).any(axis=0)
     names = tuple(

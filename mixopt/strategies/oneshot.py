@@ -27,8 +27,8 @@ class OneShot(Answers):
 
     Attributes:
         swarm: name of the design, see `mixopt.designs.DESIGNS`.
-        runs: how many; `per_domain` (m + 1) if left out.
-        per_domain: see `runs`.
+        runs: how many; `per_domain` m + `more` if left out.
+        per_domain, more: see `runs`.
         batch: how many at once; all by default.
         law: of each metric, see `mixopt.laws.LAWS`.
         regularization: weight of KL(w || natural) beside the predicted objective.
@@ -41,6 +41,7 @@ class OneShot(Answers):
     law: str
     runs: int | None = None
     per_domain: int = 3
+    more: int = 3
     batch: int | None = None
     regularization: float = 0.0
     simulated: int = 0
@@ -98,7 +99,7 @@ class OneShot(Answers):
         return replace(ledger, runs=tuple(continued(o, tokens) for o in ledger.runs))
 
     def _runs(self, problem: Problem) -> int:
-        return self.runs or self.per_domain * (problem.space.dim + 1)
+        return self.runs or self.per_domain * problem.space.dim + self.more
 
 
 def regmix(**settings: Any) -> OneShot:
@@ -145,9 +146,11 @@ def autoscale(**settings: Any) -> OneShot:
     """AutoScale's DDO (2407.20177): 2 m + 1 runs, one domain at a time, an additive power law.
 
     Departs from the paper: runs share one token budget, so shares are perturbed and not amounts;
-    the projection of two scales' optima to a third is not done here.
+    the base run is the natural mixture, not equal amounts; the projection of two scales' optima to
+    a third is not done here.
     """
-    return OneShot(**{"swarm": "one-at-a-time", "law": "autoscale", "per_domain": 2, **settings})
+    ours = {"swarm": "one-at-a-time", "law": "autoscale", "per_domain": 2, "more": 1}
+    return OneShot(**{**ours, **settings})
 
 
 def continued(seen: Observation, tokens: int) -> Observation:

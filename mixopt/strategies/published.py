@@ -22,6 +22,8 @@ def admire(**settings: Any) -> LadderSearch:
         "allowance": float("inf"),
         "composite": False,
         "features": "weights",
+        "contrast": False,
+        "caution": 0.0,
         "criterion": "entropy",
         "process": "truncated",
     }
@@ -32,8 +34,8 @@ def mfms(**settings: Any) -> LadderSearch:
     """MFMS (2503.21023): one process for the objective; gain at the target per FLOP.
 
     Departs from the paper: recursive co-kriging over the scales in place of decay kernels on size
-    and steps, the exact knowledge gradient in place of fantasised expected improvement, and no
-    partial runs.
+    and steps, the exact knowledge gradient in place of fantasised expected improvement, no partial
+    runs, and an answer by posterior mean.
     """
     ours: dict[str, Any] = {
         "design": 8,
@@ -43,6 +45,8 @@ def mfms(**settings: Any) -> LadderSearch:
         "allowance": float("inf"),
         "composite": False,
         "features": "log",
+        "contrast": False,
+        "caution": 0.0,
         "criterion": "gain",
     }
     return LadderSearch(**{**ours, **settings})
