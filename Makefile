@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test setup lock clean
+.PHONY: quickstart test mutants setup lock clean
 
 quickstart: setup  ## train proxies on real text and find their best mixture
 	@$(BIN)/mixopt run experiments/quickstart/spec.yaml
@@ -14,6 +14,9 @@ test: setup  ## everything that .ci/run checks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -n 2 --dist loadfile
+
+mutants: setup  ## would a test notice? 300 small faults, about an hour; goes on where it was stopped
+	@$(BIN)/python -m analysis.mutants --json mutants.json
 
 setup: .venv/fresh
 
