@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all fuzz setup lock clean
+.PHONY: quickstart test test-all fuzz mutants setup lock clean
 
 quickstart: setup  ## train proxies on real text and find their best mixture
 	@$(BIN)/mixopt run experiments/quickstart/spec.yaml
@@ -20,6 +20,9 @@ test-all: setup  ## what needs services, the wheel, or more time; run after `mak
 
 fuzz: setup  ## 2,000 random specs, tables and folders of text
 	MIXOPT_FUZZ_CASES=700 $(BIN)/pytest -n 2 --timeout 3000 tests/fuzz
+
+mutants: setup  ## would a test notice? 300 small faults, about an hour; goes on where it was stopped
+	@$(BIN)/python -m analysis.mutants --json mutants.json
 
 setup: .venv/fresh
 
