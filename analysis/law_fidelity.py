@@ -31,7 +31,8 @@ from scipy import stats
 from mixopt.errors import InputError, MixoptError
 from mixopt.laws import law, law_for
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import RunTable, read_table
+from mixopt.runs.reading import read_table
+from mixopt.runs.run_table import RunTable
 from mixopt.space.simplex import Array
 
 Record = dict[str, Any]

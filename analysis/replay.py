@@ -33,7 +33,8 @@ from mixopt.errors import InputError, MixoptError, did_you_mean
 from mixopt.lazy import require
 from mixopt.runs import Observation
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import RunTable, read_table
+from mixopt.runs.reading import read_table
+from mixopt.runs.run_table import RunTable
 from mixopt.strategies import Strategy, strategy
 from mixopt.strategies.base import Answering
 from mixopt.testing.worlds import KINDS, make_world

@@ -3,7 +3,8 @@
 from mixopt.errors import InfeasibleError, InputError, MixoptError
 from mixopt.runs import MixerSpec, Observation, Point, Realised, RunSpec, Scale, Schedule
 from mixopt.runs.objective import Guard, Objective
-from mixopt.runs.run_table import RunTable, read_table
+from mixopt.runs.reading import read_table
+from mixopt.runs.run_table import RunTable
 from mixopt.space import Domain, Group, Mixture, MixtureSpace, Tie
 from mixopt.study import Study
 

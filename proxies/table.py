@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from mixopt.errors import InputError, did_you_mean
 from mixopt.ports import Report, TrainerInfo, ignore_report, refusal
 from mixopt.runs import Observation, Point, RunSpec
-from mixopt.runs.run_table import RunTable, read_table
+from mixopt.runs.reading import read_table
+from mixopt.runs.run_table import RunTable
 from mixopt.space import Domain, Mixture, simplex
 from mixopt.space.numbers import check_number
 from mixopt.space.simplex import Array
@@ -37,7 +38,7 @@ class TableTrainer:
     is refused: rows are runs of one mixture.
 
     Attributes:
-        table: path of a run table (see `mixopt.runs.run_table.read_table`).
+        table: path of a run table (see `mixopt.runs.reading.read_table`).
         metrics: second file of a two-file layout.
         where: condition on the table's columns, e.g. `"split == 'train'"`.
         tolerance: largest difference of any weight at which a recorded run still counts as the
@@ -72,8 +73,7 @@ class TableTrainer:
     @cached_property
     def runs(self) -> RunTable:
         """The recorded runs, read once."""
-        runs = read_table(self.table, self.metrics, renormalize=self.renormalize)
-        return runs if self.where is None else runs.query(self.where)
+        return read_table(self.table, self.metrics, where=self.where, renormalize=self.renormalize)
 
     def prepare(self, cache: Path) -> TrainerInfo:  # noqa: ARG002 - the port's; nothing to cache
         """Read the table; see `mixopt.ports.Trainer`.
@@ -93,6 +93,7 @@ class TableTrainer:
             metrics=runs.metrics,
             unit=self.unit,
             data=hashlib.sha256(content).hexdigest(),
+            warnings=runs.notes,
             notes={"runs": len(runs)},
         )
 

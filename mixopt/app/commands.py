@@ -14,7 +14,7 @@ from mixopt.app import console, launch, publish
 from mixopt.app.spec import json_schema, read_spec
 from mixopt.errors import InputError, MixoptError
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import read_table
+from mixopt.runs.reading import read_table
 from mixopt.study import Study
 
 app = typer.Typer(

@@ -30,7 +30,8 @@ from mixopt.ports import (
 )
 from mixopt.runs import Scale
 from mixopt.runs.knobs import set_knobs
-from mixopt.runs.run_table import RunTable, read_table
+from mixopt.runs.reading import read_table
+from mixopt.runs.run_table import RunTable
 from mixopt.strategies import (
     Checking,
     Problem,

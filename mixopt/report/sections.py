@@ -25,7 +25,8 @@ from mixopt.report.wording import (
     verdict,
 )
 from mixopt.runs import UNSTATED, Scale
-from mixopt.runs.run_table import METRIC, WEIGHT, seen_mixtures
+from mixopt.runs.columns import METRIC, WEIGHT
+from mixopt.runs.run_table import seen_mixtures
 
 _FOLDED_METRICS = 8  # more metrics (domains) than that start folded in the table of runs
 _FOLDED_SHARES = 12

@@ -8,9 +8,8 @@ Notation:
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mixopt.errors import InputError, did_you_mean
+from mixopt.runs import tidy
+from mixopt.runs.columns import METRIC, WEIGHT
+from mixopt.runs.conditions import rows_where
 from mixopt.runs.objective import Objective
 from mixopt.runs.realised import Realised, mean_of
 from mixopt.runs.run_spec import UNSTATED, Observation, RunSpec
 from mixopt.space import Mixture, simplex
 from mixopt.space.simplex import Array
-
-WEIGHT, METRIC = "w/", "m/"
-_FACTS = ("run", "params", "tokens", "seed", "cost")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +37,7 @@ class RunTable:
         W: (n, m) mixtures, rows on the simplex.
         Y: (n, k) metrics, NaN where missing.
         facts: (n rows) every other column that was given (`run`, `params`, `seed`, ...).
+        notes: what was not used or looks odd where the runs come from, in plain words.
     """
 
     domains: tuple[str, ...]
@@ -45,6 +45,7 @@ class RunTable:
     W: Array
     Y: Array
     facts: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.W)
@@ -88,13 +89,13 @@ class RunTable:
             InputError: the table has no such metric.
         """
         Y = np.column_stack([self.metric(name) for name in metrics])
-        return RunTable(self.domains, tuple(metrics), self.W, Y, self.facts)
+        return replace(self, metrics=tuple(metrics), Y=Y)
 
     def take(self, rows: Sequence[int] | NDArray[np.integer[Any] | np.bool_]) -> "RunTable":
         """The runs at integer positions, or where a boolean mask holds."""
         picked = np.asarray(rows)
         facts = self.facts.iloc[picked].reset_index(drop=True)
-        return RunTable(self.domains, self.metrics, self.W[picked], self.Y[picked], facts)
+        return replace(self, W=self.W[picked], Y=self.Y[picked], facts=facts)
 
     def within(self, domains: Sequence[str]) -> "RunTable":
         """The same runs over other domains: in their order, 0 where the table has none.
@@ -116,7 +117,11 @@ class RunTable:
                     f"run {row} gives {self.W[row, j]:.3g} of its tokens to {name!r}, which the "
                     "space does not hold; add the domain, or leave the run out"
                 )
-        return RunTable(names, self.metrics, W, self.Y, self.facts)
+        return replace(self, domains=names, W=W)
+
+    def with_notes(self, *notes: str) -> "RunTable":
+        """The same runs with more notes, before those that are there."""
+        return replace(self, notes=tuple(dict.fromkeys([*notes, *self.notes])))
 
     def values(self, metrics: Sequence[str]) -> Array:
         """(n, k) metrics by name, NaN where the table lacks one."""
@@ -125,19 +130,14 @@ class RunTable:
         return np.column_stack(columns) if columns else np.empty((len(self), 0))
 
     def query(self, condition: str) -> "RunTable":
-        """The runs for which a pandas query holds, e.g. `"params == 1e6 and split == 'train'"`.
+        """The runs for which a condition on the columns holds: `"params == 1e6 and seed == 0"`.
 
         Raises:
-            InputError: the condition cannot be read, or no run satisfies it.
+            InputError: the condition cannot be read (see `mixopt.runs.conditions`), or no run
+                satisfies it.
         """
-        try:
-            mask = np.asarray(self.frame.eval(condition), dtype=bool)
-        except (ValueError, TypeError, SyntaxError, KeyError, NameError) as error:
-            raise InputError(
-                f"cannot apply the condition {condition!r}: {error}; columns besides weights and "
-                f"metrics: {', '.join(str(c) for c in self.facts)}"
-            ) from error
-        if mask.shape != (len(self),) or not mask.any():
+        mask = rows_where(self.frame, condition)
+        if not mask.any():
             raise InputError(f"no run of the table satisfies {condition!r}")
         return self.take(np.flatnonzero(mask))
 
@@ -162,41 +162,28 @@ class RunTable:
             np.vstack([table.W for table in tables]),
             np.vstack([table.values(metrics) for table in tables]),
             pd.concat([table.facts for table in tables], ignore_index=True),
+            tuple(dict.fromkeys(note for table in tables for note in table.notes)),
         )
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame, *, renormalize: bool = False) -> "RunTable":
+    def from_frame(
+        cls, frame: pd.DataFrame, *, where: str | None = None, renormalize: bool = False
+    ) -> "RunTable":
         """Read a frame in the tidy format (`w/<domain>`, `m/<metric>`, facts).
 
+        Args:
+            frame: one row per run.
+            where: use only the rows for which this holds (see `mixopt.runs.conditions`); the
+                others are not even checked.
+            renormalize: accept weights that sum further than 0.005 from 1.
+
         Raises:
-            InputError: no weight or metric columns, duplicated columns, values that are no
-                numbers, weights off the simplex (the first bad run is named).
+            InputError: no weight or metric columns, columns or runs that stand there twice, cells
+                that are no numbers, weights off the simplex, a scale that is stated by half; the
+                first bad cell is named by column and row.
         """
-        columns = [str(c) for c in frame.columns]
-        if len(set(columns)) < len(columns):
-            twice = next(c for c in columns if columns.count(c) > 1)
-            raise InputError(f"the table has the column {twice!r} twice; drop or rename one")
-        weights = [c for c in columns if c.startswith(WEIGHT)]
-        metrics = [c for c in columns if c.startswith(METRIC)]
-        for prefix, named, noun in ((WEIGHT, weights, "domain"), (METRIC, metrics, "metric")):
-            if not named:
-                raise InputError(
-                    f"the table has no column that starts with {prefix!r} (one per {noun}); its "
-                    f"columns are: {', '.join(columns[:12])}"
-                )
-        if frame.empty:
-            raise InputError("the table has no rows; give at least one run")
-        tidy = frame.reset_index(drop=True)
-        tidy.columns = pd.Index(columns)
-        W = simplex.as_simplex(_numbers(tidy, weights), renormalize=renormalize)
-        Y = _numbers(tidy, metrics)
-        return cls(
-            tuple(c[len(WEIGHT) :] for c in weights),
-            tuple(c[len(METRIC) :] for c in metrics),
-            W,
-            np.where(np.isfinite(Y), Y, np.nan),
-            tidy[[c for c in columns if c not in {*weights, *metrics}]],
-        )
+        read = tidy.checked(frame, where=where, renormalize=renormalize)
+        return cls(read.domains, read.metrics, read.W, read.Y, read.facts, read.notes)
 
     @classmethod
     def from_observations(
@@ -280,108 +267,3 @@ def seen_mixtures(observations: Sequence[Observation]) -> list[Mixture]:
         if asked[plan].mixer is not None or not all(r.follows(asked[plan].mixture) for r in runs)
     }
     return [others.get(seen.spec.plan, seen.spec.mixture) for seen in observations]
-
-
-def read_table(
-    path: str | Path, metrics: str | Path | None = None, *, renormalize: bool = False
-) -> RunTable:
-    """Read a run table from CSV or parquet.
-
-    Args:
-        path: a tidy table; or the mixtures of a two-file layout, RegMix's
-            (`*_mixture_*.csv` with `*_loss_*.csv`) or Olmix's (`ratios.csv` with `metrics.csv`).
-        metrics: the second file of such a layout; found beside the first by its name if left out.
-        renormalize: accept weights that sum further than 0.005 from 1.
-
-    Raises:
-        InputError: the file is missing or unreadable, or the table breaks a rule.
-    """
-    first = Path(path)
-    frame = _read(first)
-    if not any(str(c).startswith(WEIGHT) for c in frame.columns):
-        second = Path(metrics) if metrics is not None else _partner(first)
-        if second is None:
-            raise InputError(
-                f"{first}: no column starts with {WEIGHT!r}, and no file of metrics is beside it; "
-                "write one row per run with columns w/<domain> and m/<metric>"
-            )
-        frame = _join(frame, _read(second), first, second)
-    try:
-        return RunTable.from_frame(frame, renormalize=renormalize)
-    except InputError as error:
-        raise InputError(f"{first}: {error}") from error
-
-
-def _read(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a run table in CSV or parquet")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path)
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise InputError(
-            f"{path}: cannot be read as {path.suffix or 'a table'}: {error}"
-        ) from error
-
-
-def _partner(path: Path) -> Path | None:
-    for mark, other in (("_mixture_", "_loss_"), ("ratios", "metrics")):
-        if mark in path.name:
-            candidate = path.with_name(path.name.replace(mark, other))
-            return candidate if candidate.is_file() else None
-    return None
-
-
-def _join(ratios: pd.DataFrame, metrics: pd.DataFrame, first: Path, second: Path) -> pd.DataFrame:
-    """Two files joined on the key that they share, columns renamed to the tidy format."""
-    shared = [c for c in ratios.columns if c in set(metrics.columns)]
-    known = [c for c in ("index", "run", "run_id", "id", "name", "Unnamed: 0") if c in shared]
-    key = next(iter([*known, *shared]), None)
-    if key is None:
-        raise InputError(f"{first} and {second} share no column to join on; name one 'run'")
-    if ratios[key].duplicated().any() or metrics[key].duplicated().any():
-        raise InputError(f"{first} or {second} has a value of {key!r} twice; it must name a run")
-    both = _prefixed(ratios, key, WEIGHT).merge(_prefixed(metrics, key, METRIC), on=key)
-    if both.empty:
-        raise InputError(f"{first} and {second} have no value of {key!r} in common")
-    return both.rename(columns={key: "run"})
-
-
-def _prefixed(frame: pd.DataFrame, key: str, prefix: str) -> pd.DataFrame:
-    """The key and the numeric columns, under the tidy names.
-
-    RegMix writes `train_<domain>` and `metric/<validation set>/loss`-like headers; the words that
-    all columns share at either end say nothing and are cut.
-    """
-    numeric = [
-        c
-        for c in frame.columns
-        if c != key and str(c) not in _FACTS and pd.api.types.is_numeric_dtype(frame[c])
-    ]
-    names = _trim_common([str(c) for c in numeric])
-    renamed = {c: prefix + n for c, n in zip(numeric, names, strict=True)}
-    return frame[[key, *numeric]].rename(columns=renamed)
-
-
-def _trim_common(names: list[str]) -> list[str]:
-    if len(names) < 2:
-        return names
-    for separator in ("/", "_"):
-        parts = [n.split(separator) for n in names]
-        while min(map(len, parts)) > 1 and len({p[0] for p in parts}) == 1:
-            parts = [p[1:] for p in parts]
-        while min(map(len, parts)) > 1 and len({p[-1] for p in parts}) == 1:
-            parts = [p[:-1] for p in parts]
-        names = [separator.join(p) for p in parts]
-    return names
-
-
-def _numbers(frame: pd.DataFrame, columns: list[str]) -> Array:
-    for column in columns:
-        values = frame[column]
-        if not pd.api.types.is_numeric_dtype(values):
-            bad = pd.to_numeric(values, errors="coerce").isna() & values.notna()
-            example = values[bad].iloc[0] if bad.any() else "empty"
-            raise InputError(f"column {column!r} holds {example!r}, which is no number")
-    return frame[columns].to_numpy(dtype=float)

@@ -26,3 +26,15 @@ def _count(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(_count), Field(gt=0)]
 Tokens = Annotated[float, BeforeValidator(_count), Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def read_count(value: Any) -> Any:
+    """A count as people write it, as a number; what is no count stays or is refused.
+
+    Raises:
+        ValueError: text that is no count.
+
+    >>> read_count("1.5M"), read_count("64k")
+    (1500000, 64000)
+    """
+    return _count(value)

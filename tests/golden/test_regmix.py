@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from mixopt.laws import law
-from mixopt.runs.run_table import read_table
+from mixopt.runs.reading import read_table
 
 _NAME = "regmix.csv"
 

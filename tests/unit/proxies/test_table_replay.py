@@ -103,7 +103,7 @@ def test_a_scale_that_is_not_there_is_refused_with_those_that_are(tmp_path):
 
 
 def test_cost_curve_and_seconds_come_from_the_table(tmp_path):
-    columns = {"web": [0.25, 0.25], "run": ["a", "a"], "tokens": [50, 100]}
+    columns = {"web": [0.25, 0.25], "run": ["a", "a"], "params": 10, "tokens": [50, 100]}
     path = table(tmp_path, **columns, cost=[5.0, 11.0], seconds=[1.0, 2.5])
     reported: list[Point] = []
     spec = RunSpec(Mixture.of({"web": 0.25, "code": 0.75}), SCALE)

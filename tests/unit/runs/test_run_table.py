@@ -1,6 +1,4 @@
-"""The tidy run table and the two-file layouts of RegMix and Olmix."""
-
-from pathlib import Path
+"""The tidy run table: arrays from frames and observations, picked and joined."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +14,6 @@ from mixopt import (
     RunTable,
     Scale,
     Schedule,
-    read_table,
 )
 from mixopt.diagnostics.noise import noise
 from mixopt.runs import UNSTATED
@@ -50,7 +47,7 @@ def test_rounded_rows_are_rescaled_and_others_are_refused_by_number() -> None:
     rounded = frame().assign(**{"w/web": [0.703, 0.5, 0.2]})
     np.testing.assert_allclose(RunTable.from_frame(rounded).W.sum(axis=1), 1.0)
     bad = frame().assign(**{"w/web": [0.7, 0.46, 0.2]})
-    with pytest.raises(InputError, match=r"run 1 sum to 0\.96 .*renormalize=True"):
+    with pytest.raises(InputError, match=r"row 2 \(run 'b'\) sum to 0\.96 .*renormalize=True"):
         RunTable.from_frame(bad)
     np.testing.assert_allclose(RunTable.from_frame(bad, renormalize=True).W.sum(axis=1), 1.0)
 
@@ -58,9 +55,18 @@ def test_rounded_rows_are_rescaled_and_others_are_refused_by_number() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"w/web": [0.7, np.nan, 0.2]}, "run 1 have a missing"),
-        ({"w/web": [1.3, 0.5, 0.2], "w/code": [-0.3, 0.5, 0.8]}, "run 0 have a negative"),
-        ({"m/loss": ["3", "x", "2"]}, "'x', which is no number"),
+        (
+            {"w/web": [0.7, np.nan, 0.2]},
+            "'w/web' holds nan in row 2 .*no share",
+        ),
+        (
+            {"w/web": [1.3, 0.5, 0.2], "w/code": [-0.3, 0.5, 0.8]},
+            "'w/code' holds -0.3 in row 1 .*negative",
+        ),
+        (
+            {"m/loss": ["3", "x", "2"]},
+            "'m/loss' holds 'x' in row 2 .*no number",
+        ),
     ],
 )
 def test_bad_values_are_named(change: dict[str, list[object]], message: str) -> None:
@@ -122,55 +128,6 @@ def test_a_scale_that_nobody_stated_stays_open_beside_one_that_was() -> None:
     ]
     table = RunTable.from_observations(Observation.of(spec, {"loss": 1.0}) for spec in specs)
     np.testing.assert_array_equal(table.scales, [[np.nan, np.nan], [10, 200]])
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_files_round_trip(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"runs{suffix}"
-    if suffix == ".csv":
-        frame().to_csv(path, index=False)
-    else:
-        frame().to_parquet(path)
-    table = read_table(path)
-    np.testing.assert_allclose(table.Y[:, 0], [3.0, np.nan, 2.0])
-
-
-def test_regmix_files_are_joined_on_their_index(tmp_path: Path) -> None:
-    mixtures = tmp_path / "train_mixture_1m.csv"
-    pd.DataFrame(
-        {"index": [1, 2], "train_the_pile_arxiv": [0.4, 0.9], "train_the_pile_books": [0.6, 0.1]}
-    ).to_csv(mixtures, index=False)
-    pd.DataFrame(
-        {
-            "index": [2, 1],
-            "metric/the_pile_arxiv_val_loss": [3.0, 4.0],
-            "metric/the_pile_books_val_loss": [5.0, 6.0],
-        }
-    ).to_csv(tmp_path / "train_loss_1m.csv", index=False)
-    table = read_table(mixtures)
-    assert table.domains == ("arxiv", "books")
-    assert table.metrics == ("arxiv", "books")
-    np.testing.assert_array_equal(table.Y, [[4.0, 6.0], [3.0, 5.0]])
-
-
-def test_olmix_files_are_joined_on_their_run(tmp_path: Path) -> None:
-    pd.DataFrame(
-        {"run": ["x", "y"], "name": ["n", "m"], "dclm": [0.5, 1.0], "math": [0.5, 0.0]}
-    ).to_csv(tmp_path / "ratios.csv", index=False)
-    pd.DataFrame(
-        {"run": ["x", "y"], "name": ["n", "m"], "mmlu": [1.0, 1.1], "gsm": [2.0, 2.1]}
-    ).to_csv(tmp_path / "metrics.csv", index=False)
-    table = read_table(tmp_path / "ratios.csv")
-    assert table.domains == ("dclm", "math")
-    assert table.metrics == ("mmlu", "gsm")
-
-
-def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
-        read_table(tmp_path / "none.csv")
-    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="no column starts with 'w/'"):
-        read_table(tmp_path / "x.csv")
 
 
 # -- what was really drawn -------------------------------------------------------------------------
