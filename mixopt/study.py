@@ -10,12 +10,15 @@
 16
 """
 
+import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from mixopt import designs, proposers
+from mixopt.designs.subset import covering_subset
 from mixopt.errors import InputError, NotFittedError
 from mixopt.laws.base import FittedLaw, Law
 from mixopt.proposers import Recommendation, Surrogate
@@ -24,6 +27,8 @@ from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective, weights_of
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace
+
+MOST_RUNS = 1200  # what laws and diagnostics take in minutes; RegMix's tables are just below
 
 DESIGN_RUNS = 3  # `ask` designs until there are this many runs per domain, then proposes
 
@@ -36,7 +41,8 @@ class Study:
         minimize: a metric, several (their mean), metric to weight, or an `Objective`.
         maximize: the same for metrics where higher is better.
         law: name of the law that `fit` uses, or a law.
-        scale: of the runs that `ask` gives out.
+        scale: of the runs that `ask` gives out, and of runs told that state none; left out, it is
+            that of the runs told, or none at all.
         seed: of all random numbers; the same study with the same seed answers the same.
 
     Raises:
@@ -50,7 +56,7 @@ class Study:
         maximize: Metrics = (),
         *,
         law: str | Law = "auto",
-        scale: Scale = UNSTATED,
+        scale: Scale | None = None,
         seed: int = 0,
     ) -> None:
         self.space = space
@@ -61,6 +67,7 @@ class Study:
         self._tables: list[RunTable] = []
         self._asked: dict[str, RunSpec] = {}
         self._surrogate: Surrogate | None = None
+        self._evidence: tuple[int, RunTable] | None = None
 
     def __len__(self) -> int:
         """Number of runs told."""
@@ -81,7 +88,8 @@ class Study:
 
         Raises:
             InputError: weights off the simplex, a domain that the space does not hold, an unknown
-                metric, or a metric that is not finite (tell nothing of a run that diverged).
+                metric, a metric that is not finite (tell nothing of a run that diverged), another
+                scale than was asked, or runs with a scale beside runs without.
         """
         if isinstance(runs, RunSpec):
             runs = _observation(runs, metrics, self.objective)
@@ -96,7 +104,8 @@ class Study:
         else:
             table = RunTable.from_observations(runs, self.space.names)
         self.objective.check(table.metrics)
-        table = table.within(self.space.names)
+        table = _placed(table.within(self.space.names), self.scale)
+        self._check_scales(table)
         self._tables.append(table)
         for run_id in table.facts.get("run", ()):
             self._asked.pop(str(run_id), None)
@@ -113,6 +122,29 @@ class Study:
             raise NotFittedError("the study has no runs yet; tell it some first")
         self._tables = [RunTable.joined(self._tables)]
         return self._tables[0]
+
+    @property
+    def evidence(self) -> RunTable:
+        """The runs that laws are fitted to: all, or at most 1,200 that cover them.
+
+        Laws and their diagnostics take minutes at that number, and days at ten times as many. The
+        part is always the same for the same runs and seed, and a note of the table says so.
+        """
+        table = self.table
+        if len(table) <= MOST_RUNS:
+            return table
+        if self._evidence is None or self._evidence[0] != len(table):
+            _, strata = np.unique(np.nan_to_num(table.scales), axis=0, return_inverse=True)
+            rng = np.random.default_rng([self.seed, len(table)])
+            complete = np.isfinite(table.values(self.objective.metrics)).all(axis=1)
+            rows = np.flatnonzero(complete)
+            picked = rows[covering_subset(table.W[rows], strata.reshape(-1)[rows], MOST_RUNS, rng)]
+            note = (
+                f"laws are fitted to {len(picked)} of {len(table)} runs, which cover the others' "
+                f"mixtures: half spread over them, half drawn at random (seed {self.seed})"
+            )
+            self._evidence = (len(table), table.take(picked).with_notes(note))
+        return self._evidence[1]
 
     # -- what follows from it --------------------------------------------------------------------
 
@@ -132,7 +164,7 @@ class Study:
         """The fitted law seen through the objective; fitted when first asked for."""
         if self._surrogate is None:
             self._surrogate = fit_surrogate(
-                self.table,
+                self.evidence,
                 self.objective,
                 self.space,
                 self.law,
@@ -151,7 +183,7 @@ class Study:
             self.surrogate,
             self.space,
             n,
-            W=self.table.W,
+            W=self.evidence.W,
             pending=self._pending(),
             rng=self._rng(),
         )
@@ -167,14 +199,22 @@ class Study:
             NotFittedError: nothing was told yet.
         """
         return proposers.recommend(
-            self.surrogate, self.space, W=self.table.W, rng=self._rng(), mixture=mixture
+            self.surrogate, self.space, W=self.evidence.W, rng=self._rng(), mixture=mixture
         )
 
-    def ask(self, n: int = 1) -> list[RunSpec]:
+    def ask(self, n: int = 1, scale: Scale | None = None) -> list[RunSpec]:
         """The next n runs: a design while runs are few, proposals after.
 
         Tell each one's metrics with `tell(spec, metrics)`.
+
+        Args:
+            n: how many.
+            scale: of these runs; the study's if left out, or that of the runs told.
+
+        Raises:
+            InputError: the runs told are of several scales, and nobody says which is meant.
         """
+        at = scale or self.scale or self._only_scale()
         told = len(self)
         if told + len(self._asked) < DESIGN_RUNS * self.space.dim or not told:
             known = [table.W for table in self._tables]
@@ -190,9 +230,46 @@ class Study:
             mixtures = [self.space.mixture(w) for w in W]
         else:
             mixtures = self.propose(n)
-        specs = [RunSpec(m, self.scale, seed=self.seed) for m in mixtures]
+        specs = [RunSpec(m, at, seed=self.seed) for m in mixtures]
         self._asked.update({spec.run_id: spec for spec in specs})
         return specs
+
+    def _only_scale(self) -> Scale:
+        """The scale of all runs told and asked; `UNSTATED` where none states one."""
+        seen = {scale for table in self._tables for scale in _scales_of(table)}
+        seen |= {spec.scale for spec in self._asked.values()} - {UNSTATED}
+        if len(seen) > 1:
+            raise InputError(
+                f"the study has runs of {len(seen)} scales ({'; '.join(map(str, sorted(seen)))}); "
+                "say at which to ask: ask(n, scale=mixopt.Scale(params, tokens))"
+            )
+        return next(iter(seen), UNSTATED)
+
+    def _check_scales(self, table: RunTable) -> None:
+        """Refuse runs of another scale than was asked, and runs with a scale beside runs without.
+
+        Raises:
+            InputError: see above.
+        """
+        now = _scales_of(table)
+        for run, scale in zip(table.facts.get("run", ()), _each_scale(table), strict=False):
+            asked = self._asked.get(str(run))
+            if asked is not None and scale not in {None, asked.scale}:
+                raise InputError(
+                    f"run {run} was asked at {asked.scale} and is told at {scale}; ask at the "
+                    "scale that is trained: ask(n, scale=mixopt.Scale(params, tokens))"
+                )
+        before = [_scales_of(other) for other in self._tables]
+        asked_for = {spec.scale for spec in self._asked.values()}
+        stated = any(before) or bool(asked_for - {UNSTATED})
+        silent = not all(before) or UNSTATED in asked_for
+        if (now and silent) or (not now and stated):
+            these, those = ("state", "none") if now else ("do not state", "one")
+            raise InputError(
+                f"these {len(table)} runs {these} a scale, and runs told or asked before have "
+                f"{those}; give all of them columns params and tokens, or make the study with "
+                "scale=mixopt.Scale(params, tokens), which stands for runs that state none"
+            )
 
     def _pending(self) -> np.ndarray | None:
         if not self._asked:
@@ -212,12 +289,52 @@ def _objective(minimize: Metrics | Objective, maximize: Metrics) -> Objective:
     return Objective.of(minimize, maximize)
 
 
+def _check_names(metrics: Mapping[str, float], objective: Objective) -> None:
+    """Refuse a misspelt metric: one the objective does not know in place of one that it needs."""
+    missing = [k for k in objective.needed if k not in metrics]
+    for name in (k for k in metrics if k not in objective.needed):
+        close = difflib.get_close_matches(name, missing, n=1, cutoff=0.5)
+        if close:
+            raise InputError(
+                f"unknown metric {name!r}: the objective needs {', '.join(objective.needed)}; did "
+                f"you mean {close[0]!r}?"
+            )
+    if missing:
+        raise InputError(
+            f"unknown metric {missing[0]!r}: the objective needs it, and the run has "
+            f"{', '.join(metrics) or 'none'}; tell all of {', '.join(objective.needed)}"
+        )
+
+
+def _each_scale(table: RunTable) -> list[Scale | None]:
+    """The scale of every run; None where the table does not say."""
+    return [
+        Scale(int(params), int(tokens)) if np.isfinite(params) and np.isfinite(tokens) else None
+        for params, tokens in table.scales
+    ]
+
+
+def _scales_of(table: RunTable) -> set[Scale]:
+    known = table.scales[np.isfinite(table.scales).all(axis=1)]
+    return {Scale(int(n), int(d)) for n, d in np.unique(known, axis=0)}
+
+
+def _placed(table: RunTable, scale: Scale | None) -> RunTable:
+    """Runs that state no scale at the study's, where it has one."""
+    if scale is None or not np.isnan(table.scales).all():
+        return table
+    sizes = {"params": float(scale.params), "tokens": float(scale.tokens)}
+    return replace(table, facts=table.facts.assign(**sizes))
+
+
 def _observation(
     spec: RunSpec, metrics: Mapping[str, float] | float | None, objective: Objective
 ) -> Observation:
     if metrics is None:
         raise InputError("tell(spec, metrics) needs the run's metrics, by name")
-    if not isinstance(metrics, Mapping):
+    if isinstance(metrics, Mapping):
+        _check_names(metrics, objective)
+    else:
         if len(objective.metrics) != 1:
             raise InputError(
                 f"the objective has {len(objective.metrics)} metrics; give them by name"

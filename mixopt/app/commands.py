@@ -13,7 +13,6 @@ from mixopt import export
 from mixopt.app import console, launch, publish
 from mixopt.app.spec import json_schema, read_spec
 from mixopt.errors import InputError, MixoptError
-from mixopt.runs.objective import Objective
 from mixopt.runs.reading import read_table
 from mixopt.study import Study
 
@@ -83,6 +82,13 @@ def fit(
         Path,
         typer.Argument(help="Runs as CSV or parquet: columns w/<domain>, m/<metric>, params, ..."),
     ],
+    metrics: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Second file of a two-file layout; RegMix's and Olmix's are found by their names.",
+        ),
+    ] = None,
     minimize: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,13 +99,20 @@ def fit(
         list[str] | None,
         typer.Option(metavar="METRIC", help="Metric where higher is better; repeat for a mean."),
     ] = None,
+    standardize: Annotated[
+        bool,
+        typer.Option("--standardize", help="Weigh metrics in units of their sd over the runs."),
+    ] = False,
     where: Annotated[
         str | None,
-        typer.Option(metavar="QUERY", help='Use only these rows, e.g. "params == 1e6".'),
+        typer.Option(
+            metavar="CONDITION",
+            help="Use only these rows, e.g. \"params == 1e6 and split == 'train'\".",
+        ),
     ] = None,
     law: Annotated[str, typer.Option(help="Law to fit; an unknown name lists them all.")] = "auto",
     spec: Annotated[
-        Path | None, typer.Option(metavar="SPEC", help="Take constraints on the mixture from it.")
+        Path | None, typer.Option(metavar="SPEC", help="Take priors and constraints from it.")
     ] = None,
     renormalize: Annotated[
         bool, typer.Option("--renormalize", help="Scale weights that do not sum to 1.")
@@ -116,13 +129,12 @@ def fit(
 
     Example: mixopt fit runs.csv --minimize code --where "params == 1e6"
     """
-    runs = read_table(table, renormalize=renormalize)
-    runs = runs.query(where) if where else runs
-    named = bool(minimize or maximize)
-    objective = Objective.of(minimize or ([] if named else runs.metrics), maximize or ())
+    with console.working(f"Reading {table}"):
+        runs = read_table(table, metrics, where=where, renormalize=renormalize)
+    objective = publish.table_objective(runs, minimize, maximize, standardize=standardize)
     space = publish.table_space(runs, read_spec(spec) if spec else None)
     study = Study(space, objective, law=law, seed=seed)
-    outcome = publish.fit_table(runs, study)
+    outcome = publish.fit_table(runs, study, console.working)
     console.show_outcome(outcome, space)
     console.show_checkup(outcome)
     if report is not None:

@@ -5,8 +5,10 @@ On a terminal, a live bar and tables; elsewhere (a log file, CI) plain lines eve
 
 import json
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,6 +29,7 @@ from mixopt.runs.kinds import RECOMMENDED
 from mixopt.space import MixtureSpace
 
 _PLAIN_SECONDS = 5.0
+_WORKING_SECONDS = 10.0
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -77,6 +80,28 @@ class SweepProgress:
         if due or finished or status.phase != self._seen[0]:
             self._last, self._seen = now, (status.phase, status.done)
             say(f"[{status.phase or 'starting'}] {describe(status, self._unit)}")
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Shows what takes long, on standard error: at once on a terminal, elsewhere every 10 s."""
+    if err.is_terminal:
+        with err.status(f"{what} ..."):
+            yield
+        return
+    done, started = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not done.wait(_WORKING_SECONDS):
+            say(f"{what} ... {clock(time.monotonic() - started)}")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
 
 
 def describe(status: SweepStatus, unit: str = "") -> str:
@@ -194,7 +219,7 @@ def write_text(path: Path | None, text: str) -> None:
 
 
 def _mixture_table(outcome: Outcome, space: MixtureSpace) -> Table:
-    table = _table("Recommended mixture", ("domain", "natural", "proposed", "interval"))
+    table = _table("Recommended mixture", ("domain", space.prior_name, "proposed", "interval"))
     rows = outcome.shares(space)
     for row in sorted(rows, key=lambda r: -r.proposed):
         table.add_row(

@@ -3,7 +3,9 @@
 import logging
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,20 @@ from mixopt.errors import InputError, StoreError
 from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome, table_outcome
 from mixopt.execution.files import write_atomically
 from mixopt.runs import Observation
+from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Domain, MixtureSpace
 from mixopt.strategies import Answering, strategy
 from mixopt.study import Study
 
 _log = logging.getLogger(__name__)
+Stage = Callable[[str], AbstractContextManager[Any]]
+
+
+def _quiet(what: str) -> AbstractContextManager[Any]:  # noqa: ARG001 - nobody is told
+    return nullcontext()
+
+
 OUTCOME = "outcome"  # the annotation that holds what was concluded
 REPORT = "report.html"
 
@@ -90,15 +100,25 @@ def write_report(sweep: Sweep, outcome: Outcome, path: Path | None = None) -> Pa
     return target
 
 
-def fit_table(runs: RunTable, study: Study) -> Outcome:
+def fit_table(runs: RunTable, study: Study, stage: Stage = _quiet) -> Outcome:
     """Fit a study's law to a table of runs, and what it recommends.
+
+    Args:
+        runs: what was run.
+        study: space, objective and law.
+        stage: told what is being done, and entered while it is.
 
     Raises:
         InputError: see `Study.tell` and `Study.fit`.
     """
     study.tell(runs)
+    evidence = study.evidence
+    size = f"{len(evidence)} runs, {len(runs.domains)} domains, {len(runs.metrics)} metrics"
     rng = np.random.default_rng([study.seed, len(study)])
-    return table_outcome(study.surrogate, study.table, study.space, rng=rng)
+    with stage(f"Fitting laws to {size}"):
+        surrogate = study.surrogate
+    with stage("Looking for the best mixture, and checking the answer on held-out runs"):
+        return table_outcome(surrogate, evidence, study.space, rng=rng)
 
 
 def write_table_report(path: Path, outcome: Outcome, study: Study, title: str) -> None:
@@ -107,7 +127,7 @@ def write_table_report(path: Path, outcome: Outcome, study: Study, title: str) -
     Raises:
         StoreError: the file cannot be written.
     """
-    observations = report.table_observations(study.table, study.space.names)
+    observations = report.table_observations(study.evidence, study.space.names)
     try:
         _write(path, _report_data(outcome, study.space, title, observations, {}))
     except OSError as error:
@@ -205,3 +225,24 @@ def table_space(runs: RunTable, spec: Spec | None = None) -> MixtureSpace:
     if spec is None:
         return MixtureSpace(runs.domains)
     return spec.make_space(tuple(Domain(name) for name in runs.domains))
+
+
+def table_objective(
+    runs: RunTable,
+    minimize: Sequence[str] | None = None,
+    maximize: Sequence[str] | None = None,
+    *,
+    standardize: bool = False,
+) -> Objective:
+    """The objective of a run table: the metrics that were named, or the mean of all.
+
+    Raises:
+        InputError: a metric is to be both minimised and maximised, or is unknown.
+    """
+    lower, higher = list(minimize or ()), list(maximize or ())
+    both = sorted(set(lower) & set(higher))
+    if both:
+        raise InputError(f"{both[0]!r} is to be both minimised and maximised; name it once")
+    named = Objective.of(lower or ([] if higher else runs.metrics), higher)
+    named.check(runs.metrics)
+    return replace(named, standardize=standardize)

@@ -14,17 +14,17 @@ def baselines(space: MixtureSpace) -> dict[str, Mixture]:
     """The mixtures that every recommendation is compared with, moved (KL) into the constraints.
 
     `natural` (prior), `uniform`, `temperature` (prior to the power .5), and `unimax` where every
-    domain's tokens, the budget and the epoch cap are known. Mixtures that the constraints make
-    equal are kept once, under the first of these names.
+    domain's tokens, the budget and the epoch cap are known. Without priors or token counts nobody
+    knows what is natural, and `uniform` alone is left of the first three. Mixtures that the
+    constraints make equal are kept once, under the first of these names.
 
     >>> list(baselines(MixtureSpace({"web": 8e9, "code": 2e9})))
     ['natural', 'uniform', 'temperature']
     """
-    raw = {
-        "natural": space.prior,
-        "uniform": np.full(space.dim, 1.0 / space.dim),
-        "temperature": simplex.temperature(space.prior, 0.5),
-    }
+    raw = {"uniform": np.full(space.dim, 1.0 / space.dim)}
+    if space.knows_prior:
+        tempered = simplex.temperature(space.prior, 0.5)
+        raw = {"natural": space.prior, **raw, "temperature": tempered}
     spread = unimax(space)
     if spread is not None:
         raw["unimax"] = spread

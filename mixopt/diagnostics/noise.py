@@ -34,7 +34,7 @@ class Noise:
         """In plain words."""
         if not np.isfinite(self.sd).any():
             return [
-                "seed noise is unknown: no mixture was run twice at one scale; run the natural "
+                "seed noise is unknown: no mixture was run twice at one scale; run one "
                 "mixture with 3 seeds"
             ]
         whence = (

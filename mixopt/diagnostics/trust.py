@@ -1,5 +1,6 @@
 """One line: is this answer to be trusted, and why (not)?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,10 +56,11 @@ def trust(
     noise: Noise | None = None,
     transfer: Transfer | None = None,
     epochs: EpochMismatch | None = None,
+    doubts: Sequence[str] = (),
 ) -> Trust:
-    """Weigh the diagnostics that there are."""
+    """Weigh the diagnostics that there are; `doubts` are reasons for care that are in words."""
     grave: list[str] = []
-    slight: list[str] = []
+    slight: list[str] = list(doubts)
     if validation is not None:
         _validation(validation, grave, slight)
     if extrapolation is not None and extrapolation.far[0]:

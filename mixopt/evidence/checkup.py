@@ -1,6 +1,6 @@
 """All diagnostics that the runs behind an answer allow, in one object: is it to be trusted?"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -75,6 +75,7 @@ def check(
     rng: np.random.Generator,
     curve: bool = True,
     epochs: EpochMismatch | None = None,
+    doubts: Sequence[str] = (),
 ) -> Checkup:
     """Run every diagnostic for which there are enough runs.
 
@@ -85,6 +86,7 @@ def check(
         rng: draws the folds.
         curve: whether to fit the law to parts of the runs as well (the slowest part).
         epochs: how often proxies and target pass over each domain, where that is known.
+        doubts: what else speaks against trusting the answer, in plain words.
     """
     table, objective = runs.only(surrogate.metrics), surrogate.objective
     law = surrogate.law or laws.law("auto")
@@ -133,6 +135,7 @@ def check(
             noise=noise,
             transfer=transfer,
             epochs=epochs,
+            doubts=doubts,
         ),
         missing,
     )

@@ -14,6 +14,7 @@ import numpy as np
 
 from mixopt import laws, proposers
 from mixopt.diagnostics import EpochMismatch, epoch_mismatch
+from mixopt.diagnostics.unlike import doubts
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
@@ -244,14 +245,16 @@ def table_outcome(
         rng: source of randomness.
     """
     recommendation = proposers.recommend(surrogate, space, W=runs.W, rng=rng)
+    unlike = doubts(runs, surrogate.objective)
+    reasons = ["the metrics may not say what is meant (see the notes)"] if unlike else []
     return Outcome(
         surrogate,
         recommendation,
-        check(surrogate, runs, recommendation, rng=rng),
+        check(surrogate, runs, recommendation, rng=rng, doubts=reasons),
         _names(runs),
         runs=len(runs),
         flops=float(np.nansum(runs.costs)),
-        warnings=_guards(recommendation),
+        warnings=(*runs.notes, *unlike, *_guards(recommendation)),
     )
 
 

@@ -164,7 +164,7 @@ def response_curves(
     sd: Array,
     *,
     at: Array,
-    natural: Array,
+    against: tuple[str, Array],
     axis: str,
 ) -> Figure:
     """One panel per domain: the predicted value as that domain's share varies.
@@ -175,7 +175,7 @@ def response_curves(
         mean: (m, g) predicted there.
         sd: (m, g) what the law does not know of it.
         at: (m,) recommended shares, marked in each panel.
-        natural: (m,) natural shares, marked as well.
+        against: a mixture that is marked as well: its name and (m,) shares.
         axis: metric and unit.
     """
     columns = min(4, len(domains))
@@ -192,7 +192,8 @@ def response_curves(
     )
     dress(figure, height=130 + 190 * rows)
     for i in range(len(domains)):
-        _response_panel(figure, i, (shares[i], mean[i], sd[i]), (float(at[i]), float(natural[i])))
+        marks = {against[0]: float(against[1][i]), RECOMMENDED: float(at[i])}
+        _response_panel(figure, i, (shares[i], mean[i], sd[i]), marks)
     figure.update_annotations(font={"size": 13, "color": INK})
     figure.update_yaxes(range=_near(shares, mean, sd, at))
     figure.update_xaxes(tickformat=".0%", nticks=5)
@@ -201,9 +202,9 @@ def response_curves(
 
 
 def _response_panel(
-    figure: Figure, i: int, curve: tuple[Array, Array, Array], marks: tuple[float, float]
+    figure: Figure, i: int, curve: tuple[Array, Array, Array], marks: Mapping[str, float]
 ) -> None:
-    (x, y, sd), (at, natural) = curve, marks
+    x, y, sd = curve
     columns = len(figure._grid_ref[0])
     place = {"row": i // columns + 1, "col": i % columns + 1}
     band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
@@ -224,7 +225,7 @@ def _response_panel(
         hovertemplate="share %{x:.1%}: %{y:.4f}<extra></extra>",
         **place,
     )
-    for name, share in (("natural", natural), (RECOMMENDED, at)):
+    for name, share in marks.items():
         colour, symbol = NAMED[name]
         figure.add_scatter(
             x=[round(share, 6)],

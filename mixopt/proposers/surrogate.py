@@ -72,9 +72,12 @@ class Surrogate:
         limits = {}
         for guard in objective.guards:
             if guard.baseline not in known:
+                why = ""
+                if guard.baseline == "natural" and not space.knows_prior:
+                    why = "; what is natural is not known: give the domains priors or tokens"
                 raise InputError(
                     f"guard on {guard.metric!r} names the baseline {guard.baseline!r}; "
-                    f"known: {', '.join(known)}"
+                    f"known: {', '.join(known)}{why}"
                 )
             at = bare.predict(known[guard.baseline].array[None])
             value = bare._signed(guard.metric, at.mean)[0]

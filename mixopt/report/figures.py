@@ -182,7 +182,7 @@ def _responses(data: ReportData) -> Plate | None:
             mean.reshape(shares.shape),
             sd.reshape(shares.shape),
             at=centre[ranked],
-            natural=space.prior[ranked],
+            against=(space.prior_name, space.prior[ranked]),
             axis=axis,
         )
     left = space.dim - len(ranked)

@@ -73,7 +73,8 @@ def mixture(data: ReportData) -> str:
         return ""
     shares = space.mixture(found.mixture.to_dict())
     knows_tokens = bool(np.isfinite(space.tokens).any())
-    heads = ["domain", "natural", "recommended", "interval", "× natural"]
+    known = space.prior_name
+    heads = ["domain", known, "recommended", "interval", f"× {known}"]
     heads += ["tokens available"] if knows_tokens else []
     epochs = dict(found.epochs) or _epochs(data)
     heads += ["epochs in the target run"] if epochs else []

@@ -150,16 +150,16 @@ def _promise(data: ReportData) -> str:
     found, shown = data.recommendation, data.confirmation
     assert found is not None
     unit = f" {data.objective_unit}" if data.objective_unit else ""
-    name = data.objective.describe()
+    name, known = data.objective.describe(), data.space.prior_name
     if shown is not None and shown.recommended.values:
         best = shown.recommended
         seeds = plural(best.seeds, "fresh seed")
         text = f"measured {number(best.mean, 3)}{unit} on {name} over {seeds}"
-        natural = next((c for c in shown.comparisons if c.baseline == "natural"), None)
-        return text if natural is None else f"{text}, {_against(natural.difference, 'natural')}"
+        rival = next((c for c in shown.comparisons if c.baseline == known), None)
+        return text if rival is None else f"{text}, {_against(rival.difference, known)}"
     text = f"predicted {number(found.value, 3)}{unit} on {name}"
-    gain = found.gains.get("natural")
-    return text if gain is None else f"{text}, {_against(gain.shrunk, 'natural')}"
+    gain = found.gains.get(known)
+    return text if gain is None else f"{text}, {_against(gain.shrunk, known)}"
 
 
 def _against(difference: float, name: str) -> str:

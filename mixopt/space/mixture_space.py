@@ -130,6 +130,18 @@ class MixtureSpace:
             raise InputError("priors (or token counts) are all zero; give one above zero")
         return np.asarray(q / q.sum())
 
+    @property
+    def knows_prior(self) -> bool:
+        """Whether there is a natural mixture: priors were given, or every token count is known."""
+        return any(d.prior is not None for d in self.domains) or bool(
+            np.isfinite(self.tokens).all()
+        )
+
+    @property
+    def prior_name(self) -> str:
+        """What `prior` is: `"natural"`, or `"uniform"` where nothing says what is natural."""
+        return "natural" if self.knows_prior else "uniform"
+
     @cached_property
     def passes(self) -> Array:
         """(m,) largest number of passes over each domain's unique tokens; inf without a cap."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from mixopt.laws.base import Prediction
 from mixopt.runs.objective import Objective
-from mixopt.space import MixtureSpace
+from mixopt.space import Domain, MixtureSpace
 from mixopt.space.simplex import Array
 from mixopt.testing.convex import LogLinearObjective
 
@@ -130,7 +130,7 @@ def convex_objective(problem: KnownOptimum) -> LogLinearObjective:
 
 
 def _problem(law: TrueLaw, best: Array) -> KnownOptimum:
-    space = MixtureSpace([f"d{i}" for i in range(len(best))])
+    space = MixtureSpace([Domain(f"d{i}", prior=1.0) for i in range(len(best))])
     k = len(law.b) + (law.Q is not None)
     metrics = tuple(f"metric{i}" for i in range(k))
     objective = Objective.of(metrics)

@@ -22,7 +22,7 @@ from mixopt.errors import InputError
 from mixopt.proposers.search import minimize
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.objective import Objective
-from mixopt.space import MixtureSpace, simplex
+from mixopt.space import Domain, MixtureSpace, simplex
 from mixopt.space.simplex import Array
 
 SMALL, LARGE = Scale(10**6, 10**8), Scale(10**7, 10**9)
@@ -157,7 +157,7 @@ def make_world(
     if kind == "misleading":
         below = {SMALL: transfer[:, rng.permutation(m)]}
     world = World(
-        space=MixtureSpace([f"d{j}" for j in range(m)]),
+        space=MixtureSpace([Domain(f"d{j}", prior=1.0) for j in range(m)]),
         objective=Objective.of([f"loss-{j}" for j in range(k)]),
         scales=scales,
         transfer=transfer,

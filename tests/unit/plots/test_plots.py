@@ -80,7 +80,7 @@ def test_response_curves_mark_both_shares_and_keep_the_far_ends_from_flattening_
         mean,
         np.full_like(mean, 0.01),
         at=np.array([0.2, 0.2]),
-        natural=np.array([0.5, 0.5]),
+        against=("natural", np.array([0.5, 0.5])),
         axis="loss",
     )
     marks = [t for t in figure.data if t.name == "recommended share"]
