@@ -96,6 +96,7 @@ class Study:
         elif metrics is not None:
             raise InputError("metrics belong to one run spec; a table carries its own")
         if isinstance(runs, Observation):
+            self._check_asked(runs.spec)
             runs = [runs]
         if isinstance(runs, pd.DataFrame):
             table = RunTable.from_frame(runs)
@@ -245,6 +246,14 @@ class Study:
             )
         return next(iter(seen), UNSTATED)
 
+    def _check_asked(self, told: RunSpec) -> None:
+        """Refuse a run that was asked, but for its scale."""
+        if told.run_id in self._asked:
+            return
+        for spec in self._asked.values():
+            if (spec.mixture, spec.seed) == (told.mixture, told.seed):
+                _same_scale(spec.run_id, spec.scale, told.scale)
+
     def _check_scales(self, table: RunTable) -> None:
         """Refuse runs of another scale than was asked, and runs with a scale beside runs without.
 
@@ -254,11 +263,8 @@ class Study:
         now = _scales_of(table)
         for run, scale in zip(table.facts.get("run", ()), _each_scale(table), strict=False):
             asked = self._asked.get(str(run))
-            if asked is not None and scale not in {None, asked.scale}:
-                raise InputError(
-                    f"run {run} was asked at {asked.scale} and is told at {scale}; ask at the "
-                    "scale that is trained: ask(n, scale=mixopt.Scale(params, tokens))"
-                )
+            if asked is not None and scale is not None:
+                _same_scale(str(run), asked.scale, scale)
         before = [_scales_of(other) for other in self._tables]
         asked_for = {spec.scale for spec in self._asked.values()}
         stated = any(before) or bool(asked_for - {UNSTATED})
@@ -303,6 +309,14 @@ def _check_names(metrics: Mapping[str, float], objective: Objective) -> None:
         raise InputError(
             f"unknown metric {missing[0]!r}: the objective needs it, and the run has "
             f"{', '.join(metrics) or 'none'}; tell all of {', '.join(objective.needed)}"
+        )
+
+
+def _same_scale(run: str, asked: Scale, told: Scale) -> None:
+    if asked != told:
+        raise InputError(
+            f"run {run} was asked at {asked} and is told at {told}; ask at the scale that is "
+            "trained: ask(n, scale=mixopt.Scale(params, tokens))"
         )
 
 

@@ -45,21 +45,29 @@ def is_text(values: pd.Series) -> bool:
 
 
 def decimal_commas(frame: pd.DataFrame, columns: Sequence[str]) -> bool:
-    """Whether numbers of a table are written with decimal commas."""
+    """Whether numbers of a table are written with decimal commas, and none with a point."""
+    sure = False
     for column in columns:
-        if is_text(frame[column]):
-            cells = frame[column].dropna().astype(str)
-            if len(cells) and cells.str.match(_SURE_COMMA).any():
-                return True
-    return False
+        values = frame[column]
+        if not is_text(values):
+            known = values.dropna()
+            if pd.api.types.is_float_dtype(known) and (known % 1 != 0).any():
+                return False
+            continue
+        cells = values.dropna().astype(str)
+        if cells.str.contains(".", regex=False).any():
+            return False
+        sure = sure or bool(cells.str.match(_SURE_COMMA).any())
+    return sure
 
 
 def has_decimal_commas(values: pd.Series) -> bool:
-    """Whether every cell is a number, and some have a decimal comma."""
+    """Whether every cell of a column is a number, and some have a decimal comma."""
     cells = values.dropna().astype(str).str.strip()
     plain = pd.to_numeric(cells, errors="coerce").notna()
     commas = cells.str.match(_DECIMAL_COMMA)
-    return bool(len(cells)) and not plain.all() and bool((plain | commas).all())
+    points = cells.str.contains(".", regex=False)
+    return bool((plain | commas).all()) and bool(commas.any()) and not points.any()
 
 
 def numbers(frame: pd.DataFrame, columns: Sequence[str], *, commas: bool = False) -> Array:
@@ -113,8 +121,12 @@ def _refuse(frame: pd.DataFrame, column: str, row: int, rule: str) -> None:
     )
 
 
-def checked_facts(frame: pd.DataFrame) -> pd.DataFrame:
+def checked_facts(frame: pd.DataFrame, *, commas: bool = False) -> pd.DataFrame:
     """The facts with `params`, `tokens`, `seed`, `cost` and `seconds` as numbers.
+
+    Args:
+        frame: the facts.
+        commas: the table is written with decimal commas.
 
     Raises:
         InputError: a cell that breaks the rule of its column.
@@ -126,6 +138,8 @@ def checked_facts(frame: pd.DataFrame) -> pd.DataFrame:
         if out[column].isna().all():
             out = out.drop(columns=column)
             continue
+        if commas and is_text(out[column]) and has_decimal_commas(out[column]):
+            out[column] = _column(out, column, commas=True)
         out[column] = read(out, column)
     return out
 

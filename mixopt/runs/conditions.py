@@ -12,6 +12,7 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ class _Evaluator:
                 if not isinstance(item, ast.List | ast.Tuple | ast.Set):
                     raise _Refused("after 'in' stands a list, e.g. split in ['train', 'test']")
                 held = [self._compare(ast.Eq(), left, self.of(e)) for e in item.elts]
-                some = np.logical_or.reduce([np.False_, *held]) if held else np.False_
+                some = reduce(np.logical_or, held, np.False_)
                 known = ~pd.isna(left)
                 total = total & (some if isinstance(op, ast.In) else np.logical_not(some) & known)
                 continue

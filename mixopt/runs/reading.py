@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mixopt.errors import InputError
-from mixopt.runs.cells import decimal_commas, has_decimal_commas, is_text, numbers, text_of
+from mixopt.runs.cells import has_decimal_commas, is_text, numbers, text_of
 from mixopt.runs.columns import (
     IDENTIFIERS,
     METRIC,
@@ -256,9 +256,7 @@ def _as_mixtures(
     if any(str(c).startswith(WEIGHT) for c in rest.columns):
         return _without_names(rest), []
     rest = rest.rename(columns={c: str(c) for c in rest.columns})
-    commas = decimal_commas(rest, [str(c) for c in rest.columns])
-    if commas:
-        rest = _with_points(rest)
+    rest = _with_points(rest)
     able = [c for c in _candidates(rest) if rest[c].notna().all()]
     shares = shares_among(able, numbers(rest, able)) if able else None
     if shares is None:
@@ -300,8 +298,7 @@ def _as_metrics(frame: pd.DataFrame, key: str, file: Path) -> tuple[pd.DataFrame
     rest = frame.drop(columns=[key]).rename(columns=str)
     notes: list[str] = []
     if not any(c.startswith(METRIC) for c in rest.columns):
-        if decimal_commas(rest, list(rest.columns)):
-            rest = _with_points(rest)
+        rest = _with_points(rest)
         named = [c for c in rest.columns if role_of(c) is Role.OTHER and _mostly_numbers(rest[c])]
         if not named:
             raise InputError(

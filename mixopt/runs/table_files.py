@@ -8,6 +8,7 @@ import codecs
 import csv
 import gzip
 import io
+import itertools
 import lzma
 import zipfile
 import zlib
@@ -113,21 +114,21 @@ def _csv(content: bytes) -> tuple[pd.DataFrame, list[str]]:
     if text[:4].lower() == "sep=":  # what spreadsheets write for each other
         text = text.partition("\n")[2]
     separator = _separator(text)
-    header, lines = _header(text, separator)
+    header, lines, width = _header(text, separator)
     names = clean_headers(header)
     frame = pd.read_csv(
         io.StringIO(text),
         sep=separator,
         header=None,
-        names=[str(i) for i in range(len(header) + 1)],
+        names=[str(i) for i in range(max(len(header) + 1, width))],
         index_col=False,
         skiprows=lines,
         skipinitialspace=True,
         low_memory=False,
     )
-    beyond = frame.iloc[:, len(header)]
-    if beyond.notna().any():
-        row = int(beyond.notna().to_numpy().argmax())
+    beyond = frame.iloc[:, len(header) :].notna().to_numpy().any(axis=1)
+    if beyond.any():
+        row = int(beyond.argmax())
         raise InputError(
             f"row {row + 1} has more cells than the header has names ({len(header)}); put cells "
             "that hold a separator in quotes, or name every column"
@@ -148,10 +149,11 @@ def _separator(text: str) -> str:
     return max(_SEPARATORS, key=lambda s: counts[s])
 
 
-def _header(text: str, separator: str) -> tuple[list[str], int]:
-    """The first record, and how many lines it takes."""
+def _header(text: str, separator: str) -> tuple[list[str], int, int]:
+    """The first record, how many lines it takes, and the most cells of the next ones."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     try:
-        return next(reader), reader.line_num
+        header, lines = next(reader), reader.line_num
+        return header, lines, max(map(len, itertools.islice(reader, 20)), default=0)
     except csv.Error as error:
         raise InputError(f"its header cannot be read ({error}); {_RULE}") from None

@@ -89,7 +89,7 @@ def checked(frame: pd.DataFrame, *, where: str | None = None, renormalize: bool 
     weights, odd, W = _mixtures(named, weights, commas=commas, renormalize=renormalize)
     Y, gaps = _metrics(named, metrics, commas=commas)
     rest = named.drop(columns=[*weights, *metrics])
-    facts = checked_facts(rest)
+    facts = checked_facts(rest, commas=commas)
     check_scales(facts)
     check_identity(facts)
     return Tidy(

@@ -22,7 +22,8 @@ class Domain:
     """A named source of training tokens.
 
     Attributes:
-        name: without spaces or commas, so that it can be a column, a metric or an argument.
+        name: one line of text, without '=' (which stands between a name and its value on the
+            command line) and without spaces around it; "Wikipedia (en)" is one.
         tokens: unique tokens available; None if unknown.
         prior: weight in the natural mixture, up to scale; None means `tokens`, else equal.
         tags: facts to constrain by, e.g. {"licence": "mit", "language": "en"}.
@@ -36,10 +37,13 @@ class Domain:
     parent: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.name or any(c.isspace() or c in ",;=" for c in self.name):
+        if self.name != self.name.strip() or not self.name.isprintable() or not self.name:
             raise InputError(
-                f"domain name {self.name!r} is empty or has a space, comma, ';' or '='; rename it"
+                f"domain name {self.name!r} is empty, has spaces around it or holds a line break "
+                "or another control character; rename it"
             )
+        if "=" in self.name:
+            raise InputError(f"domain name {self.name!r} holds '='; rename it")
         for what, value in (("tokens", self.tokens), ("prior", self.prior)):
             if value is not None and not (np.isfinite(value) and value >= 0):
                 raise InputError(f"domain {self.name!r}: {what} is {value}; give a number >= 0")

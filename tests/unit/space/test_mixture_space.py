@@ -270,7 +270,9 @@ def test_a_thousand_caps_are_explained_at_once() -> None:
     [
         (lambda: MixtureSpace([]), "at least one domain"),
         (lambda: MixtureSpace(["a", "a"]), "'a' is given twice"),
-        (lambda: MixtureSpace(["a b"]), "has a space"),
+        (lambda: MixtureSpace([" a"]), "has spaces around it"),
+        (lambda: MixtureSpace(["a\nb"]), "line break"),
+        (lambda: MixtureSpace(["a=b"]), "holds '='"),
         (lambda: MixtureSpace({"a": -1.0}), "tokens is -1.0; give a number >= 0"),
         (lambda: MixtureSpace({"a": float("nan")}), "tokens is nan"),
         (lambda: MixtureSpace(["a"], {"b": (0, 1)}), "unknown domain 'b'; known: a"),
