@@ -113,7 +113,10 @@ def fit_table(runs: RunTable, study: Study, stage: Stage = _quiet) -> Outcome:
     """
     study.tell(runs)
     evidence = study.evidence
-    size = f"{len(evidence)} runs, {len(runs.domains)} domains, {len(runs.metrics)} metrics"
+    size = (
+        f"{len(evidence)} of {len(study)} runs, domains: {len(runs.domains)}, metrics: "
+        f"{len(runs.metrics)}"
+    )
     rng = np.random.default_rng([study.seed, len(study)])
     with stage(f"Fitting laws to {size}"):
         surrogate = study.surrogate

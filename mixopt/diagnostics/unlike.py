@@ -104,7 +104,7 @@ def _largest_scale(runs: RunTable, names: tuple[str, ...]) -> Array:
     """(n, k) of the scale with the most runs: levels differ between scales by themselves."""
     _, number = np.unique(np.nan_to_num(runs.scales), axis=0, return_inverse=True)
     number = number.reshape(-1)
-    return runs.values(names)[number == np.bincount(number).argmax()]
+    return np.asarray(runs.values(names)[number == np.bincount(number).argmax()])
 
 
 def _ratio(values: Array) -> float:

@@ -136,7 +136,7 @@ class _Evaluator:
         if array.dtype == object:
             known = pd.Series(value)
             if known.dropna().isin([True, False]).all() and known.dropna().map(type).eq(bool).all():
-                array = (known == True).to_numpy(dtype=bool)  # noqa: E712
+                array = known.map(lambda v: v is True).to_numpy(dtype=bool)
         if array.dtype != bool:
             raise _Refused(f"it holds a value that is neither true nor false; {_RULE}")
         return array
