@@ -179,7 +179,8 @@ def shares_among(names: Sequence[str], V: Array) -> Shares | None:
     """The columns whose rows all sum to 1, among numeric ones; None where there are no such.
 
     Tried in turn: all of them; those whose names mean nothing else; the longest run of neighbours;
-    all but one. A column that is 0 throughout tells nothing and is left out with the others.
+    all but one. A column that is 0 throughout is a domain that no run used, unless its name means
+    something else.
 
     Args:
         names: (c,) of the columns.
@@ -207,7 +208,9 @@ def _sums_to_one(V: Array, chosen: NDArray[np.bool_]) -> bool:
 
 
 def _shares(names: Sequence[str], V: Array, chosen: NDArray[np.bool_]) -> Shares:
-    used = chosen & (V != 0).any(axis=0)
+    never = (V == 0).all(axis=0)
+    meant = np.array([not (is_bookkeeping(n) or is_identifier(n)) for n in names], dtype=bool)
+    used = (chosen & ~never) | (never & meant)
     return Shares(
         tuple(n for n, u in zip(names, used, strict=True) if u),
         tuple(n for n, u in zip(names, used, strict=True) if not u),

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from mixopt import InputError, MixtureSpace, RunSpec, Scale, Study
-from mixopt.study import MOST_RUNS, UNSTATED
+from mixopt.runs import UNSTATED
+from mixopt.study import MOST_RUNS
 
 SMALL, LARGE = Scale(1_000_000, 10**9), Scale(60_000_000, 10**9)
 

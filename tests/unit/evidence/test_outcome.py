@@ -25,7 +25,7 @@ from mixopt.strategies.ledger import Ledger
 from mixopt.strategies.oneshot import OneShot
 from mixopt.testing.worlds import World, make_world
 
-SPACE = MixtureSpace(["web", "code"])
+SPACE = MixtureSpace({"web": 1e9, "code": 1e9})
 RECIPE = OneShot(swarm="regmix", law="log-linear")
 PROBLEM = Problem(SPACE, Objective.of("loss"), (Scale(1000, 10_000),))
 

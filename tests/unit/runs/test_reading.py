@@ -254,6 +254,17 @@ def test_rows_without_a_partner_are_counted_and_named(tmp_path: Path) -> None:
     assert any("1 of 3 rows of metrics.csv" in n and "'other'" in n for n in table.notes)
 
 
+def test_a_domain_that_no_run_used_stays_a_domain_and_is_said(tmp_path: Path) -> None:
+    path = olmix(tmp_path)
+    frame = pd.read_csv(path, index_col=0)
+    frame.insert(3, "adult", 0.0)
+    frame.insert(4, "step", 0)
+    frame.to_csv(path)
+    table = read_table(path)
+    assert table.domains == ("adult", "dclm", "math")
+    assert any("no run gives weight to w/adult" in n for n in table.notes)
+
+
 def test_columns_that_are_no_shares_are_found_by_the_sums(tmp_path: Path) -> None:
     ratios = pd.DataFrame(
         {

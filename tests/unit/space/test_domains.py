@@ -7,10 +7,15 @@ import pytest
 from mixopt import Domain, Group, InputError, Mixture, Tie
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a,b", "a;b", "a=b", "a\tb"])
-def test_names_that_could_be_no_column_are_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["", " a", "a ", "a=b", "a\tb", "a\nb", "a\0"])
+def test_names_of_more_than_a_line_or_with_an_equals_sign_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="rename it"):
         Domain(name)
+
+
+@pytest.mark.parametrize("name", ["Wikipedia (en)", "DM Mathematics", "Law, politics", "日本語"])
+def test_names_are_as_people_write_them(name: str) -> None:
+    assert Domain(name).name == name
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
