@@ -178,9 +178,9 @@ class Shares:
 def shares_among(names: Sequence[str], V: Array) -> Shares | None:
     """The columns whose rows all sum to 1, among numeric ones; None where there are no such.
 
-    Tried in turn: all of them; those whose names mean nothing else; the longest run of neighbours;
-    all but one. A column that is 0 throughout is a domain that no run used, unless its name means
-    something else.
+    Tried in turn: all that lie in [0, 1]; of those whose names mean nothing else, the longest run
+    of neighbours; all but one of these. A column that is 0 throughout is a domain that no run used,
+    unless its name means something else.
 
     Args:
         names: (c,) of the columns.
@@ -190,9 +190,8 @@ def shares_among(names: Sequence[str], V: Array) -> Shares | None:
     able: NDArray[np.bool_] = np.asarray(fits.all(axis=0), dtype=bool)
     meant = np.array([not (is_bookkeeping(n) or is_identifier(n)) for n in names], dtype=bool)
     plain = np.logical_and(able, meant)
-    for tried in (np.ones(len(names), dtype=bool), able, plain):
-        if _sums_to_one(V, tried):
-            return _shares(names, V, tried)
+    if _sums_to_one(V, able):
+        return _shares(names, V, able)
     for tried in (_longest(V, plain), _all_but_one(V, plain)):
         if tried is not None:
             return _shares(names, V, tried)

@@ -134,9 +134,9 @@ class _Evaluator:
         """
         array = np.asarray(value)
         if array.dtype == object:
-            known = pd.Series(value)
-            if known.dropna().isin([True, False]).all() and known.dropna().map(type).eq(bool).all():
-                array = known.map(lambda v: v is True).to_numpy(dtype=bool)
+            known = [v for v in array.ravel() if not pd.isna(v)]
+            if all(isinstance(v, bool | np.bool_) for v in known):
+                array = np.array([v is True or v is np.True_ for v in array.ravel()], dtype=bool)
         if array.dtype != bool:
             raise _Refused(f"it holds a value that is neither true nor false; {_RULE}")
         return array
