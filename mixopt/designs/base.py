@@ -104,14 +104,14 @@ def collect(
     """
     if n < 1:
         raise InputError(f"a design of {n} mixtures was asked for; ask for at least 1")
-    found = np.empty((0, space.dim))
+    mixtures = np.empty((0, space.dim))
     for _ in range(_ROUNDS):
-        fresh = honour(space, draw(n - len(found)), constrained=constrained, step=step)
-        pool = np.vstack([found, fresh])
-        found = pool[distinct(pool, existing)][:n]
-        if len(found) == n:
-            return found
+        fresh = honour(space, draw(n - len(mixtures)), constrained=constrained, step=step)
+        pool = np.vstack([mixtures, fresh])
+        mixtures = pool[distinct(pool, existing)][:n]
+        if len(mixtures) == n:
+            return mixtures
     raise InputError(
-        f"only {len(found)} distinct mixtures were found where {n} were asked for; the constraints "
-        "leave too little room (ask for fewer, or loosen them)"
+        f"only {len(mixtures)} distinct mixtures were found where {n} were asked for; the "
+        "constraints leave too little room (ask for fewer, or loosen them)"
     )

@@ -28,14 +28,14 @@ def baselines(space: MixtureSpace) -> dict[str, Mixture]:
     spread = unimax(space)
     if spread is not None:
         raw["unimax"] = spread
-    found: dict[str, Mixture] = {}
+    kept: dict[str, Mixture] = {}
     seen: list[Array] = []
     for name, weights in raw.items():
         w = space.project(weights, metric="kl")
         if not any(np.abs(w - other).sum() < 1e-6 for other in seen):
-            found[name] = space.mixture(w)
+            kept[name] = space.mixture(w)
             seen.append(w)
-    return found
+    return kept
 
 
 def unimax(space: MixtureSpace) -> Array | None:

@@ -91,22 +91,22 @@ def lattice(
     Raises:
         InputError: no degree of at most 20,000 points has any that the constraints allow.
     """
-    found = np.empty((0, space.dim))
+    fresh = np.empty((0, space.dim))
     for q in [degree] if degree else range(1, 200):
         if comb(space.dim + q - 1, q) > _MOST_POINTS:
             break
         points = _compositions(space.dim, q) / q
         if constrained:
             points = points[space.contains(points, 1e-9)]
-        found = points[distinct(points, existing)] if len(points) else points
-        if len(found) >= n:
+        fresh = points[distinct(points, existing)] if len(points) else points
+        if len(fresh) >= n:
             break
-    if not len(found):
+    if not len(fresh):
         raise InputError(
             f"no simplex lattice of at most {_MOST_POINTS} points over {space.dim} domains has a "
             "point within the constraints; use another design, e.g. 'uniform'"
         )
-    return found if len(found) <= n else found[farthest(found, n, rng, existing)]
+    return fresh if len(fresh) <= n else fresh[farthest(fresh, n, rng, existing)]
 
 
 def _first(

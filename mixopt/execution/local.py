@@ -69,9 +69,9 @@ def run_pack(
         maker = trainer or make_trainer(specs[0].trainer, specs[0].config, runtime or {})
         refused = {s.run_id: reason for s in specs if (reason := refusal(maker, s))}
         able = [s for s in specs if s.run_id not in refused]
-        found = iter(_checked(able, maker.train(able, cache, report)) if able else [])
+        observations = iter(_checked(able, maker.train(able, cache, report)) if able else [])
         return [
-            Observation.failure(s, refused[s.run_id]) if s.run_id in refused else next(found)
+            Observation.failure(s, refused[s.run_id]) if s.run_id in refused else next(observations)
             for s in specs
         ]
     except Exception as error:  # noqa: BLE001 - a trainer is foreign code

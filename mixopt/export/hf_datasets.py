@@ -83,7 +83,7 @@ def export(
         )
     drawn = shares_of_examples(mixture, tokens_per_example) if tokens_per_example else mixture
     shares = exact_shares(drawn)
-    found = paths_of(shares, paths) if paths is not None else {d: d for d in shares}
+    sources = paths_of(shares, paths) if paths is not None else {d: d for d in shares}
     note = ""
     if provenance:  # as a comment: ASCII JSON has no line break but its own
         lines = json.dumps(provenance, indent=2, default=str).splitlines()
@@ -92,7 +92,7 @@ def export(
         unit=_CONVERTED if tokens_per_example else _AS_IS,
         probabilities=_literal(shares),
         fill_in="" if paths is not None else _FILL_IN,
-        sources=_literal(found),
+        sources=_literal(sources),
         seed=int(seed),
         stopping_strategy=stopping_strategy,
         provenance=note,

@@ -237,14 +237,14 @@ def check_scale(scale: ArrayLike | None, rows: int) -> Array | None:
     """
     if scale is None:
         return None
-    found = np.asarray(scale, dtype=float)
-    if found.shape == (2,):
-        found = np.tile(found, (rows, 1))
-    if found.shape != (rows, 2):
+    scales = np.asarray(scale, dtype=float)
+    if scales.shape == (2,):
+        scales = np.tile(scales, (rows, 1))
+    if scales.shape != (rows, 2):
         raise InputError(
-            f"scale has the shape {found.shape}; give ({rows}, 2): params, tokens of every run"
+            f"scale has the shape {scales.shape}; give ({rows}, 2): params, tokens of every run"
         )
-    unknown = np.isnan(found)
+    unknown = np.isnan(scales)
     if unknown.all():
         return None
     partly = unknown.any(axis=0) & ~unknown.all(axis=0)
@@ -252,10 +252,10 @@ def check_scale(scale: ArrayLike | None, rows: int) -> Array | None:
         name = ("params", "tokens")[int(np.argmax(partly))]
         row = int(np.argmax(unknown[:, np.argmax(partly)]))
         raise InputError(f"{name} of run {row} is missing and others are known; give all or none")
-    filled = np.where(unknown, 1.0, found)
+    filled = np.where(unknown, 1.0, scales)
     if not (np.isfinite(filled) & (filled > 0)).all():
         row = int(np.argmax(~(np.isfinite(filled) & (filled > 0)).all(axis=1)))
-        raise InputError(f"scale of run {row} is {found[row]}; params and tokens must be above 0")
+        raise InputError(f"scale of run {row} is {scales[row]}; params and tokens must be above 0")
     return filled
 
 
@@ -272,9 +272,9 @@ def one_scale(runs: Runs, law: str) -> Runs:
     """
     if several_scales(runs.scale):
         assert runs.scale is not None
-        found = len(np.unique(runs.scale, axis=0))
+        count = len(np.unique(runs.scale, axis=0))
         raise InputError(
-            f"the runs have {found} scales and the law {law!r} has no term for the scale; fit one "
+            f"the runs have {count} scales and the law {law!r} has no term for the scale; fit one "
             "scale, or use 'auto', or 'correction' around the law"
         )
     return runs

@@ -87,8 +87,8 @@ class CapacityCompetition:
         )
         problem = _Problem(bare, runs, np.exp(logs))
         settle = partial(descend, problem.residuals, bare.theta, steps=self.steps, tolerance=1e-6)
-        found = [settle(bare.theta + shift) for shift in _SHIFTS[: self.starts]]
-        theta = min(found, key=lambda pair: pair[0])[1]
+        descents = [settle(bare.theta + shift) for shift in _SHIFTS[: self.starts]]
+        theta = min(descents, key=lambda pair: pair[0])[1]
         covariance, noise = problem.uncertainty(theta)
         return FittedCapacity(standard, unit, reference, own, signs, theta, covariance, noise, m)
 

@@ -71,14 +71,14 @@ class Ensemble:
         laws = self.laws or (DEFAULT if few else MANY_DOMAINS)
         made = [as_law(x) for x in laws]
         parts = tuple(x.fit(runs.W, runs.Y, rng=rng) for x in made)
-        found = self._held_out(made, parts, runs, rng)
-        if found is None:
+        predictions = self._held_out(made, parts, runs, rng)
+        if predictions is None:
             k = runs.Y.shape[1]
             return FittedEnsemble(parts, np.full((len(parts), k), 1.0 / len(parts)), np.ones(k))
-        errors = np.stack([runs.Y - f.mean for f in found])
+        errors = np.stack([runs.Y - f.mean for f in predictions])
         floor = self.transfer**2 * np.nanvar(runs.Y, axis=0)
         weights = stacking_weights(errors, self.shrink, floor)
-        together = combine(found, weights)
+        together = combine(predictions, weights)
         return FittedEnsemble(parts, weights, sd_factors(runs.Y, together), together)
 
     def _held_out(
@@ -115,8 +115,8 @@ class FittedEnsemble:
 
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
         """Weighted mean of the laws; intervals hold their ignorance and their disagreement."""
-        found = combine([p.predict(W, scale) for p in self.parts], self.weights)
-        return Prediction(found.mean, found.sd * self.factors, found.noise * self.factors)
+        together = combine([p.predict(W, scale) for p in self.parts], self.weights)
+        return Prediction(together.mean, together.sd * self.factors, together.noise * self.factors)
 
     def mean(self, W: Array, scale: Array | None = None) -> Array:
         """(n, k) the mean of `predict`, without the work for the sd."""

@@ -48,10 +48,10 @@ def refit_folds(law: Law, runs: Runs, *, folds: int, rng: np.random.Generator) -
         if not known.any():
             continue
         fitted = law.fit(runs.W[~out], runs.Y[~out][:, known], scale, rng=rng)
-        found = fitted.predict(runs.W[out], None if runs.scale is None else runs.scale[out])
+        predicted = fitted.predict(runs.W[out], None if runs.scale is None else runs.scale[out])
         rows = np.ix_(out, known)
-        mean[rows], sd[rows] = found.mean, found.sd
-        noise[rows] = found.noise
+        mean[rows], sd[rows] = predicted.mean, predicted.sd
+        noise[rows] = predicted.noise
     return Prediction(mean, sd, np.sqrt(np.nanmean(noise**2, axis=0)))
 
 
@@ -92,17 +92,19 @@ def _simplex_minimum(C: Array) -> Array:
     return w
 
 
-def sd_factors(truth: Array, found: Prediction, *, strength: float = 30.0) -> Array:
+def sd_factors(truth: Array, predicted: Prediction, *, strength: float = 30.0) -> Array:
     """(k,) factors that make 90 % intervals cover 90 % of held-out runs, shrunk to 1.
 
     Args:
         truth: (n, k) metrics, NaN where missing.
-        found: (n, k) held-out predictions.
+        predicted: (n, k) held-out predictions.
         strength: runs' worth of belief that the law's own sd is right.
     """
     factors = np.ones(truth.shape[1])
     for j in range(truth.shape[1]):
-        z = np.abs(truth[:, j] - found.mean[:, j]) / np.maximum(found.total_sd[:, j], 1e-300)
+        z = np.abs(truth[:, j] - predicted.mean[:, j]) / np.maximum(
+            predicted.total_sd[:, j], 1e-300
+        )
         z = z[np.isfinite(z)]
         if z.size < 5 or not z.any():
             continue

@@ -185,11 +185,11 @@ def read(values: JSON) -> FittedLogLinear:
 def _spread(Z: Array, theta: Array, covariance: Array, limit: float) -> Array:
     """(n,) variance of the expected metric, in blocks that bound the memory."""
     block = max(1, _LARGE // theta.size)
-    found = []
+    variances = []
     for i in range(0, len(Z), block):
         J = curved.slopes(Z[i : i + block], theta[None], np.array([limit]))[0]
-        found.append(np.maximum(((J @ covariance) * J).sum(axis=1), 0.0))
-    return np.concatenate(found) if found else np.zeros(0)
+        variances.append(np.maximum(((J @ covariance) * J).sum(axis=1), 0.0))
+    return np.concatenate(variances) if variances else np.zeros(0)
 
 
 def _fit_path(
@@ -208,17 +208,17 @@ def _fit_path(
     ]
     losses = np.stack([problem.loss(t, ridge) for t in starts])
     best = np.stack(starts)[losses.argmin(axis=0), np.arange(b)]
-    found: list[tuple[Array, ...]] = []
+    summaries: list[tuple[Array, ...]] = []
     for path in (ridges[middle:], ridges[:middle][::-1]):
         theta = best
         for value in path:
             ridge = np.full(b, value)
             theta = problem.solve(theta, ridge, 8 if large else 20)
-            found.append(_summary(problem, theta, ridge, runs))
-    score = np.stack([f[3] for f in found])
+            summaries.append(_summary(problem, theta, ridge, runs))
+    score = np.stack([f[3] for f in summaries])
     pick = score.argmin(axis=0)
     rows = np.arange(b)
-    theta, noise, loo = (np.stack([f[i] for f in found])[pick, rows] for i in (0, 1, 2))
+    theta, noise, loo = (np.stack([f[i] for f in summaries])[pick, rows] for i in (0, 1, 2))
     ridge = np.array([*ridges[middle:], *ridges[:middle][::-1]])[pick]
     _, A, _ = problem.normal(theta, ridge)
     covariance = np.linalg.inv(A) * (noise**2)[:, None, None]

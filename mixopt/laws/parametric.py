@@ -90,13 +90,13 @@ class Parametric:
         varies = (bool(np.ptp(logs[:, 0]) > 1e-9), bool(np.ptp(logs[:, 1]) > 1e-9))
         standard = Standard.learn(runs.Y)
         T = standard.forward(runs.Y)
-        found, owns = [], []
+        fits, owns = [], []
         for j in range(T.shape[1]):
             seen = np.isfinite(runs.Y[:, j])
             owns.append(_own_domain(runs.W[seen], T[seen, j]))
             inputs = Inputs(runs.W[seen], logs[seen, 0], logs[seen, 1], varies, owns[-1])
-            found.append(self._fit_metric(inputs, T[seen, j]))
-        signs, thetas, covariances, noises = zip(*found, strict=True)
+            fits.append(self._fit_metric(inputs, T[seen, j]))
+        signs, thetas, covariances, noises = zip(*fits, strict=True)
         fitted = FittedParametric(
             self.name,
             self.formula,

@@ -116,11 +116,11 @@ class FittedScheffe:
         del scale
         w = as_mixtures(W, self.domains)
         X = (_pairs(w) - self.center) / self.spread
-        found = [
+        moments = [
             fit.moments(np.hstack([w, X[:, terms]]))
             for fit, terms in zip(self.fits, self.kept, strict=True)
         ]
-        mean, variance = (np.column_stack(part) for part in zip(*found, strict=True))
+        mean, variance = (np.column_stack(part) for part in zip(*moments, strict=True))
         noise = np.array([fit.noise for fit in self.fits])
         return self.standard.prediction(mean, np.sqrt(variance), noise)
 

@@ -126,11 +126,11 @@ class Conformal:
         base = as_law(self.base)
         fitted = base.fit(runs.W, runs.Y, runs.scale, rng=rng)
         try:
-            found = refit_folds(base, runs, folds=self.folds, rng=rng)
+            predicted = refit_folds(base, runs, folds=self.folds, rng=rng)
         except InputError:
             # Too few runs to hold any out: twice the law's own sd is the stated fallback.
             return FittedConformal(fitted, np.full(runs.Y.shape[1], 2.0))
-        return FittedConformal(fitted, _factors(runs.Y, found, self.level))
+        return FittedConformal(fitted, _factors(runs.Y, predicted, self.level))
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,11 +175,13 @@ def _resample(runs: Runs, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[
     return np.concatenate([members[g] for g in drawn])
 
 
-def _factors(truth: Array, found: Prediction, level: float) -> Array:
+def _factors(truth: Array, predicted: Prediction, level: float) -> Array:
     """(k,) the finite-sample quantile of held-out |error| / sd, over 1.645."""
     factors = np.ones(truth.shape[1])
     for j in range(truth.shape[1]):
-        z = np.abs(truth[:, j] - found.mean[:, j]) / np.maximum(found.total_sd[:, j], 1e-300)
+        z = np.abs(truth[:, j] - predicted.mean[:, j]) / np.maximum(
+            predicted.total_sd[:, j], 1e-300
+        )
         z = z[np.isfinite(z)]
         if z.any():
             share = min(1.0, np.ceil((z.size + 1) * level) / z.size)

@@ -49,5 +49,5 @@ def trade_off(
 
 
 def _largest(shares: Sequence[tuple[str, float]]) -> str:
-    found = sorted(shares, key=lambda item: -item[1])[:_NAMED]
-    return ", ".join(f"{label(name)} {share:.0%}" for name, share in found if share > 0)
+    largest = sorted(shares, key=lambda item: -item[1])[:_NAMED]
+    return ", ".join(f"{label(name)} {share:.0%}" for name, share in largest if share > 0)

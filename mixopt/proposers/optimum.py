@@ -37,14 +37,14 @@ def optimum(
     """
     observed = np.atleast_2d(W)
     starts = observed[np.argsort(surrogate.value(observed), kind="stable")[:16]]
-    found = minimize(surrogate.value, space, rng=rng, starts=starts)
+    minima = minimize(surrogate.value, space, rng=rng, starts=starts)
     if not surrogate.limits:
-        return np.asarray(found[0])
-    everything = found
+        return np.asarray(minima[0])
+    everything = minima
     if space.dim <= _MOST_DOMAINS:
         problem = _Guarded(surrogate, space)
-        sharp = [problem.solve(start) for start in (*found[:3], space.natural.array)]
-        everything = np.vstack([found, space.project(np.array(sharp), metric="kl")])
+        sharp = [problem.solve(start) for start in (*minima[:3], space.natural.array)]
+        everything = np.vstack([minima, space.project(np.array(sharp), metric="kl")])
     seen = surrogate.predict(everything)
     worst = np.maximum(surrogate.over(seen).max(axis=1), 0.0)
     kept = worst <= max(_KEPT, float(worst.min()))
@@ -74,7 +74,7 @@ class _Guarded:
         ]
         if len(self.rows):
             constraints.append(LinearConstraint(self.rows, -np.inf, self.limits))
-        found = scipy_minimize(
+        solution = scipy_minimize(
             self._objective,
             start,
             jac=self._slope,
@@ -83,7 +83,7 @@ class _Guarded:
             constraints=constraints,
             tol=1e-10,
         )
-        w = np.clip(np.nan_to_num(found.x), 0.0, None)
+        w = np.clip(np.nan_to_num(solution.x), 0.0, None)
         return np.asarray(w / w.sum() if w.sum() > 0 else start)
 
     def _objective(self, w: Array) -> float:

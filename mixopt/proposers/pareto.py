@@ -83,17 +83,17 @@ def pareto_front(
     V = np.vstack(
         [np.eye(d), np.full((1, d), 1 / d), simplex.dirichlet(np.ones((weights, d)), rng)]
     )
-    found = [pool[first]]
+    mixtures = [pool[first]]
     for v in V:
         for score in (_mean(objectives, v / unit), _chebyshev(objectives, v, ideal, unit)):
-            found.append(descend(score, space, _best(pool, first, score), steps=40))
-    W = np.vstack(found)
+            mixtures.append(descend(score, space, _best(pool, first, score), steps=40))
+    W = np.vstack(mixtures)
     F = objectives(W)
     for i in sparsest(F, extend):
         for j in range(d):
             score = _held(objectives, j, F[i] + _SLACK * unit, unit)
-            found.append(descend(score, space, W[[i]], steps=40))
-    W = np.vstack(found)
+            mixtures.append(descend(score, space, W[[i]], steps=40))
+    W = np.vstack(mixtures)
     F = objectives(W)
     return front_of(W, F, worst + 0.1 * unit if reference is None else reference)
 

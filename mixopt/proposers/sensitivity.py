@@ -74,15 +74,15 @@ def _furthest(
     """Position of the last step along each direction up to which every step fits."""
     size = steps if steps.ndim == 2 else np.broadcast_to(steps, (len(directions), len(steps)))
     block = max(1, _MOST_NUMBERS // (size.shape[1] * len(w)))
-    found = []
+    reached = []
     for i in range(0, len(directions), block):
         part = size[i : i + block]
         at = w + part[..., None] * directions[i : i + block, None, :]
         flat = np.clip(at, 0.0, None).reshape(-1, len(w))
         flat = flat / flat.sum(axis=1, keepdims=True)
         fits = (score(flat) <= limit) & space.contains(flat, 1e-6)
-        found.append(np.logical_and.accumulate(fits.reshape(part.shape), axis=1).sum(axis=1))
-    return np.asarray(np.maximum(np.concatenate(found) - 1, 0))
+        reached.append(np.logical_and.accumulate(fits.reshape(part.shape), axis=1).sum(axis=1))
+    return np.asarray(np.maximum(np.concatenate(reached) - 1, 0))
 
 
 def active_constraints(
@@ -126,5 +126,5 @@ def active_constraints(
     return _dearest([Active(text, p) for text, p in total.items() if p > floor])
 
 
-def _dearest(found: Sequence[Active]) -> tuple[Active, ...]:
-    return tuple(sorted(found, key=lambda a: -a.price))
+def _dearest(active: Sequence[Active]) -> tuple[Active, ...]:
+    return tuple(sorted(active, key=lambda a: -a.price))

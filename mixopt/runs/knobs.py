@@ -211,8 +211,8 @@ class SearchSpace:
         values: list[dict[str, Value]] = [{} for _ in P]
         start = m
         for knob in self.knobs:
-            for row, found in zip(P[:, start : start + knob.width], values, strict=True):
-                found[knob.name] = knob.decode(row)
+            for row, decoded in zip(P[:, start : start + knob.width], values, strict=True):
+                decoded[knob.name] = knob.decode(row)
             start += knob.width
         return W, values
 
@@ -225,7 +225,7 @@ class SearchSpace:
         """Values (n) near those of random rows of P: a knob stays, moves a little, or jumps."""
         _, values = self.split(P[rng.integers(len(P), size=n)])
         jumps = self.spread(n, rng)
-        found = []
+        neighbours = []
         for old, far in zip(values, jumps, strict=True):
             new = dict(old)
             for knob in self.knobs:
@@ -236,8 +236,8 @@ class SearchSpace:
                     width = rng.choice([3.0, 30.0, 300.0])
                     block = simplex.dirichlet(width * knob.encode(old[knob.name])[None] + 0.02, rng)
                     new[knob.name] = knob.decode(block[0])
-            found.append(new)
-        return found
+            neighbours.append(new)
+        return neighbours
 
 
 def set_knobs(config: Mapping[str, Any], values: Mapping[str, Value]) -> dict[str, Any]:

@@ -146,7 +146,7 @@ class Polytope:
         limits = np.concatenate(
             [-rows.lower[room], rows.upper[room], -rows.low[slack], rows.high[slack]]
         )
-        found = linprog(
+        solution = linprog(
             np.r_[np.zeros(m), -1.0],
             A_ub=upper_rows,
             b_ub=limits,
@@ -154,7 +154,7 @@ class Polytope:
             b_eq=rows.low[~slack],
             bounds=[*zip(rows.lower, rows.upper, strict=True), (0.0, 1.0)],
         )
-        u = rows.lower if found.x is None else found.x[:m]
+        u = rows.lower if solution.x is None else solution.x[:m]
         # The LP leaves most slacks at the minimum; projecting the centre keeps it balanced.
         centre = projection.project(
             np.log(np.full((1, m), 1.0 / m)), rows, metric="kl", weights=np.ones(m)
@@ -184,7 +184,7 @@ class Polytope:
             return True
         slack = rows.high > rows.low
         B = rows.B[slack]
-        found = linprog(
+        solution = linprog(
             np.zeros(rows.B.shape[1]),
             A_ub=np.vstack([B, -B]),
             b_ub=np.concatenate([rows.high[slack], -rows.low[slack]]),
@@ -192,4 +192,4 @@ class Polytope:
             b_eq=rows.low[~slack],
             bounds=list(zip(rows.lower, np.maximum(rows.upper, rows.lower), strict=True)),
         )
-        return bool(found.status == 0)
+        return bool(solution.status == 0)

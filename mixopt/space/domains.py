@@ -211,16 +211,16 @@ def as_domains(domains: DomainsLike) -> tuple[Domain, ...]:
         InputError: none is given, or a name twice.
     """
     if isinstance(domains, Mapping):
-        found = [_as_domain(name, value) for name, value in domains.items()]
+        converted = [_as_domain(name, value) for name, value in domains.items()]
     else:
-        found = [d if isinstance(d, Domain) else Domain(d) for d in domains]
-    if not found:
+        converted = [d if isinstance(d, Domain) else Domain(d) for d in domains]
+    if not converted:
         raise InputError("a mixture space needs at least one domain; none was given")
-    counts = Counter(d.name for d in found)
+    counts = Counter(d.name for d in converted)
     duplicate = next((name for name, count in counts.items() if count > 1), None)
     if duplicate:
         raise InputError(f"domain {duplicate!r} is given twice; give every name once")
-    return tuple(found)
+    return tuple(converted)
 
 
 def _as_domain(name: str, value: "float | Domain | Mapping[str, Any] | None") -> Domain:

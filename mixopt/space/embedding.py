@@ -132,10 +132,10 @@ def _splits(
 ) -> dict[str, dict[str, float | None]]:
     names = {d.name for d in new}
     known = {d.name for d in old}
-    found: dict[str, dict[str, float | None]] = {}
+    splits: dict[str, dict[str, float | None]] = {}
     for part in new:
         if part.parent in known - names and part.name not in known and part.parent:
-            found.setdefault(part.parent, {})[part.name] = None
+            splits.setdefault(part.parent, {})[part.name] = None
     for whole, parts in changes.split.items():
         given = dict(parts) if isinstance(parts, Mapping) else dict.fromkeys(parts)
         unknown = [p for p in given if p not in names]
@@ -144,17 +144,17 @@ def _splits(
                 f"split of {whole!r} into {', '.join(given)}: "
                 f"{unknown[0] if unknown else whole!r} is no {'new' if unknown else 'old'} domain"
             )
-        found[whole] = {k: None if v is None else float(v) for k, v in given.items()}
-    return found
+        splits[whole] = {k: None if v is None else float(v) for k, v in given.items()}
+    return splits
 
 
 def _merges(old: Sequence[Domain], new: Sequence[Domain], changes: Changes) -> dict[str, list[str]]:
     names = {d.name for d in new}
     known = {d.name for d in old}
-    found: dict[str, list[str]] = {}
+    merges: dict[str, list[str]] = {}
     for part in old:
         if part.parent in names and part.name not in names and part.parent:
-            found.setdefault(part.parent, []).append(part.name)
+            merges.setdefault(part.parent, []).append(part.name)
     for whole, parts in changes.merged.items():
         unknown = [p for p in parts if p not in known]
         if whole not in names or unknown:
@@ -162,11 +162,11 @@ def _merges(old: Sequence[Domain], new: Sequence[Domain], changes: Changes) -> d
                 f"merge of {', '.join(parts)} into {whole!r}: "
                 f"{unknown[0] if unknown else whole!r} is no {'old' if unknown else 'new'} domain"
             )
-        found[whole] = list(parts)
-    for whole, parts in found.items():
+        merges[whole] = list(parts)
+    for whole, parts in merges.items():
         if whole in known and whole not in parts:  # the old whole took in others
             parts.append(whole)
-    return found
+    return merges
 
 
 def _ratio(

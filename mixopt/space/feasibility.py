@@ -88,17 +88,17 @@ def _elastic(rules: Sequence[Rule], m: int, only: Rule | None = None) -> tuple[f
     if only is not None:  # one number by which all its rows are loosened
         slack = elastic.astype(float)[:, None]
     s = slack.shape[1]
-    found = linprog(
+    solution = linprog(
         np.r_[np.zeros(m), np.ones(s)],
         A_ub=np.hstack([rows, -slack]),
         b_ub=limits,
         A_eq=np.r_[np.ones(m), np.zeros(s)][None],
         b_eq=np.ones(1),
     )
-    if found.status != 0 or found.fun is None:
+    if solution.status != 0 or solution.fun is None:
         return np.inf, [0.0] * len(rules)
-    duals = np.abs(found.ineqlin.marginals)
-    return float(found.fun), [float(duals[owner == i].max()) for i in range(len(rules))]
+    duals = np.abs(solution.ineqlin.marginals)
+    return float(solution.fun), [float(duals[owner == i].max()) for i in range(len(rules))]
 
 
 def _up(value: float) -> str:

@@ -147,14 +147,14 @@ class MixtureSpace:
         """(m,) largest number of passes over each domain's unique tokens; inf without a cap."""
         if not isinstance(self.epochs, Mapping):
             return np.full(self.dim, float(self.epochs))
-        found = np.full(self.dim, float(self.epochs.get("*", np.inf)))
+        passes = np.full(self.dim, float(self.epochs.get("*", np.inf)))
         for key, limit in self.epochs.items():  # classes first, so that a name overrules them
             tag, equals, value = key.partition("=")
             if equals:
-                found[[d.tags.get(tag) == value for d in self.domains]] = limit
+                passes[[d.tags.get(tag) == value for d in self.domains]] = limit
         for i, name in enumerate(self.names):
-            found[i] = self.epochs.get(name, found[i])
-        return found
+            passes[i] = self.epochs.get(name, passes[i])
+        return passes
 
     @cached_property
     def caps(self) -> Array:
@@ -183,12 +183,12 @@ class MixtureSpace:
             InputError: a name that the space does not hold.
         """
         positions = {n: i for i, n in enumerate(self.names)}
-        found = []
+        indices = []
         for name in names:
             if name not in positions:
                 raise InputError(f"unknown domain {name!r}; {did_you_mean(name, positions)}")
-            found.append(positions[name])
-        return found
+            indices.append(positions[name])
+        return indices
 
     # -- points ----------------------------------------------------------------------------------
 
@@ -367,8 +367,8 @@ class MixtureSpace:
             raise InputError(f"min_weight is {self.min_weight}; give a share from 0 to 1")
         self._check_sums()
         if not self.polytope.feasible:
-            found = feasibility.conflict(self.rules, self.dim)
-            raise InfeasibleError(feasibility.explain(found, self.dim))
+            conflict = feasibility.conflict(self.rules, self.dim)
+            raise InfeasibleError(feasibility.explain(conflict, self.dim))
 
     def _check_sums(self) -> None:
         """The two commonest conflicts, of bounds alone, with what would resolve them."""

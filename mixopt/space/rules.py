@@ -31,11 +31,11 @@ def rules_of(
     """
     place = {name: i for i, name in enumerate(names)}
     unit = np.eye(len(names))
-    found: list[Rule] = []
+    rules: list[Rule] = []
     for name, (low, high) in bounds.items():
-        found += _sides(name, f"bound of {name}", unit[place[name]], low, high)
+        rules += _sides(name, f"bound of {name}", unit[place[name]], low, high)
     for name, (cap, source) in caps.items():
-        found.append(
+        rules.append(
             Rule(
                 f"{name} <= {cap:.4g} ({source})",
                 f"raise what the epoch cap allows {name} (more epochs, or a smaller budget)",
@@ -46,9 +46,9 @@ def rules_of(
     for group in groups:
         row = unit[[place[d] for d in group.domains]].sum(axis=0)
         what = f"group {group.name!r} ({_short(group.domains)})"
-        found += _sides(what, f"bound of group {group.name!r}", row, group.lower, group.upper)
-    found += [_tie(tie, place, unit) for tie in ties]
-    return tuple(found)
+        rules += _sides(what, f"bound of group {group.name!r}", row, group.lower, group.upper)
+    rules += [_tie(tie, place, unit) for tie in ties]
+    return tuple(rules)
 
 
 def _sides(what: str, bound: str, row: Array, low: float, high: float) -> list[Rule]:

@@ -214,30 +214,30 @@ class MLflowStore:
     # -- reading and writing ---------------------------------------------------------------------
 
     def _find_experiment(self, place: Path | None) -> str:
-        found = self._client.get_experiment_by_name(self.name)
-        if found is None:
+        experiment = self._client.get_experiment_by_name(self.name)
+        if experiment is None:
             if self.read_only:
                 raise StoreError(f"{self.uri} holds no sweep {self.name!r}; 'mixopt run' starts it")
             location = place.resolve().as_uri() if place is not None else None
             return str(self._client.create_experiment(self.name, artifact_location=location))
-        if found.lifecycle_stage != "active":
+        if experiment.lifecycle_stage != "active":
             raise StoreError(
                 f"experiment {self.name!r} was deleted in {self.uri}; restore it in the MLflow UI, "
                 "or give the sweep another name"
             )
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
     def _find_parent(self) -> str:
         """The parent run; made if it is not there."""
-        found = self._client.search_runs([self._experiment], f"tags.`{_ENTRY}` = 'sweep'")
-        if found:
-            form = found[0].data.tags.get("mixopt.format")
+        parents = self._client.search_runs([self._experiment], f"tags.`{_ENTRY}` = 'sweep'")
+        if parents:
+            form = parents[0].data.tags.get("mixopt.format")
             if form != _FORMAT:
                 raise StoreError(
                     f"sweep {self.name!r} in {self.uri} is of store format {form}, and this mixopt "
                     f"reads {_FORMAT}; use the version that wrote it, or another sweep name"
                 )
-            return str(found[0].info.run_id)
+            return str(parents[0].info.run_id)
         if self.read_only:
             return ""
         tags = {_ENTRY: "sweep", "mixopt.format": _FORMAT}
@@ -247,14 +247,14 @@ class MLflowStore:
 
     def _read_runs(self) -> None:
         page = None
-        found: list[Any] = []
+        runs: list[Any] = []
         while page is None or page:
             batch = self._client.search_runs(
                 [self._experiment], f"tags.`{_ENTRY}` = 'run'", max_results=_PAGE, page_token=page
             )
-            found += batch
+            runs += batch
             page = batch.token or ""
-        for run in sorted(found, key=lambda r: int(r.data.tags[_ORDER])):
+        for run in sorted(runs, key=lambda r: int(r.data.tags[_ORDER])):
             self._read_run(run)
 
     def _read_run(self, run: Any) -> None:

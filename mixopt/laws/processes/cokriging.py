@@ -166,16 +166,16 @@ class FittedCoKriging:
             InputError: a scale that no runs are of.
         """
         left, right = self._features(A), self._features(B)
-        found = np.empty((len(self.top), len(left), len(right)))
+        covariances = np.empty((len(self.top), len(left), len(right)))
         at_A = asked(self.scales, scale_A, len(left), "cokriging")
         at_B = asked(self.scales, scale_B, len(right), "cokriging")
         for i, rows in _groups(at_A):
             for j, columns in _groups(at_B):
                 for k, process in enumerate(self.top):
-                    found[k][np.ix_(rows, columns)] = Climb.to(
+                    covariances[k][np.ix_(rows, columns)] = Climb.to(
                         process, left[rows], right[columns], i, j
                     ).between
-        return found * (self.standard.spread**2)[:, None, None]
+        return covariances * (self.standard.spread**2)[:, None, None]
 
     def slopes(self) -> Array:
         """(scales - 1, k) slope of every metric on the scale below; 0 where it is not used."""
@@ -270,8 +270,8 @@ def _fit_level(below: Process, Z: Array, y: Array, theta: Array, law: GaussianPr
 
         bounds = [(-2.0, 4.0), (-12.0, 4.0), (np.log(1e-6), np.log(4.0))]
         starts = [x, np.array([0.2, theta[-2], noise])]
-        found = [minimize(loss, s, method="L-BFGS-B", bounds=bounds) for s in starts]
-        best = min(found, key=lambda f: float(f.fun))
+        minima = [minimize(loss, s, method="L-BFGS-B", bounds=bounds) for s in starts]
+        best = min(minima, key=lambda f: float(f.fun))
         x, value = best.x, float(best.fun)
     if len(y) >= _ALONE:
         own = kernel.learn(Z, y - y.mean(), law.priors, law.iterations)

@@ -29,7 +29,7 @@ from mixopt.laws.processes.moments import MANY, many_means, many_moments
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
-Found = TypeVar("Found")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ class FittedGaussianProcess:
         More than 4,096 mixtures at once are scored in single precision, their sd to about 20 %.
         """
         del scale
-        found = self._per_metric(many_moments, W)
-        mean, variance = (np.column_stack(columns) for columns in zip(*found, strict=True))
+        moments = self._per_metric(many_moments, W)
+        mean, variance = (np.column_stack(columns) for columns in zip(*moments, strict=True))
         return self.standard.prediction(mean, np.sqrt(variance), np.exp(self.log_theta[:, -1] / 2))
 
     def mean(self, W: Array, scale: Array | None = None) -> Array:
@@ -135,10 +135,12 @@ class FittedGaussianProcess:
         """(k, a, b) posterior covariance of the expected metrics at mixtures A with those at B."""
         del scale_A, scale_B
         left, right = (self.features(as_mixtures(W, self.W.shape[1])) for W in (A, B))
-        found = np.stack([posterior.covariance(left, right) for posterior in self.posteriors])
-        return np.asarray(found * (self.standard.spread**2)[:, None, None])
+        covariances = np.stack([posterior.covariance(left, right) for posterior in self.posteriors])
+        return np.asarray(covariances * (self.standard.spread**2)[:, None, None])
 
-    def _per_metric(self, ask: Callable[[kernel.Posterior, Array], Found], W: Array) -> list[Found]:
+    def _per_metric(
+        self, ask: Callable[[kernel.Posterior, Array], Answer], W: Array
+    ) -> list[Answer]:
         """What every metric's posterior answers about mixtures W."""
         Z = self.features(as_mixtures(W, self.W.shape[1]))
         if len(Z) <= MANY:

@@ -46,8 +46,8 @@ class Priors:
 
 def squared(A: Array, B: Array) -> Array:
     """(a, b) squared distances of rows."""
-    found = (A * A).sum(1)[:, None] + (B * B).sum(1)[None, :] - 2.0 * (A @ B.T)
-    return np.asarray(np.maximum(found, 0.0, out=found))
+    distances = (A * A).sum(1)[:, None] + (B * B).sum(1)[None, :] - 2.0 * (A @ B.T)
+    return np.asarray(np.maximum(distances, 0.0, out=distances))
 
 
 def covariance(A: Array, B: Array, log_theta: Array) -> Array:
@@ -104,7 +104,7 @@ def learn(Z: Array, y: Array, priors: Priors, iterations: int, start: Array | No
         start = center
     bounds = [(c - 6.0, c + 6.0) for c in center[:-1]]
     bounds.append((np.log(_NOISE_FLOOR), np.log(_NOISE_CEILING)))
-    found = minimize(
+    optimum = minimize(
         negative_evidence,
         start,
         args=(Z, y, priors),
@@ -113,7 +113,7 @@ def learn(Z: Array, y: Array, priors: Priors, iterations: int, start: Array | No
         bounds=bounds,
         options={"maxiter": iterations, "maxcor": 20, "ftol": 1e-6},
     )
-    return np.asarray(found.x)
+    return np.asarray(optimum.x)
 
 
 @dataclass(frozen=True, eq=False)

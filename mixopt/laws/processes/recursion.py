@@ -76,10 +76,10 @@ def moments(top: Process, Z: Array, level: int) -> tuple[Array, Array]:
 
 def _chain(process: Process) -> list[Process]:
     """A process and all below it, the smallest scale first."""
-    found = [process]
-    while isinstance(found[-1], Level):
-        found.append(found[-1].below)
-    return found[::-1]
+    chain = [process]
+    while isinstance(chain[-1], Level):
+        chain.append(chain[-1].below)
+    return chain[::-1]
 
 
 @dataclass

@@ -66,11 +66,11 @@ def by_scale(runs: Runs, more: Sequence[Pair] = ()) -> list[ScaleRuns]:
         return [ScaleRuns(runs.W, runs.Y)]
     smallest = tuple(np.unique(runs.scale, axis=0)[0])
     wanted = [s for s in np.array(more, dtype=float).reshape(-1, 2) if tuple(s) > smallest]
-    found = []
+    per_scale = []
     for scale in np.unique(np.vstack([runs.scale, *wanted]), axis=0):
         rows = (runs.scale == scale).all(axis=1)
-        found.append(ScaleRuns(runs.W[rows], runs.Y[rows], (float(scale[0]), float(scale[1]))))
-    return found
+        per_scale.append(ScaleRuns(runs.W[rows], runs.Y[rows], (float(scale[0]), float(scale[1]))))
+    return per_scale
 
 
 def check_scales(runs: Sequence[ScaleRuns], law: str) -> None:

@@ -187,8 +187,8 @@ class FittedTruncated:
             InputError: a scale that no runs are of.
         """
         Z, number = self._points(W, scale)
-        found = [p.moments(Z, self.places[number]) for p in self.processes]
-        mean, variance = (np.column_stack(parts) for parts in zip(*found, strict=True))
+        moments = [p.moments(Z, self.places[number]) for p in self.processes]
+        mean, variance = (np.column_stack(parts) for parts in zip(*moments, strict=True))
         noise = np.exp(self.theta[:, -1] / 2)
         return self.standard.prediction(mean + self.centers[number], np.sqrt(variance), noise)
 
@@ -209,11 +209,11 @@ class FittedTruncated:
         left, i = self._points(A, scale_A)
         right, j = self._points(B, scale_B)
         s, u = self.places[i], self.places[j]
-        found = [
+        covariances = [
             covariance(left, s, right, u, p.theta) - p.halves(left, s)[1].T @ p.halves(right, u)[1]
             for p in self.processes
         ]
-        return np.asarray(np.stack(found) * (self.standard.spread**2)[:, None, None])
+        return np.asarray(np.stack(covariances) * (self.standard.spread**2)[:, None, None])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -298,7 +298,7 @@ def _learn(
     x = np.concatenate([start[:-2], center[Z.shape[1] : -3], start[-2:-1], [BIAS[0]], start[-1:]])
     taken = list(rows)
     bounds = [(c - 6.0, c + 6.0) for c in center[:-1]] + [(np.log(1e-6), np.log(2.0))]
-    found = minimize(
+    optimum = minimize(
         negative_evidence,
         x,
         args=(Z[taken], s[taken], y[taken], law.priors),
@@ -307,7 +307,7 @@ def _learn(
         bounds=bounds,
         options={"maxiter": law.iterations, "maxcor": 20, "ftol": 1e-6},
     )
-    return np.asarray(found.x)
+    return np.asarray(optimum.x)
 
 
 def _condition(Z: Array, s: Array, y: Array, theta: Array) -> Process:

@@ -58,25 +58,25 @@ class Affine:
         return cls(**{name: numbers(values[name]) for name in cls.__dataclass_fields__})
 
 
-def fit_affine(found: Prediction, Y: Array, at: NDArray[Any], source: int) -> Affine:
+def fit_affine(predicted: Prediction, Y: Array, at: NDArray[Any], source: int) -> Affine:
     """The maps of every scale.
 
     Args:
-        found: (n, k) what the source's law predicts for each run.
+        predicted: (n, k) what the source's law predicts for each run.
         Y: (n, k) the runs, NaN where missing.
         at: (n,) number of the scale of each.
         source: the scale whose map is the identity.
     """
     count, k = int(at.max()) + 1, Y.shape[1]
     at_source = at == source
-    center = np.nanmean(np.where(np.isfinite(Y), found.mean, np.nan)[at_source], axis=0)
-    spread = found.mean[at_source].std(axis=0)
+    center = np.nanmean(np.where(np.isfinite(Y), predicted.mean, np.nan)[at_source], axis=0)
+    spread = predicted.mean[at_source].std(axis=0)
     spread = np.where(spread > 1e-9 * np.abs(center), spread, 1.0)
     itself = _Fit(center / spread, np.ones(k), np.zeros(k), np.zeros(k), np.zeros(k))
     fits = []
     for i in range(count):
         rows = at == i
-        g, y = (found.mean[rows] - center) / spread, Y[rows] / spread
+        g, y = (predicted.mean[rows] - center) / spread, Y[rows] / spread
         fits.append(itself if i == source else _fit_scale(g, y))
     level, b, level_variance, slope_variance, noise = (np.stack(x) for x in zip(*fits, strict=True))
     a = level * spread - b * center
@@ -161,7 +161,7 @@ def _levels(x: Array, levels: Array, x_new: Array) -> tuple[Array, Array]:
     choices = _EXPONENTS if r >= q + 3 else (EXPONENT,)
     low = x.min(axis=0)
     best = np.full(levels.shape[1], np.inf)
-    found, doubt = np.zeros(levels.shape[1]), np.zeros(levels.shape[1])
+    level, doubt = np.zeros(levels.shape[1]), np.zeros(levels.shape[1])
     for exponents in np.stack(np.meshgrid(*[choices] * q), axis=-1).reshape(-1, q):
         X = np.column_stack([np.ones(r), np.exp(-exponents * (x - low))])
         new = np.concatenate([[1.0], np.exp(-exponents * (x_new - low))])
@@ -171,8 +171,8 @@ def _levels(x: Array, levels: Array, x_new: Array) -> tuple[Array, Array]:
         freedom = max(r - q - 1, 1)
         better = error < best
         best = np.where(better, error, best)
-        found = np.where(better, new @ coefficients, found)
+        level = np.where(better, new @ coefficients, level)
         lever = new @ np.linalg.solve(A, new)
-        drop = np.abs(levels - found).min(axis=0)
+        drop = np.abs(levels - level).min(axis=0)
         doubt = np.where(better, error / freedom * (1 + lever) + (0.2 * drop) ** 2, doubt)
-    return found, doubt
+    return level, doubt

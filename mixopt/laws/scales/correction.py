@@ -94,34 +94,34 @@ class FittedCorrection:
 
         Without a scale, the largest one that was seen (by 6 N D) is meant.
         """
-        found = self.base.predict(W)
-        asked = self._asked(found.mean, scale)
-        mean, variance = np.empty((2, *found.mean.shape))
-        noise = np.zeros((1, found.mean.shape[1]))
+        predicted = self.base.predict(W)
+        asked = self._asked(predicted.mean, scale)
+        mean, variance = np.empty((2, *predicted.mean.shape))
+        noise = np.zeros((1, predicted.mean.shape[1]))
         for target in np.unique(asked, axis=0):
             rows = (asked == target).all(axis=1)
             a, b, extra, spread = self._map(target)
-            mean[rows] = a + b * found.mean[rows]
-            off = found.mean[rows] - self.maps.center
-            variance[rows] = (b * found.sd[rows]) ** 2 + extra[0] + extra[1] * off**2
-            noise = np.maximum(noise, np.maximum(spread, b * found.noise * (spread == 0)))
+            mean[rows] = a + b * predicted.mean[rows]
+            off = predicted.mean[rows] - self.maps.center
+            variance[rows] = (b * predicted.sd[rows]) ** 2 + extra[0] + extra[1] * off**2
+            noise = np.maximum(noise, np.maximum(spread, b * predicted.noise * (spread == 0)))
         return Prediction(mean, np.sqrt(variance), noise[0])
 
     def mean(self, W: Array, scale: Array | None = None) -> Array:
         """(n, k) the mean of `predict`, without the work for the sd."""
-        found = mean_of(self.base, W)
-        asked = self._asked(found, scale)
+        means = mean_of(self.base, W)
+        asked = self._asked(means, scale)
         for target in np.unique(asked, axis=0):
             rows = (asked == target).all(axis=1)
             a, b, _, _ = self._map(target)
-            found[rows] = a + b * found[rows]
-        return found
+            means[rows] = a + b * means[rows]
+        return means
 
-    def _asked(self, found: Array, scale: Array | None) -> Array:
+    def _asked(self, means: Array, scale: Array | None) -> Array:
         """(n, 2) scales asked for; the largest that was seen without one."""
-        asked = check_scale(scale, len(found))
+        asked = check_scale(scale, len(means))
         if asked is None:
-            asked = np.tile(self.scales[int(np.argmax(self.scales.prod(axis=1)))], (len(found), 1))
+            asked = np.tile(self.scales[int(np.argmax(self.scales.prod(axis=1)))], (len(means), 1))
         return asked
 
     def _map(self, target: Array) -> tuple[Array, Array, tuple[Array, Array], Array]:
@@ -194,5 +194,5 @@ def _fit_pooled(
 
 
 def _maps(fitted: FittedLaw, runs: Runs, at: Ints, source: int) -> Affine:
-    found = fitted.predict(runs.W)
-    return fit_affine(found, runs.Y, at, source)
+    predicted = fitted.predict(runs.W)
+    return fit_affine(predicted, runs.Y, at, source)

@@ -127,9 +127,10 @@ class FittedStacking:
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
         """Metrics at mixtures W (n, m) and scales (n, 2) or (2,); the largest seen without one."""
         asked, beyond = self._asked(W, scale)
-        found = [p.predict(W, asked) for p in self.parts]
+        predictions = [p.predict(W, asked) for p in self.parts]
         sides = [
-            _scaled(combine(found, w), f) for w, f in zip(self.weights, self.factors, strict=True)
+            _scaled(combine(predictions, w), f)
+            for w, f in zip(self.weights, self.factors, strict=True)
         ]
         return Prediction(
             np.where(beyond, sides[1].mean, sides[0].mean),
@@ -191,18 +192,18 @@ def _without(made: Law, runs: Runs, out: NDArray[np.bool_], rng: np.random.Gener
     assert runs.scale is not None
     mean, sd = np.full((2, *runs.Y.shape), np.nan)
     fitted = made.fit(runs.W[~out], runs.Y[~out], runs.scale[~out], rng=rng)
-    found = fitted.predict(runs.W[out], runs.scale[out])
-    mean[out], sd[out] = found.mean, found.sd
-    return Prediction(mean, sd, found.noise)
+    predicted = fitted.predict(runs.W[out], runs.scale[out])
+    mean[out], sd[out] = predicted.mean, predicted.sd
+    return Prediction(mean, sd, predicted.noise)
 
 
-def _weights(found: list[Prediction], runs: Runs) -> tuple[Array, Array]:
+def _weights(predictions: list[Prediction], runs: Runs) -> tuple[Array, Array]:
     """(l, k) weights and (k,) interval factors from held-out predictions."""
-    errors = np.stack([runs.Y - f.mean for f in found])
+    errors = np.stack([runs.Y - f.mean for f in predictions])
     level = np.nanmean(errors, axis=1, keepdims=True)
     weights = stacking_weights(errors - (1.0 - _LEVEL) * level, _SHRINK, np.zeros(runs.Y.shape[1]))
-    return weights, sd_factors(runs.Y, combine(found, weights))
+    return weights, sd_factors(runs.Y, combine(predictions, weights))
 
 
-def _scaled(found: Prediction, factors: Array) -> Prediction:
-    return Prediction(found.mean, found.sd * factors, found.noise * factors)
+def _scaled(prediction: Prediction, factors: Array) -> Prediction:
+    return Prediction(prediction.mean, prediction.sd * factors, prediction.noise * factors)
