@@ -132,8 +132,8 @@ class Runner:
                 trees.put(Tree(self.root, Path(folder) / str(number)))
             with ThreadPoolExecutor(self.workers) as pool:
                 try:
-                    for file, seconds in pool.map(lambda file: self._sound(file, trees), unsure):
-                        record.add_sound(file, digest(self.root, [file]))
+                    for file, known, seconds in pool.map(lambda f: self._sound(f, trees), unsure):
+                        record.add_sound(file, known)
                         self.say(f"passes without a fault in {seconds:.0f} s: {file}")
                     tried = {pool.submit(self._try, mutant, trees): mutant for mutant in asked}
                     for done, answer in enumerate(as_completed(tried), start=1):
@@ -151,7 +151,9 @@ class Runner:
         files = files_for(self.root, mutant.module)
         return result is not None and result.digest == digest(self.root, files, mutant.text)
 
-    def _sound(self, file: str, trees: "SimpleQueue[Tree]") -> tuple[str, float]:
+    # Digests are of the copies: who works on in the repository meanwhile changes no result.
+
+    def _sound(self, file: str, trees: "SimpleQueue[Tree]") -> tuple[str, str, float]:
         tree = trees.get()
         start = time.monotonic()
         try:
@@ -164,15 +166,15 @@ class Runner:
                 f"{file} fails without any fault (pytest's exit status: {status}), so that it "
                 f"can kill nothing; make `pytest {file}` pass first"
             )
-        return file, time.monotonic() - start
+        return file, digest(tree.folder, [file]), time.monotonic() - start
 
     def _try(self, mutant: Mutant, trees: "SimpleQueue[Tree]") -> Result:
-        files = files_for(self.root, mutant.module)
         tree = trees.get()
         start = time.monotonic()
         try:
+            files = files_for(tree.folder, mutant.module)
             outcome = tree.try_out(mutant, files, self.seconds)
         finally:
             trees.put(tree)
-        seconds = time.monotonic() - start
-        return Result(outcome, round(seconds, 1), digest(self.root, files, mutant.text))
+        seconds = round(time.monotonic() - start, 1)
+        return Result(outcome, seconds, digest(tree.folder, files, mutant.text))
