@@ -109,12 +109,15 @@ class Runner:
         root: the repository.
         seconds: limit for the tests of one mutant.
         workers: copies of the tree, and mutants at once.
+        alive: asks again only about those that lived; whoever was killed once counts as killed,
+            whatever has changed since.
         say: is told of each result.
     """
 
     root: Path
     seconds: float = 60.0
     workers: int = 2
+    alive: bool = False
     say: Callable[[str], None] = lambda _: None
 
     def run(self, drawn: Sequence[Mutant], record: Record) -> None:
@@ -148,6 +151,8 @@ class Runner:
         if record.is_equivalent(mutant):
             return True
         result = record.results.get(mutant.name)
+        if self.alive and result is not None and result.outcome == KILLED:
+            return True
         files = files_for(self.root, mutant.module)
         return result is not None and result.digest == digest(self.root, files, mutant.text)
 

@@ -177,8 +177,11 @@ def test_a_run_tells_what_lives_goes_on_and_leaves_the_tree_alone(house: Path) -
         tests.read_text().replace("import seen", "import seen, unseen")
         + "\n\ndef test_unseen():\n    assert not unseen(0)\n"
     )
-    third, _ = run()
-    assert {third.outcome(m) for m in drawn} == {KILLED}
+    record = Record.open(house / "record.json", ())
+    said = []
+    Runner(house, workers=1, alive=True, say=said.append).run(drawn, record)
+    assert len(said) == 2, "the changed test file, and the one that lived"
+    assert {record.outcome(m) for m in drawn} == {KILLED}
 
 
 def test_tests_that_fail_by_themselves_kill_nothing(house: Path) -> None:
