@@ -2,6 +2,7 @@
 
     python -m analysis.mutants --json mutants.json
     python -m analysis.mutants --json mutants.json --only mixopt/space,mixopt/runs --sample 40
+    python -m analysis.mutants --json mutants.json --alive    # new tests written: who still lives?
 
 A mutant is one change of one expression. Whoever survives shows a line that no unit test of its
 own module holds to what it does. `make mutants` is this run.
@@ -17,5 +18,7 @@ texts. What would be left of either is the part of `operators.py`, which is shor
 * `operators`: what is changed, and what is left alone (texts of messages, annotations).
 * `places`: which tests answer for which module.
 * `sample`: the random sample, stable when other code changes, and the proven equivalents.
-* `run`: each mutant in a copy of the tree, by several workers; a stopped run goes on.
+* `run`: each mutant in a copy of the tree, by several workers; a stopped run goes on, and a
+  result holds until the module or its tests change.
+* `sample.jsonl`: the sample of 300 with seed 0 (`--list`); `equivalent.json`: the proofs.
 """

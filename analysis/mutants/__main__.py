@@ -25,6 +25,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", default="", help="modules and rooms, comma between (default: all)"
     )
+    parser.add_argument("--alive", action="store_true", help="ask again only about survivors")
     parser.add_argument("--list", action="store_true", help="print the sample and run nothing")
     return parser.parse_args()
 
@@ -44,6 +45,7 @@ def main() -> None:
         ROOT,
         options.seconds,
         options.workers,
+        options.alive,
         say=lambda words: print(words, file=sys.stderr, flush=True),
     )
     runner.run(drawn, record)

@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 
-from analysis.mutants.places import files_for
+from analysis.mutants.places import files_for, selection
 from analysis.mutants.record import KILLED, SURVIVED, TIMEOUT, Record, Result
 from analysis.mutants.sample import Mutant
 
@@ -50,10 +50,10 @@ class Tree:
             elif (root / name).exists():
                 shutil.copy2(root / name, folder / name)
 
-    def ask(self, files: Sequence[str], seconds: float) -> int | None:
-        """Runs test files; pytest's exit status, None where they were not ready in time."""
+    def ask(self, files: Sequence[str], seconds: float, select: str = "") -> int | None:
+        """Runs tests of files; pytest's exit status, None where they were not ready in time."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *PYTEST, *files],
+            [sys.executable, "-m", "pytest", *PYTEST, "-k", select, *files],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(self.folder)},
             stdout=subprocess.DEVNULL,
@@ -72,7 +72,7 @@ class Tree:
         original = (self.folder / mutant.module).read_text(encoding="utf-8")
         self._exchange(mutant.module, mutant.text)
         try:
-            status = self.ask(files, seconds)
+            status = self.ask(files, seconds, selection(mutant.module, files))
         finally:
             self._exchange(mutant.module, original)
         return TIMEOUT if status is None else SURVIVED if status == 0 else KILLED
@@ -109,12 +109,15 @@ class Runner:
         root: the repository.
         seconds: limit for the tests of one mutant.
         workers: copies of the tree, and mutants at once.
+        alive: asks again only about those that lived; whoever was killed once counts as killed,
+            whatever has changed since.
         say: is told of each result.
     """
 
     root: Path
     seconds: float = 60.0
     workers: int = 2
+    alive: bool = False
     say: Callable[[str], None] = lambda _: None
 
     def run(self, drawn: Sequence[Mutant], record: Record) -> None:
@@ -132,9 +135,9 @@ class Runner:
                 trees.put(Tree(self.root, Path(folder) / str(number)))
             with ThreadPoolExecutor(self.workers) as pool:
                 try:
-                    for file in pool.map(lambda file: self._sound(file, trees), unsure):
-                        record.add_sound(file, digest(self.root, [file]))
-                        self.say(f"passes without a fault: {file}")
+                    for file, known, seconds in pool.map(lambda f: self._sound(f, trees), unsure):
+                        record.add_sound(file, known)
+                        self.say(f"passes without a fault in {seconds:.0f} s: {file}")
                     tried = {pool.submit(self._try, mutant, trees): mutant for mutant in asked}
                     for done, answer in enumerate(as_completed(tried), start=1):
                         mutant, result = tried[answer], answer.result()
@@ -148,11 +151,16 @@ class Runner:
         if record.is_equivalent(mutant):
             return True
         result = record.results.get(mutant.name)
+        if self.alive and result is not None and result.outcome == KILLED:
+            return True
         files = files_for(self.root, mutant.module)
         return result is not None and result.digest == digest(self.root, files, mutant.text)
 
-    def _sound(self, file: str, trees: "SimpleQueue[Tree]") -> str:
+    # Digests are of the copies: who works on in the repository meanwhile changes no result.
+
+    def _sound(self, file: str, trees: "SimpleQueue[Tree]") -> tuple[str, str, float]:
         tree = trees.get()
+        start = time.monotonic()
         try:
             # Ten times the limit: this asks whether it passes, not how long it takes.
             status = tree.ask([file], 10 * self.seconds)
@@ -163,15 +171,15 @@ class Runner:
                 f"{file} fails without any fault (pytest's exit status: {status}), so that it "
                 f"can kill nothing; make `pytest {file}` pass first"
             )
-        return file
+        return file, digest(tree.folder, [file]), time.monotonic() - start
 
     def _try(self, mutant: Mutant, trees: "SimpleQueue[Tree]") -> Result:
-        files = files_for(self.root, mutant.module)
         tree = trees.get()
         start = time.monotonic()
         try:
+            files = files_for(tree.folder, mutant.module)
             outcome = tree.try_out(mutant, files, self.seconds)
         finally:
             trees.put(tree)
-        seconds = time.monotonic() - start
-        return Result(outcome, round(seconds, 1), digest(self.root, files, mutant.text))
+        seconds = round(time.monotonic() - start, 1)
+        return Result(outcome, seconds, digest(tree.folder, files, mutant.text))

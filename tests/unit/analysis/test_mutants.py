@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analysis.mutants.operators import Source, changes
-from analysis.mutants.places import files_for, modules
+from analysis.mutants.places import CONTRACTS, files_for, modules, selection
 from analysis.mutants.record import KILLED, SURVIVED, TIMEOUT, Record, rate
 from analysis.mutants.run import Runner
 from analysis.mutants.sample import Equivalent, draw, mutants, read_equivalents
@@ -102,6 +102,18 @@ def test_every_module_has_tests_that_answer_for_it() -> None:
     assert files_for(ROOT, "mixopt/study.py") == ["tests/unit/test_study.py"]
 
 
+def test_of_a_contract_those_plug_ins_are_tried_that_the_module_makes() -> None:
+    laws = "tests/contracts/test_laws.py"
+    assert selection("mixopt/laws/bimix.py", ["tests/unit/laws/test_zoo.py", laws]) == (
+        "(not test_laws.py or [bimix] or [bimix- or -bimix])"
+    )
+    shared = selection("mixopt/laws/parametric.py", [laws])
+    assert "[bimix]" in shared
+    assert "[auto]" not in shared
+    assert selection("mixopt/space/simplex.py", ["tests/unit/space/test_simplex.py"]) == ""
+    assert all((ROOT / file).is_file() for file in CONTRACTS)
+
+
 def test_proofs_speak_of_lines_that_exist() -> None:
     for entry in read_equivalents(ROOT / "analysis" / "mutants" / "equivalent.json"):
         text = (ROOT / entry.module).read_text(encoding="utf-8")
@@ -117,23 +129,22 @@ def test_timeouts_are_not_kills_and_equivalents_do_not_count() -> None:
 def house(tmp_path: Path) -> Path:
     """A repository with one module, of which one line is tested and one is not."""
     root = tmp_path / "house"
-    (root / "mixopt" / "space").mkdir(parents=True)
-    (root / "tests" / "unit" / "space").mkdir(parents=True)
+    (root / "mixopt" / "lab").mkdir(parents=True)
+    (root / "tests" / "unit" / "lab").mkdir(parents=True)
     (root / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
-    for package in ("mixopt", "mixopt/space"):
+    for package in ("mixopt", "mixopt/lab"):
         (root / package / "__init__.py").write_text("")
-    (root / "mixopt" / "space" / "a.py").write_text(
+    (root / "mixopt" / "lab" / "a.py").write_text(
         "def seen(a):\n    return a < 2\n\n\ndef unseen(a):\n    return a and 'x'\n"
     )
-    (root / "tests" / "unit" / "space" / "test_a.py").write_text(
-        "from mixopt.space.a import seen\n\n\n"
-        "def test_seen():\n    assert seen(1) and not seen(2)\n"
+    (root / "tests" / "unit" / "lab" / "test_a.py").write_text(
+        "from mixopt.lab.a import seen\n\n\ndef test_seen():\n    assert seen(1) and not seen(2)\n"
     )
     return root
 
 
 def test_a_run_tells_what_lives_goes_on_and_leaves_the_tree_alone(house: Path) -> None:
-    module = "mixopt/space/a.py"
+    module = "mixopt/lab/a.py"
     text = (house / module).read_text()
     drawn = [m for m in mutants(module, text) if m.after in {"return a <= 2", "return a or 'x'"}]
     proof = Equivalent(module, "unseen", "return a and 'x'", "return a or 'x'", "Nobody calls it.")
@@ -149,7 +160,7 @@ def test_a_run_tells_what_lives_goes_on_and_leaves_the_tree_alone(house: Path) -
     assert outcomes == {"return a <= 2": KILLED, "return a or 'x'": SURVIVED}
     assert len(said) == 1 + len(drawn)
     summary = record.summary(drawn, {module: text})
-    assert summary["rooms"]["space"]["percent"] == 50.0
+    assert summary["rooms"]["lab"]["percent"] == 50.0
     assert "+    return a or 'x'" in summary["survivors"][0]["diff"]
     assert (house / module).read_text() == text
     assert json.loads((house / "record.json").read_text())["results"].keys() == {
@@ -161,28 +172,31 @@ def test_a_run_tells_what_lives_goes_on_and_leaves_the_tree_alone(house: Path) -
     assert again.summary(drawn, {module: text})["total"]["percent"] == 100.0
 
     # A test that sees the survivor is a reason to ask again, and for this file's mutants alone.
-    tests = house / "tests" / "unit" / "space" / "test_a.py"
+    tests = house / "tests" / "unit" / "lab" / "test_a.py"
     tests.write_text(
         tests.read_text().replace("import seen", "import seen, unseen")
         + "\n\ndef test_unseen():\n    assert not unseen(0)\n"
     )
-    third, _ = run()
-    assert {third.outcome(m) for m in drawn} == {KILLED}
+    record = Record.open(house / "record.json", ())
+    said = []
+    Runner(house, workers=1, alive=True, say=said.append).run(drawn, record)
+    assert len(said) == 2, "the changed test file, and the one that lived"
+    assert {record.outcome(m) for m in drawn} == {KILLED}
 
 
 def test_tests_that_fail_by_themselves_kill_nothing(house: Path) -> None:
-    (house / "tests" / "unit" / "space" / "test_a.py").write_text("def test_a():\n    assert 0\n")
-    module = "mixopt/space/a.py"
+    (house / "tests" / "unit" / "lab" / "test_a.py").write_text("def test_a():\n    assert 0\n")
+    module = "mixopt/lab/a.py"
     drawn = mutants(module, (house / module).read_text())
     with pytest.raises(RuntimeError, match="fails without any fault"):
         Runner(house, workers=1).run(drawn, Record(house / "record.json"))
 
 
 def test_a_test_run_that_hangs_is_ended(house: Path) -> None:
-    module = "mixopt/space/a.py"
+    module = "mixopt/lab/a.py"
     (house / module).write_text("def seen(a):\n    while a:\n        a -= 1\n    return not a\n")
-    (house / "tests" / "unit" / "space" / "test_a.py").write_text(
-        "from mixopt.space.a import seen\n\n\ndef test_seen():\n    assert seen(3)\n"
+    (house / "tests" / "unit" / "lab" / "test_a.py").write_text(
+        "from mixopt.lab.a import seen\n\n\ndef test_seen():\n    assert seen(3)\n"
     )
     text = (house / module).read_text()
     drawn = [m for m in mutants(module, text) if m.after == "pass"]

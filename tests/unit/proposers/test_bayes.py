@@ -11,6 +11,7 @@ from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import (
     ACQUISITIONS,
     Acquisition,
+    _View,
     choose,
     information,
     knowledge_gradient,
@@ -187,3 +188,30 @@ def test_the_surrogate_asks_at_its_own_scale() -> None:
         np.testing.assert_allclose(
             look.joint(X, X).diagonal(axis1=1, axis2=2).T, look.predict(X).sd ** 2, rtol=1e-4
         )
+
+
+def test_the_default_mixes_three_improvements_with_one_draw() -> None:
+    """Turn by turn the scores are those of noisy improvement; every fourth is a Thompson draw."""
+    look, X = surrogate(), RNG.dirichlet(np.ones(5), size=20)
+    view = _View.of(look, X, RUNS, None, np.random.default_rng(2))
+    improvement = view.score("nei", 0)
+    for turn in range(8):
+        mixed = view.score("mixed", turn)
+        if turn % 4 == 3:
+            np.testing.assert_array_equal(mixed, view.score("ts", turn))
+            assert np.abs(mixed - improvement).max() > 1e-6
+        else:
+            np.testing.assert_array_equal(mixed, improvement)
+
+
+def test_a_run_taken_is_not_chosen_again_nor_are_its_neighbours() -> None:
+    X = RNG.dirichlet(np.ones(5), size=20)
+    X[7] = 0.9999 * X[3] + 0.0001 * X[7]
+    view = _View.of(surrogate(), X, RUNS, X[[11]], np.random.default_rng(2))
+    assert not view.free[11]  # under way
+    free = view.free.copy()
+    view.take(3)
+    assert view.taken.tolist() == [i == 3 for i in range(20)]
+    assert not view.free[[3, 7]].any()
+    assert (view.free <= free).all()
+    assert view.references[-1] == 3

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from mixopt import InputError, MixtureSpace
 from mixopt.proposers import pareto_front
-from mixopt.proposers.pareto import hypervolume, non_dominated
+from mixopt.proposers.pareto import (
+    front_of,
+    hypervolume,
+    non_dominated,
+    sparsest,
+    spread_out,
+)
 from mixopt.testing.strategies import generators
 
 
@@ -60,3 +66,36 @@ def test_equal_rows_stay_once() -> None:
     assert non_dominated(np.array([[1.0, 2], [1, 2], [2, 1], [2, 2]])).tolist() == [
         True, False, True, False,
     ]  # fmt: skip
+
+
+def test_a_front_is_sorted_with_its_reference_a_tenth_beyond() -> None:
+    W = np.eye(4)
+    F = np.array([[3.0, 1.0], [1.0, 11.0], [2.0, 3.0], [3.0, 12.0]])
+    front = front_of(W, F)
+    np.testing.assert_array_equal(front.F, [[1, 11], [2, 3], [3, 1]])
+    np.testing.assert_array_equal(front.W, W[[1, 2, 0]])
+    # Worst (3, 11), ranges 2 and 10: reference (3.2, 12); slices 1, 1 and .2 wide.
+    assert front.hypervolume == pytest.approx(1 * 1 + 1 * 9 + 0.2 * 11)
+    given = front_of(W, F, np.array([3.0, 12.0]))
+    assert given.hypervolume == pytest.approx(1 * 1 + 1 * 9)
+    flat = front_of(W[:1], F[:1])  # no range: one unit stands for it
+    assert flat.hypervolume == pytest.approx(0.1 * 0.1)
+
+
+def test_rows_spread_out_are_the_ends_and_then_always_the_furthest() -> None:
+    t = np.array([0.0, 0.1, 0.45, 0.5, 0.9, 1.0])
+    F = np.column_stack([t, 1000 * (1 - t)])  # units do not matter
+    assert spread_out(F, 2) == [0, 5]
+    assert spread_out(F, 3) == [0, 3, 5]
+    assert spread_out(F, 4) in ([0, 1, 3, 5], [0, 3, 4, 5])  # .4 on both sides, up to rounding
+    assert spread_out(F, 5) == [0, 1, 3, 4, 5]
+    assert spread_out(F, 9) == list(range(6))
+    assert spread_out(F[[0, 0, 5]], 3) == [0, 2]  # a copy is no other point
+    assert spread_out(F[:, :1] * [1.0, 1.0], 1) == [0]
+
+
+def test_the_sparsest_rows_have_the_widest_gaps() -> None:
+    F = np.array([[0.0, 10], [1, 9], [2, 8], [6, 4], [10, 0], [9, 9]])
+    # Ends first; gaps in shares of the range, of both objectives: 1: .4, 2: 1, 3: 1.6.
+    assert sparsest(F, 5) == [0, 4, 3, 2, 1]
+    assert sparsest(F, 3) == [0, 4, 3]

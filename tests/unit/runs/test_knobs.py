@@ -81,3 +81,8 @@ def test_dots_lead_into_nested_keys_and_nothing_is_changed_in_place() -> None:
 def test_bad_knobs_are_refused(make: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_a_knob_twice_is_named_and_no_other() -> None:
+    with pytest.raises(InputError, match="knob 'act' is there twice"):
+        SearchSpace(SPACE, (KNOBS[0], KNOBS[2], KNOBS[1], KNOBS[2]))

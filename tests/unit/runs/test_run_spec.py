@@ -94,7 +94,19 @@ def test_flops_are_six_n_d() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(262_144, "262k"), (25e9, "25G"), (100, "100"), (1.5e6, "1.5M")]
+    ("value", "text"),
+    [
+        (262_144, "262k"),
+        (25e9, "25G"),
+        (100, "100"),
+        (1.5e6, "1.5M"),
+        (999, "999"),
+        (1e3, "1k"),
+        (1e6, "1M"),
+        (1e9, "1G"),
+        (1e12, "1T"),
+        (2e15, "2P"),
+    ],
 )
 def test_counts_for_people(value: float, text: str) -> None:
     assert short_number(value) == text

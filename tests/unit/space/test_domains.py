@@ -1,10 +1,13 @@
 """Domains, mixtures, groups and ties: refused at once, with the name."""
 
 import pickle
+from typing import Any
 
 import pytest
 
 from mixopt import Domain, Group, InputError, Mixture, Tie
+from mixopt.space import groups_by_parent, groups_by_tag
+from mixopt.space.domains import as_domains
 
 
 @pytest.mark.parametrize("name", ["", " a", "a ", "a=b", "a\tb", "a\nb", "a\0"])
@@ -82,3 +85,51 @@ def test_groups_and_ties_name_domains_once() -> None:
         Tie("fixed", {"a": 1.0})
     with pytest.raises(InputError):
         Tie("fixed", {"a": 1.0, "b": -1.0})
+
+
+def test_domains_come_in_many_forms_and_keep_their_order() -> None:
+    ready = Domain("b", 5.0, tags={"lang": "en"})
+    assert as_domains(["a", ready]) == (Domain("a"), ready)
+    given: dict[str, Any] = {"a": 1e9, "c": None, "x": ready, "d": {"tokens": 2, "parent": "web"}}
+    assert as_domains(given) == (
+        Domain("a", 1e9),
+        Domain("c"),
+        ready,
+        Domain("d", 2, parent="web"),
+    )
+    with pytest.raises(InputError, match="'b' is given twice"):
+        as_domains(["a", "b", "b"])
+
+
+@pytest.mark.parametrize("limits", [(0.0, 0.0), (1.0, 1.0), (0.3, 0.3), (0.0, 1.0)])
+def test_groups_may_be_equations_and_reach_the_ends(limits: tuple[float, float]) -> None:
+    group = Group("g", ["a", "b"], *limits)  # type: ignore[arg-type]
+    assert group.domains == ("a", "b")
+    assert (group.lower, group.upper) == limits
+    assert Group("g", ("a",)) == Group("g", ("a",), 0.0, 1.0)
+
+
+def test_ratios_of_a_tie_sum_to_1() -> None:
+    assert Tie("t", {"a": 6, "b": 2}).ratios == {"a": 0.75, "b": 0.25}
+    for bad in (0.0, float("inf")):
+        with pytest.raises(InputError, match="ratio of 'b' is"):
+            Tie("t", {"a": 1.0, "b": bad})
+
+
+def test_groups_are_made_of_those_that_have_limits() -> None:
+    domains = [
+        Domain("a", tags={"lang": "en"}, parent="web"),
+        Domain("b", tags={"lang": "en"}),
+        Domain("c", parent="web"),
+    ]
+    limits = (0.1, 0.4)
+    assert groups_by_tag(domains, "lang", {"en": limits}) == (
+        Group("lang=en", ("a", "b"), *limits),
+    )
+    assert groups_by_tag(domains, "lang", {}) == ()
+    assert groups_by_parent(domains, {"web": limits, "b": limits}) == (
+        Group("web", ("a", "c"), *limits),
+        Group("b", ("b",), *limits),  # without a parent, a domain is its own source
+    )
+    with pytest.raises(InputError, match="no domain has parent 'books'"):
+        groups_by_parent(domains, {"books": limits})

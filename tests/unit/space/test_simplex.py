@@ -135,5 +135,10 @@ def test_rounded_weights_are_rescaled() -> None:
 def test_impossible_bounds_are_refused() -> None:
     with pytest.raises(InputError, match=r"lower bounds sum to 1.2"):
         simplex.project_kl([0.5, 0.5], lower=[0.6, 0.6])
+    with pytest.raises(InputError, match=r"upper bounds to 0.9 \(must be >= 1\)"):
+        simplex.project_kl([0.5, 0.5], upper=[0.5, 0.4])
+    with pytest.raises(InputError, match="bounds leave no mixture"):
+        simplex.project_euclidean([0.5, 0.5], lower=[0.3, 0.0], upper=[0.2, 1.0])
+    assert simplex.project_kl([0.9, 0.1], upper=[0.5, 0.5]).tolist() == [0.5, 0.5]
     with pytest.raises(InputError, match=r"step 0.3 does not divide 1"):
         simplex.round_to_grid([0.5, 0.5], 0.3)
