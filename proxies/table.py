@@ -63,7 +63,7 @@ class TableTrainer:
     radius: float = 0.1
     any_seed: bool = False
     tokens: Mapping[str, float] = field(default_factory=dict)
-    unit: str = "as in the table"
+    unit: str = ""
     renormalize: bool = False
 
     def __post_init__(self) -> None:

@@ -209,9 +209,10 @@ class OptunaSearch(Answers):
     ) -> list[RunSpec]:
         """The design, then what the sampler asks for."""
         ledger = Ledger.of(problem, observations, pending)
-        missing = min(self.design, self.runs) - ledger.asked
+        whole = min(self.design, self.runs)
+        missing = whole - ledger.asked
         if missing > 0:
-            return ledger.design(missing, DESIGN, scale=problem.target)
+            return ledger.design(whole, DESIGN, scale=problem.target)[:missing]
         n = min(self.batch, self.runs - ledger.asked)
         if ledger.pending or n < 1:
             return []

@@ -19,7 +19,7 @@ from scipy import stats
 from mixopt.errors import InputError
 from mixopt.runs import Observation
 from mixopt.runs.kinds import BEST_RANDOM, RECOMMENDED
-from mixopt.runs.objective import Objective, objective_of
+from mixopt.runs.objective import Objective, judged, objective_of
 from mixopt.space import Mixture
 
 NOISE_FACTOR = 2.0  # a difference counts as real above this many seed sds
@@ -168,7 +168,7 @@ def confirm(observations: Iterable[Observation], objective: Objective) -> Confir
     for seen in observations:
         candidate = seen.spec.kind.confirms
         if candidate is not None:
-            grouped.setdefault(candidate, []).append(seen)
+            grouped.setdefault(candidate, []).append(judged(seen, objective))
     candidates = {name: _candidate(name, runs, objective) for name, runs in grouped.items()}
     recommended = candidates.pop(RECOMMENDED, None)
     if recommended is None or not recommended.values:

@@ -5,18 +5,20 @@
 
 import json
 import logging
+import signal
+import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-import numpy as np
-
 from mixopt import lazy
-from mixopt.errors import InputError, TrainerError
+from mixopt.errors import InputError
+from mixopt.execution.answers import matched
 from mixopt.ports import Event, Progress, Report, Trainer, capabilities_of, ignore_report, refusal
 from mixopt.runs import Observation, Point, RunSpec
 
@@ -54,8 +56,10 @@ def run_pack(
 ) -> list[Observation]:
     """Train a pack; whatever the trainer does, one observation per run comes back, in order.
 
-    A trainer that cannot be loaded, raises, answers for other runs than it was asked, or reports
-    metrics that are not finite gives failed observations with the reason.
+    A trainer that cannot be loaded, raises, exits, or answers for other runs than it was asked
+    gives
+    failed observations with the reason; so does a run whose metrics are no finite numbers, alone
+    (see `mixopt.execution.answers`).
 
     Args:
         specs: runs of one scale, trainer and configuration.
@@ -63,24 +67,72 @@ def run_pack(
         report: called with the points of the curves, from the training thread.
         runtime: settings of the trainer that say how, not what, it trains.
         trainer: used in place of the one that the specs name.
+
+    Raises:
+        KeyboardInterrupt: somebody pressed Ctrl-C; one that the trainer raises itself is a failure.
     """
     started = time.perf_counter()
+    with _listening() as interrupted:
+        try:
+            maker = trainer or make_trainer(specs[0].trainer, specs[0].config, runtime or {})
+            refused = {s.run_id: reason for s in specs if (reason := refusal(maker, s))}
+            able = [s for s in specs if s.run_id not in refused]
+            answers = iter(matched(able, maker.train(able, cache, report)) if able else [])
+            return [
+                Observation.failure(s, refused[s.run_id]) if s.run_id in refused else next(answers)
+                for s in specs
+            ]
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt) and interrupted():
+                raise
+            # One bad run must not end the sweep; the reason goes into the record.
+            _log.debug("a pack of %d runs failed", len(specs), exc_info=True)
+            seconds = (time.perf_counter() - started) / len(specs)
+            info = {"traceback": traceback.format_exc()[-_TRACEBACK_CHARS:]}
+            reason = _reason(error, specs)
+            return [Observation.failure(s, reason, seconds=seconds, info=info) for s in specs]
+
+
+def _reason(error: BaseException, specs: Sequence[RunSpec]) -> str:
+    """What ended a pack, in words."""
+    told = str(error)
+    name, trainer = type(error).__name__, specs[0].trainer
+    if isinstance(error, MemoryError):
+        what = f"{len(specs)} run{'s' * (len(specs) > 1)} of {specs[0].scale} at once"
+        return (
+            f"MemoryError: the memory did not suffice for {trainer} to train {what}"
+            f"{f' ({told})' if told else ''}; lower execution.pack_size, or the scale"
+        )
+    if isinstance(error, SystemExit):
+        return f"SystemExit: trainer {trainer} called exit({told}); let it raise an error instead"
+    if isinstance(error, KeyboardInterrupt):
+        return f"KeyboardInterrupt: trainer {trainer} raised it, and nobody pressed Ctrl-C"
+    return f"{name}: {told}" if told else f"{name} in trainer {trainer}, without a message"
+
+
+@contextmanager
+def _listening() -> Iterator[Callable[[], bool]]:
+    """Tells whether a SIGINT came meanwhile: Ctrl-C is for the sweep, what a trainer raises is not.
+
+    Signals reach the main thread alone; in any other, an interrupt is the trainer's own.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if main else None
+    if not callable(before):  # ignored, or set outside of Python
+        yield lambda: False
+        return
+    heard: list[bool] = []
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        heard.append(True)
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, hear)
     try:
-        maker = trainer or make_trainer(specs[0].trainer, specs[0].config, runtime or {})
-        refused = {s.run_id: reason for s in specs if (reason := refusal(maker, s))}
-        able = [s for s in specs if s.run_id not in refused]
-        observations = iter(_checked(able, maker.train(able, cache, report)) if able else [])
-        return [
-            Observation.failure(s, refused[s.run_id]) if s.run_id in refused else next(observations)
-            for s in specs
-        ]
-    except Exception as error:  # noqa: BLE001 - a trainer is foreign code
-        # One bad run must not end the sweep; the reason goes into the record.
-        _log.debug("a pack of %d runs failed", len(specs), exc_info=True)
-        seconds = (time.perf_counter() - started) / len(specs)
-        reason = f"{type(error).__name__}: {error}"
-        info = {"traceback": traceback.format_exc()[-_TRACEBACK_CHARS:]}
-        return [Observation.failure(s, reason, seconds=seconds, info=info) for s in specs]
+        yield lambda: bool(heard)
+    finally:
+        if signal.getsignal(signal.SIGINT) is hear:  # else the trainer set one of its own
+            signal.signal(signal.SIGINT, before)
 
 
 def make_trainer(use: str, config: Mapping[str, Any], runtime: Mapping[str, Any]) -> Trainer:
@@ -226,21 +278,3 @@ class MemoryStore:
 
     def release(self) -> None:
         """Nobody else can see it anyway."""
-
-
-def _checked(specs: Sequence[RunSpec], answers: Sequence[Observation]) -> list[Observation]:
-    """The trainer's answers, if there is one for each run; metrics that are not finite fail."""
-    asked, answered = [s.run_id for s in specs], [o.run_id for o in answers]
-    if asked != answered:
-        raise TrainerError(
-            f"trainer {specs[0].trainer!r} was asked for runs {asked} and answered for {answered};"
-            " it must give one observation per run, in the same order"
-        )
-    return [_finite(seen) for seen in answers]
-
-
-def _finite(seen: Observation) -> Observation:
-    if not seen.ok or all(np.isfinite(v) for v in seen.metrics.values()):
-        return seen
-    checked = Observation.of(seen.spec, seen.metrics)
-    return replace(seen, status=checked.status, metrics=checked.metrics, error=checked.error)

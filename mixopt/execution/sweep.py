@@ -1,8 +1,9 @@
 """The loop: a strategy driven through an executor into a store until it has no more to ask.
 
-The store is the journal. A run is opened there before it is submitted and closed when its result
-is in; what is open when a sweep starts is submitted again. Nothing else remembers anything, so a
-sweep that was killed goes on from its store.
+The store is the journal. A batch of runs is written there before the first of them is opened, a run
+is opened before it is submitted and closed when its result is in; what is open when a sweep starts
+is submitted again. Nothing else remembers anything, so a sweep that was killed goes on from its
+store, to the same runs.
 """
 
 import math
@@ -14,13 +15,16 @@ from itertools import groupby
 from typing import Any
 
 from mixopt.errors import MixoptError
+from mixopt.execution.answers import sound
 from mixopt.ports import Executor, Progress, Store
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.runs.objective import Objective, objective_of
+from mixopt.runs.objective import judged, objective_of
 from mixopt.runs.run_table import RunTable, standardized
 from mixopt.strategies import Problem, Strategy
 
 HOPELESS = 5  # so many failures without one success stop a sweep before it wastes its budget
+BATCH = "batch"
+"""The annotation that holds the newest batch, all of whose runs are to be opened."""
 _POLL_SECONDS = 0.5
 
 
@@ -43,6 +47,7 @@ class SweepStatus:
         eta_seconds: left, at the pace since the first run came in; None before there is a pace.
         best: the lowest objective of a search run so far, None before the first.
         best_mixture: its shares, for people.
+        best_scale: the scale at which it is the best, where the sweep has several; "" elsewhere.
         phase: the kind of the newest runs, e.g. `"design"`.
         latest: a run under way and its newest tokens, for people.
     """
@@ -57,6 +62,7 @@ class SweepStatus:
     eta_seconds: float | None = None
     best: float | None = None
     best_mixture: str = ""
+    best_scale: str = ""
     phase: str = ""
     latest: str = ""
 
@@ -113,7 +119,7 @@ class _Loop:
         self._executor, self._store = executor, store
         self._pack_size, self._runtime = pack_size, runtime
         self._started = time.monotonic()
-        self._observations = store.observations()
+        self._observations = [judged(o, problem.objective) for o in store.observations()]
         self._queue = deque(store.pending())  # opened, not submitted by this call
         self._running: dict[str, RunSpec] = {}
         self._packs: list[set[str]] = []
@@ -121,18 +127,13 @@ class _Loop:
         self._work = sum(scale.flops for scale in planned)  # 6 N D of everything that is to come
         self._pace: tuple[float, float] | None = None  # when the first runs came in, and their work
         self.status = SweepStatus(planned=len(planned))
+        # What a killed driver had chosen and not opened is opened now.
+        self._open([RunSpec.from_dict(v) for v in store.annotations().get(BATCH) or ()])
         self._refresh()
 
     def fill(self) -> bool:
         """Ask the strategy, submit what fits; False when there is nothing left to do."""
-        known = {o.run_id for o in self._observations} | set(self._running)
-        known |= {spec.run_id for spec in self._queue}
-        asked = self._strategy.next(self._problem, self._observations, self._pending)
-        for spec in asked:
-            if spec.run_id not in known:
-                known.add(spec.run_id)
-                self._store.open(spec)
-                self._queue.append(spec)
+        self._open(self._strategy.next(self._problem, self._observations, self._pending))
         while self._queue and len(self._packs) < self._executor.slots:
             self._submit()
         self._refresh()
@@ -146,6 +147,22 @@ class _Loop:
             elif event.run_id in self._running:
                 self._finish(event)
         self._refresh()
+
+    def _open(self, asked: Sequence[RunSpec]) -> None:
+        """Open the runs that are new, all of them whatever happens in between.
+
+        A strategy chooses a batch in view of all runs before it. Were the driver killed between
+        two openings, the rest would be chosen anew in view of a part of the batch: other runs than
+        without the kill. So the batch is written down as a whole before its first run is opened.
+        """
+        known = {o.run_id for o in self._observations} | set(self._running)
+        known |= {spec.run_id for spec in self._queue}
+        new = list({s.run_id: s for s in asked if s.run_id not in known}.values())
+        if len(new) > 1:
+            self._store.annotate({BATCH: [spec.to_dict() for spec in new]})
+        for spec in new:
+            self._store.open(spec)
+            self._queue.append(spec)
 
     @property
     def _pending(self) -> list[RunSpec]:
@@ -174,7 +191,7 @@ class _Loop:
     def _finish(self, seen: Observation) -> None:
         # The executor may have rebuilt the spec on another machine; ours holds its kind.
         seen = replace(seen, spec=self._running.pop(seen.run_id))
-        seen = _complete(seen, self._problem.objective)
+        seen = judged(sound(seen), self._problem.objective)
         self._store.close(seen)
         self._observations.append(seen)
         for pack in self._packs:
@@ -221,20 +238,9 @@ class _Loop:
             eta_seconds=self._eta(),
             best=None if best is None else best[0],
             best_mixture="" if best is None else _shares(best[1]),
+            best_scale=str(best[1].spec.scale) if best and len(self._problem.scales) > 1 else "",
             phase=str(pending[-1].kind.what) if pending else self.status.phase,
         )
-
-
-def _complete(seen: Observation, objective: Objective) -> Observation:
-    """The run; a failed one, with the reason, where it lacks a metric that the objective needs."""
-    missing = [name for name in objective.needed if name not in seen.metrics]
-    if not seen.ok or not missing:
-        return seen
-    known = ", ".join(sorted(seen.metrics)[:12]) or "none"
-    reason = (
-        f"the trainer gave no metric {missing[0]!r}, which the objective needs; it gave: {known}"
-    )
-    return replace(seen, status="failed", metrics={}, error=reason)
 
 
 def _nominal(observations: Sequence[Observation]) -> float:
@@ -244,7 +250,7 @@ def _nominal(observations: Sequence[Observation]) -> float:
 def _best(
     observations: Sequence[Observation], problem: Problem
 ) -> tuple[float, Observation] | None:
-    """The lowest objective among search runs of the smallest scale that has any."""
+    """The lowest objective among search runs of the smallest scale that has any: like with like."""
     search = [o for o in observations if o.ok and o.spec.kind.in_search]
     if not search:
         return None

@@ -61,7 +61,8 @@ def intervals(
     fine = near[:, None] + (far - near)[:, None] * fraction
     last = _furthest(score, space, w, directions, fine, limit)
     at = w + fine[np.arange(len(fine)), last][:, None] * directions
-    reached = np.vstack([w, np.clip(at, 0.0, 1.0)])
+    # Rounding carries a step beyond a bound by a hair; a share never is.
+    reached = np.vstack([w, np.clip(at, np.minimum(space.lower, w), np.maximum(space.upper, w))])
     return {
         name: (float(reached[:, i].min()), float(reached[:, i].max()))
         for i, name in enumerate(space.names)

@@ -105,8 +105,7 @@ class ReportData:
     @property
     def objective_unit(self) -> str:
         """The unit of the metrics where the objective keeps it, else nothing."""
-        plain = all(s == 1 for s in self.objective.scales.values())
-        return self.unit if plain and not self.objective.maximize else ""
+        return self.objective.unit(self.unit)
 
     def covers(self, metrics: Sequence[str]) -> bool:
         """Whether these metrics are enough for the objective."""

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from mixopt.errors import InputError, did_you_mean
+from mixopt.runs.run_spec import Observation
 from mixopt.space.simplex import Array
 
 Metrics = str | Sequence[str] | Mapping[str, float]
@@ -115,6 +116,11 @@ class Objective:
         listing = ", ".join(names) if len(names) <= 6 else f"{len(names)} metrics"
         return f"{'worst' if self.reduce == 'worst' else 'mean'} of {listing}"
 
+    def unit(self, of_metrics: str) -> str:
+        """The unit of the objective: that of the metrics, unless it turns or scales them."""
+        plain = all(s == 1 for s in self.scales.values()) and not self.standardize
+        return of_metrics if plain and not self.maximize else ""
+
     def standardized(self, Y: Array, metrics: Sequence[str]) -> "Objective":
         """The same with every weighed metric in units of its sd over runs Y (n, k): z-scores.
 
@@ -193,3 +199,19 @@ def objective_of(metrics: Mapping[str, float], objective: Objective) -> float:
     """The objective of one run's metrics (lower is better)."""
     names = tuple(metrics)
     return float(objective.value(np.array([list(metrics.values())]), names)[0])
+
+
+def judged(seen: Observation, objective: Objective) -> Observation:
+    """The run; a failed one, with the reason, where it lacks a metric that the objective needs.
+
+    A record may hold such runs (an odd trainer, an objective that was changed): laws, report and
+    confirmation see them as failed, and go on.
+    """
+    missing = [name for name in objective.needed if name not in seen.metrics]
+    if not seen.ok or not missing:
+        return seen
+    known = ", ".join(sorted(seen.metrics)[:12]) or "none"
+    reason = (
+        f"the trainer gave no metric {missing[0]!r}, which the objective needs; it gave: {known}"
+    )
+    return replace(seen, status="failed", metrics={}, error=reason)

@@ -44,13 +44,13 @@ class Climb(Answers):
     ) -> list[RunSpec]:
         """The next round once the one before is in."""
         ledger = Ledger.of(problem, observations, pending)
+        missing = self.rounds[0] - ledger.asked
+        if missing > 0:
+            return ledger.design(self.rounds[0], DESIGN, name="dirichlet")[:missing]
         ends = np.cumsum(self.rounds)
         if ledger.pending or ledger.asked >= ends[-1]:
             return []
-        here = int(np.searchsorted(ends, ledger.asked, side="right"))
-        n = int(ends[here]) - ledger.asked
-        if here == 0:
-            return ledger.design(n, DESIGN, name="dirichlet")
+        n = int(ends[np.searchsorted(ends, ledger.asked, side="right")]) - ledger.asked
         surrogate, rng = self._fit(ledger), ledger.rng()
         space, scale = problem.space, problem.scales[0]
         X = ledger.candidates(scale, lambda: self._candidates(space, ledger.weights(scale), rng))

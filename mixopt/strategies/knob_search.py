@@ -156,10 +156,12 @@ class KnobSearch(Answers):
         whole = min(self.design, self.runs)
         rng = np.random.default_rng([problem.seed, 0])
         values = joint.spread(whole, rng)
+        known = {o.run_id for o in ledger.runs} | {s.run_id for s in ledger.pending}
         if problem.scales[0] in problem.pool:
-            drawn = ledger.design(n, DESIGN)
-            pairs = zip(drawn, values[:n], strict=False)
-            return [problem.run(spec.mixture, DESIGN, values=v) for spec, v in pairs]
+            drawn = Ledger.of(problem, []).design(whole, DESIGN)
+            pairs = zip(drawn, values, strict=False)
+            specs = [problem.run(spec.mixture, DESIGN, values=v) for spec, v in pairs]
+            return [spec for spec in specs if spec.run_id not in known][:n]
         W = designs.design("regmix", problem.space, whole - 1, rng=rng)
         middle = {knob.name: knob.middle for knob in problem.knobs}
         specs = [problem.run(problem.space.natural, DESIGN, values=middle)]
@@ -167,7 +169,6 @@ class KnobSearch(Answers):
             problem.run(problem.space.mixture(w), DESIGN, values=v)
             for w, v in zip(W, values, strict=False)
         ]
-        known = {o.run_id for o in ledger.runs} | {s.run_id for s in ledger.pending}
         return [spec for spec in specs if spec.run_id not in known]
 
     def _candidates(self, ledger: Ledger, surrogate: Surrogate, R: Array) -> Array:

@@ -116,9 +116,10 @@ class LadderSearch(Answers):
         """The design, then rounds; a round waits for the one before, unless told not to."""
         ledger = Ledger.of(problem, observations, pending)
         first = problem.scales[0]
-        missing = min(max(self.design, _LEAST), self.runs) - ledger.count(first)
+        whole = min(max(self.design, _LEAST), self.runs)
+        missing = whole - ledger.count(first)
         if missing > 0:
-            return ledger.design(missing, DESIGN)
+            return ledger.design(whole, DESIGN)[:missing]
         room = min(free_slots(ledger, self.batch, self.wait), self.runs - ledger.asked)
         if room < 1:
             return []

@@ -10,7 +10,7 @@ Notation:
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,9 @@ from mixopt.proposers import Surrogate
 from mixopt.proposers.search import Score, minimize
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Kind, Observation, RunSpec, Scale
-from mixopt.runs.objective import Objective, objective_of
+from mixopt.runs.objective import Objective, judged, objective_of
 from mixopt.runs.run_table import RunTable, standardized
-from mixopt.space import Mixture
+from mixopt.space import Mixture, MixtureSpace
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
 
@@ -50,8 +50,11 @@ class Ledger:
         observations: Sequence[Observation],
         pending: Sequence[RunSpec] = (),
     ) -> "Ledger":
-        """The search runs among what is known; those that judge the search are none."""
-        search = [o for o in observations if o.spec.kind.in_search]
+        """The search runs among what is known; those that judge the search are none.
+
+        A run without a metric that the objective needs counts as failed.
+        """
+        search = [judged(o, problem.objective) for o in observations if o.spec.kind.in_search]
         under_way = [s for s in pending if s.kind.in_search]
         return cls(
             problem,
@@ -155,26 +158,43 @@ class Ledger:
         return np.random.default_rng([self.problem.seed, self.asked if step is None else step])
 
     def design(
-        self, n: int, kind: Kind, *, name: str = "regmix", scale: Scale | None = None, **how: Any
+        self,
+        whole: int,
+        kind: Kind,
+        *,
+        name: str = "regmix",
+        scale: Scale | None = None,
+        beside: Sequence[Mixture] = (),
     ) -> list[RunSpec]:
-        """Runs that ignore what is known: from the pool at random, else by the design `name`."""
-        scale = scale or self.problem.scales[0]
-        if n < 1:
+        """What nobody has asked for yet of `whole` runs that ignore what is known.
+
+        From the pool at random, else by the design `name`, drawn as a whole and so the same
+        whichever of its runs are known: a resume goes on with it, whenever the sweep was killed.
+
+        Args:
+            whole: runs of the design, `beside` left out.
+            kind: of the runs.
+            name: see `mixopt.designs.DESIGNS`; no matter in a pool.
+            scale: of the runs; the smallest by default.
+            beside: mixtures that are run in any case, from which the design keeps apart.
+        """
+        problem = self.problem
+        scale = scale or problem.scales[0]
+        if whole < 1:
             return []
+        seed = (problem.seed, len(beside))
         if self._pooled(scale):
-            left = self._left(scale)
-            order = self.rng().permutation(len(left))[:n]
-            return [self.problem.run(left[i], kind, scale=scale) for i in order]
-        known = [key[1] for key in self._used if key[0] == scale]
-        W = designs.design(
-            name,
-            self.problem.space,
-            n,
-            rng=self.rng(),
-            existing=np.array(known) if known else None,
-            **how,
-        )
-        return [self.problem.run(self.problem.space.mixture(w), kind, scale=scale) for w in W]
+            pool = problem.pool[scale]
+            order = np.random.default_rng(seed).permutation(len(pool))[: self.count(scale) + whole]
+            drawn = [pool[i] for i in order]
+        else:
+            W = _drawn(name, problem.space, whole, seed, tuple(m.weights for m in beside))
+            drawn = [problem.space.mixture(w) for w in W]
+        return [
+            problem.run(mixture, kind, scale=scale)
+            for mixture in drawn
+            if (scale, mixture.weights) not in self._used
+        ]
 
     def lowest(
         self, score: Score, n: int, kind: Kind, *, scale: Scale | None = None
@@ -220,6 +240,21 @@ class Ledger:
         specs = [*(o.spec for o in self.runs), *self.pending]
         # A run by a schedule is none of its mean: that one can still be asked for.
         return {(spec.scale, spec.mixture.weights) for spec in specs if spec.is_static}
+
+
+@lru_cache(maxsize=8)
+def _drawn(
+    name: str,
+    space: MixtureSpace,
+    n: int,
+    seed: tuple[int, ...],
+    beside: tuple[tuple[float, ...], ...],
+) -> Array:
+    """(n, m) mixtures of a design; it is asked for again with every run that comes in."""
+    existing = np.array(beside) if beside else None
+    W = designs.design(name, space, n, rng=np.random.default_rng(seed), existing=existing)
+    W.setflags(write=False)
+    return W
 
 
 @dataclass

@@ -54,13 +54,11 @@ class OneShot(Answers):
     ) -> list[RunSpec]:
         """What is left of the swarm; it waits for nothing."""
         ledger = Ledger.of(problem, observations, pending)
-        left = self._runs(problem) - ledger.asked
-        if self.batch is None and problem.scales[0] not in problem.pool:
-            # The whole swarm is drawn at once, and again on a resume, so that it stays one design.
-            whole = Ledger.of(problem, [], []).design(self._runs(problem), DESIGN, name=self.swarm)
-            known = {o.run_id for o in observations} | {s.run_id for s in pending}
-            return [spec for spec in whole if spec.run_id not in known]
-        return ledger.design(min(self.batch or left, left), DESIGN, name=self.swarm)
+        whole = self._runs(problem)
+        left = whole - ledger.asked
+        if left < 1:
+            return []
+        return ledger.design(whole, DESIGN, name=self.swarm)[: min(self.batch or left, left)]
 
     def planned(self, problem: Problem) -> list[Scale]:
         """The swarm at the smallest scale."""

@@ -191,13 +191,15 @@ class Pareto(Answers):
         return fit_scales(replace(ledger, problem=asked_here), every_metric=every_metric)
 
     def _design(self, ledger: Ledger, n: int) -> list[RunSpec]:
-        problem = ledger.problem
-        if ledger.asked or problem.scales[0] in problem.pool:
-            return ledger.design(n, DESIGN)
-        space = problem.space
-        known = [problem.run(m, DESIGN) for m in dict.fromkeys((space.natural, space.uniform))]
-        after = replace(ledger, pending=(*ledger.pending, *known))
-        return [*known, *after.design(n - len(known), DESIGN)]
+        """The next n of the design: natural and uniform first, where any mixture can be run."""
+        problem, whole = ledger.problem, min(self.design, self.runs)
+        if problem.scales[0] in problem.pool:
+            return ledger.design(whole, DESIGN)[:n]
+        known = tuple(dict.fromkeys((problem.space.natural, problem.space.uniform)))
+        first = [problem.run(mixture, DESIGN) for mixture in known]
+        asked = {o.run_id for o in ledger.runs} | {s.run_id for s in ledger.pending}
+        missing = [s for s in first if s.run_id not in asked]
+        return [*missing, *ledger.design(whole - len(known), DESIGN, beside=known)][:n]
 
 
 def _in_units(goals: Sequence[Objective], surrogate: Surrogate) -> list[Objective]:

@@ -30,7 +30,9 @@ class Random(Answers):
         """The next batch; it waits for nothing."""
         ledger = Ledger.of(problem, observations, pending)
         n = min(self.batch, self.runs - ledger.asked)
-        return ledger.design(n, DESIGN, name=self.design, scale=problem.target)
+        if n < 1:
+            return []
+        return ledger.design(self.runs, DESIGN, name=self.design, scale=problem.target)[:n]
 
     def planned(self, problem: Problem) -> list[Scale]:
         """All runs at the target."""

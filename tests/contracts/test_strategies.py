@@ -1,12 +1,19 @@
 """What every strategy keeps: constraints, identity, determinism, no repeats, an answer."""
 
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mixopt import InputError, MixtureSpace, Objective, Observation, RunSpec, Scale
+from mixopt.execution.local import MemoryStore
+from mixopt.execution.sweep import run_sweep
+from mixopt.ports import Event
 from mixopt.runs.kinds import DESIGN
 from mixopt.runs.run_table import RunTable
 from mixopt.strategies import STRATEGIES, Problem, Strategy, strategy, traits_of
@@ -106,6 +113,102 @@ def test_earlier_runs_change_the_choice_of_those_who_declare_it_alone(name: str)
         for q in (question, told)
     )
     assert (without != with_them) == traits_of(recipe).earlier
+
+
+class Instant:
+    """An executor that answers at once, from the world."""
+
+    slots = 1
+
+    def __init__(self) -> None:
+        self._done: list[Event] = []
+
+    def submit(self, pack: Sequence[RunSpec], runtime: Mapping[str, Any] | None = None) -> None:
+        self._done += [WORLD.run(s) for s in pack]
+
+    def wait(self, timeout: float) -> list[Event]:
+        done, self._done = self._done, []
+        return done
+
+    def close(self) -> None:
+        self._done.clear()
+
+
+class Killed(Exception):
+    """The driver's process is gone."""
+
+
+class Mortal(MemoryStore):
+    """A store whose driver is killed when it opens a run, after it or before it."""
+
+    def __init__(self, dies: Callable[[int], bool]) -> None:
+        super().__init__()
+        self._dies, self.opened = dies, 0
+
+    def open(self, spec: RunSpec) -> None:
+        new = spec.run_id not in self._specs
+        super().open(spec)
+        self.opened += new
+        if new and self._dies(self.opened):
+            raise Killed
+
+
+def swept(name: str, question: Problem, dies: Callable[[int], bool] = lambda _: False) -> set[str]:
+    """The runs of a sweep that is taken up again whenever it was killed."""
+    store = Mortal(dies)
+    for _ in range(200):
+        try:
+            run_sweep(strategy(name, **SMALL.get(name, {})), question, Instant(), store)
+        except Killed:
+            continue
+        assert not store.pending()
+        return {o.run_id for o in store.observations()}
+    raise AssertionError("the sweep never ends")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("pool", [False, True], ids=["space", "pool"])
+def test_a_kill_between_any_two_openings_changes_no_run(name: str, pool: bool) -> None:
+    if name.startswith("optuna"):
+        pytest.importorskip("optuna")
+    if name in {"regmix", "climb"}:
+        pytest.importorskip("lightgbm")
+    question = problem(pool=pool)
+    whole = swept(name, question)
+    assert swept(name, question, lambda opened: True) == whole  # at every opening
+    assert swept(name, question, lambda opened: opened % 3 == 2) == whole
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "baselines"])
+@pytest.mark.parametrize("pool", [False, True], ids=["space", "pool"])
+def test_what_is_left_of_a_design_does_not_depend_on_how_much_is_known(
+    name: str, pool: bool
+) -> None:
+    """The strategy alone, without the journal of the sweep."""
+    if name.startswith("optuna"):
+        pytest.importorskip("optuna")
+    question, recipe = problem(pool=pool), strategy(name, **SMALL.get(name, {}))
+    design = recipe.next(question, [], [])
+    for known in range(1, len(design)):
+        rest = recipe.next(question, [], design[:known])
+        assert {s.run_id for s in design[known:]} <= {s.run_id for s in rest}
+
+
+@settings(max_examples=8, deadline=None)
+@given(kills=st.sets(st.integers(1, 30)), batch=st.integers(1, 7))
+def test_random_search_draws_the_same_runs_wherever_it_was_killed(
+    kills: set[int], batch: int
+) -> None:
+    question, stores = problem(), [Mortal(lambda _: False), Mortal(lambda n: n in kills)]
+    for store in stores:
+        done = False
+        while not done:
+            with contextlib.suppress(Killed):
+                recipe = strategy("random", runs=30, batch=batch)
+                done = bool(run_sweep(recipe, question, Instant(), store).done)
+    one, other = ({o.run_id for o in store.observations()} for store in stores)
+    assert len(one) == 30
+    assert one == other
 
 
 def fails(spec: RunSpec) -> Observation:

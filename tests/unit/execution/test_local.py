@@ -1,5 +1,7 @@
 """Executor and store of this process: whatever a trainer does, one answer per run."""
 
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,13 +46,13 @@ def test_a_trainer_is_made_from_its_name_and_configuration(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda seen: seen[:-1], "one observation per run"),
-        (lambda seen: seen[::-1], "in the same order"),
-        (lambda seen: [*seen, seen[0]], "one observation per run"),
         (lambda seen: 1 / 0, "ZeroDivisionError"),
+        (lambda seen: sys.exit(3), "called exit(3)"),
+        (lambda seen: signal_free_interrupt(), "nobody pressed Ctrl-C"),
+        (lambda seen: exhausted(), "to train 3 runs of"),
     ],
 )
-def test_a_trainer_that_misbehaves_fails_its_runs_with_the_reason(
+def test_a_trainer_that_gives_up_fails_its_runs_with_the_reason(
     tmp_path: Path, change: Any, reason: str
 ) -> None:
     asked = specs()
@@ -58,6 +60,14 @@ def test_a_trainer_that_misbehaves_fails_its_runs_with_the_reason(
     assert [o.run_id for o in seen] == [s.run_id for s in asked]
     assert all(not o.ok and reason in o.error for o in seen)
     assert all("Traceback" in o.info["traceback"] for o in seen)
+
+
+def signal_free_interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def exhausted() -> None:
+    raise MemoryError
 
 
 def test_a_metric_that_is_not_finite_fails_that_run_alone(tmp_path: Path) -> None:
@@ -104,7 +114,8 @@ def test_a_trainer_may_be_given_in_place_of_its_name(tmp_path: Path) -> None:
 
 def test_a_pack_is_still_there_after_an_interrupt_and_gone_after_close(tmp_path: Path) -> None:
     def interrupt(seen: list[Observation]) -> list[Observation]:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)  # Ctrl-C, as the system delivers it
+        return seen
 
     executor = LocalExecutor(tmp_path, trainers={NAME: Odd(interrupt)})
     executor.submit(specs(1))
