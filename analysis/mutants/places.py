@@ -39,7 +39,6 @@ BESIDE: dict[str, tuple[str, ...]] = {
         ("tests/unit/laws/test_ensemble.py", "tests/contracts/test_laws.py"),
     ),
     "mixopt/laws/autoscale.py": ("tests/golden/test_autoscale.py", "tests/contracts/test_laws.py"),
-    "mixopt/laws/curves.py": ("tests/golden/test_projektor.py",),
     "mixopt/laws/trees.py": ("tests/golden/test_regmix.py", "tests/contracts/test_laws.py"),
     "mixopt/laws/processes": (
         "tests/golden/test_gp_against_gpytorch.py",

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,15 @@ def test_unknown_names_list_the_known():
         law("loglinear")
     with pytest.raises(InputError, match="to_dict"):
         fitted_law({"weights": []})
+
+
+def test_a_linear_metric_is_written_as_an_exponential_too():
+    rng = np.random.default_rng(0)
+    W = rng.dirichlet(np.ones(3), size=30)
+    fitted = law("log-linear").fit(W, (W @ [1.0, 2.0, 4.0])[:, None], rng=rng)
+    theta = fitted.theta.copy()
+    theta[:, -1] = 0.0
+    straight = replace(fitted, theta=theta)
+    c, sign, b, slope = straight.coefficients()
+    written = c + sign * np.exp(b + W @ slope.T)
+    np.testing.assert_allclose(written, straight.mean(W), atol=1e-4)
