@@ -20,6 +20,7 @@ from mixopt.diagnostics import (
 from mixopt.errors import InputError
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.runs.run_table import RunTable
+from mixopt.strategies import Searched
 
 _LEARNING_CURVE_RUNS = 24  # below, three sizes of a learning curve say nothing
 
@@ -75,6 +76,7 @@ def check(
     rng: np.random.Generator,
     curve: bool = True,
     epochs: EpochMismatch | None = None,
+    searched: Searched | None = None,
 ) -> Checkup:
     """Run every diagnostic for which there are enough runs.
 
@@ -85,10 +87,14 @@ def check(
         rng: draws the folds.
         curve: whether to fit the law to parts of the runs as well (the slowest part).
         epochs: how often proxies and target pass over each domain, where that is known.
+        searched: what held-out runs, noise and distance are judged by, where more than the mixture
+            was searched; what a domain does is always asked of `surrogate`.
     """
-    table, objective = runs.only(surrogate.metrics), surrogate.objective
+    objective, point = surrogate.objective, recommendation.mixture
     law = surrogate.law or laws.law("auto")
-    w = recommendation.mixture.array
+    if searched is None:
+        searched = Searched(surrogate, runs, point)
+    table, w = searched.runs.only(surrogate.metrics), searched.point.array
     missing: dict[str, str] = {}
 
     def tried(name: str, measure: Callable[[], T]) -> T | None:
@@ -103,7 +109,7 @@ def check(
         "held-out runs", lambda: diagnostics.cross_validate(law, table, objective, rng=rng)
     )
     extrapolation = tried("distance", lambda: diagnostics.extrapolation(w, table.W))
-    noise = tried("seed noise", lambda: diagnostics.noise(table, surrogate.fitted))
+    noise = tried("seed noise", lambda: diagnostics.noise(table, searched.surrogate.fitted))
     learning: LearningCurve | None = None
     if curve and len(table) >= _LEARNING_CURVE_RUNS:
         learning = tried(
@@ -117,9 +123,9 @@ def check(
         extrapolation,
         diagnostics.influence(
             surrogate.fitted,
-            w,
+            point.array,
             objective,
-            domains=table.domains,
+            domains=runs.domains,
             metrics=surrogate.metrics,
             scale=surrogate.scale,
         ),

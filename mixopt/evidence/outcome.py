@@ -98,6 +98,7 @@ class Outcome:
             "objective": self.objective.describe(),
             "unit": self.unit,
             "recommended": answer.mixture.to_dict(),
+            "schedule": None if answer.schedule is None else answer.schedule.to_dict(),
             "intervals": {k: list(v) for k, v in answer.intervals.items()},
             "predicted": {
                 "objective": {"mean": answer.value, "sd": answer.sd},
@@ -196,7 +197,13 @@ def sweep_outcome(
             runs, problem.objective, problem.space, laws.law("auto"), rng=rng, every_metric=True
         )
     recommendation = proposers.recommend(
-        surrogate, problem.space, W=runs.W, rng=rng, mixture=answer.mixture
+        surrogate,
+        problem.space,
+        W=runs.W,
+        rng=rng,
+        mixture=answer.mixture,
+        schedule=answer.schedule,
+        gains=answer.gains,
     )
     confirmation: Confirmation | None = None
     if any(o.spec.kind.confirms for o in observations):
@@ -213,6 +220,7 @@ def sweep_outcome(
             recommendation,
             rng=rng,
             curve=False,
+            searched=answer.searched,
             epochs=_epochs(problem, observations, answer.mixture, unique or {}),
         ),
         _names(runs),
