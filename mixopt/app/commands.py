@@ -179,8 +179,11 @@ def export_(
         list[str] | None,
         typer.Option(metavar="DOMAIN=NUMBER", help="For formats that count examples; repeat."),
     ] = None,
+    mean: Annotated[
+        bool, typer.Option("--mean", help="Of a schedule: its mean mixture, without the order.")
+    ] = False,
 ) -> None:
-    """Export the recommended mixture into a trainer's own format.
+    """Export the recommended mixture (or schedule) into a trainer's own format.
 
     Example: mixopt export runs/quickstart --format hf-datasets -o mixture.py
     """
@@ -191,7 +194,7 @@ def export_(
         sizes = _pairs(tokens_per_example, "--tokens-per-example")
         options["tokens_per_example"] = {k: _number(v) for k, v in sizes.items()}
     with launch.open_sweep(launch.sweep_folder(sweep)) as opened:
-        text = publish.export_sweep(opened, format, **options)
+        text = publish.export_sweep(opened, format, mean=mean, **options)
     console.write_text(out, text)
     if out is not None:
         console.say(f"Wrote {out}")

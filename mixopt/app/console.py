@@ -24,7 +24,7 @@ from mixopt.errors import InputError
 from mixopt.evidence.outcome import Outcome
 from mixopt.execution.sweep import SweepStatus
 from mixopt.proposers.pareto import spread_out
-from mixopt.runs import short_number
+from mixopt.runs import Schedule, short_number
 from mixopt.runs.kinds import RECOMMENDED
 from mixopt.space import MixtureSpace
 
@@ -160,6 +160,9 @@ def show_outcome(
 ) -> None:
     """The answer: mixture, comparison with baselines, warnings, where to look next."""
     out.print()
+    if outcome.recommendation.schedule is not None:
+        out.print(_schedule_table(outcome.recommendation.schedule))
+        out.print()
     out.print(_mixture_table(outcome, space))
     if outcome.settings:
         chosen = ", ".join(f"{name} {value}" for name, value in outcome.settings.items())
@@ -218,8 +221,26 @@ def write_text(path: Path | None, text: str) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}; give another path") from error
 
 
+def _schedule_table(schedule: Schedule) -> Table:
+    """A column for each phase, and what is drawn in total."""
+    ends = [
+        f"to {short_number(until)} tokens ({until / schedule.tokens:.0%})"
+        for until, _ in schedule.phases
+    ]
+    table = _table("Recommended schedule", ("domain", *ends, "in total"))
+    mean = schedule.mean
+    for domain in sorted(schedule.domains, key=lambda d: -mean[d]):
+        shares = [mixture[domain] for _, mixture in schedule.phases]
+        table.add_row(
+            domain, *(Text(f"{w:.1%}", style="bold") for w in shares), f"{mean[domain]:.1%}"
+        )
+    return table
+
+
 def _mixture_table(outcome: Outcome, space: MixtureSpace) -> Table:
-    table = _table("Recommended mixture", ("domain", space.prior_name, "proposed", "interval"))
+    alone = outcome.recommendation.schedule is None
+    title = "Recommended mixture" if alone else "What the schedule draws in total"
+    table = _table(title, ("domain", space.prior_name, "proposed", "interval"))
     rows = outcome.shares(space)
     for row in sorted(rows, key=lambda r: -r.proposed):
         table.add_row(

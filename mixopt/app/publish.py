@@ -180,20 +180,21 @@ def _report_data(
 
 
 def export_sweep(sweep: Sweep, target: str, **options: Any) -> str:
-    """The recommended mixture in a trainer's own format.
+    """The recommended mixture, or schedule, in a trainer's own format.
 
     Args:
         sweep: finished, or as far as it has got.
         target: a name of `mixopt.export.EXPORTERS`.
-        options: of that format, e.g. `paths={"web": "/data/web"}`.
+        options: of `mixopt.export.export` and of that format, e.g. `paths={"web": "/data/web"}`.
 
     Raises:
-        InputError: an unknown format, or one that lacks something.
+        InputError: an unknown format, or one that lacks something or cannot hold a schedule.
     """
     outcome = conclude(sweep)
     provenance = {"sweep": sweep.spec.name, **outcome.summary()}
-    mixture = outcome.recommendation.mixture
-    return export.export(mixture, target, provenance=provenance, **options)
+    answer = outcome.recommendation
+    plan = answer.schedule or answer.mixture
+    return export.export(plan, target, provenance=provenance, **options)
 
 
 def next_steps(folder: Path, store: str = "mlflow") -> dict[str, str]:

@@ -20,6 +20,7 @@ from mixopt.diagnostics import (
 from mixopt.errors import InputError
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.runs.run_table import RunTable
+from mixopt.strategies import Searched
 
 _LEARNING_CURVE_RUNS = 24  # below, three sizes of a learning curve say nothing
 
@@ -67,6 +68,19 @@ class Checkup:
         return [*told, *self.influence.lines(), *reasons, *self.trust.lines()]
 
 
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What bears on an answer and needs no law.
+
+    Attributes:
+        epochs: how often proxies and target pass over each domain, where that is known.
+        doubts: what else speaks against trusting the answer, in plain words.
+    """
+
+    epochs: EpochMismatch | None = None
+    doubts: Sequence[str] = ()
+
+
 def check(
     surrogate: Surrogate,
     runs: RunTable,
@@ -74,8 +88,8 @@ def check(
     *,
     rng: np.random.Generator,
     curve: bool = True,
-    epochs: EpochMismatch | None = None,
-    doubts: Sequence[str] = (),
+    beside: Beside | None = None,
+    searched: Searched | None = None,
 ) -> Checkup:
     """Run every diagnostic for which there are enough runs.
 
@@ -85,13 +99,17 @@ def check(
         recommendation: the answer that is judged.
         rng: draws the folds.
         curve: whether to fit the law to parts of the runs as well (the slowest part).
-        epochs: how often proxies and target pass over each domain, where that is known.
-        doubts: what else speaks against trusting the answer, in plain words.
+        beside: what is known without a law.
+        searched: what held-out runs, noise and distance are judged by, where more than the mixture
+            was searched; what a domain does is always asked of `surrogate`.
     """
-    table, objective = runs.only(surrogate.metrics), surrogate.objective
+    objective, point = surrogate.objective, recommendation.mixture
     law = surrogate.law or laws.law("auto")
-    w = recommendation.mixture.array
+    if searched is None:
+        searched = Searched(surrogate, runs, point)
+    table, w = searched.runs.only(surrogate.metrics), searched.point.array
     missing: dict[str, str] = {}
+    beside = beside or Beside()
 
     def tried(name: str, measure: Callable[[], T]) -> T | None:
         """One that has too few runs leaves the others alone, and its reason is kept."""
@@ -105,7 +123,7 @@ def check(
         "held-out runs", lambda: diagnostics.cross_validate(law, table, objective, rng=rng)
     )
     extrapolation = tried("distance", lambda: diagnostics.extrapolation(w, table.W))
-    noise = tried("seed noise", lambda: diagnostics.noise(table, surrogate.fitted))
+    noise = tried("seed noise", lambda: diagnostics.noise(table, searched.surrogate.fitted))
     learning: LearningCurve | None = None
     if curve and len(table) >= _LEARNING_CURVE_RUNS:
         learning = tried(
@@ -119,23 +137,23 @@ def check(
         extrapolation,
         diagnostics.influence(
             surrogate.fitted,
-            w,
+            point.array,
             objective,
-            domains=table.domains,
+            domains=runs.domains,
             metrics=surrogate.metrics,
             scale=surrogate.scale,
         ),
         noise,
         learning,
         transfer,
-        epochs,
+        beside.epochs,
         diagnostics.trust(
             validation,
             extrapolation=extrapolation,
             noise=noise,
             transfer=transfer,
-            epochs=epochs,
-            doubts=doubts,
+            epochs=beside.epochs,
+            doubts=beside.doubts,
         ),
         missing,
     )

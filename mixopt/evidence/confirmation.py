@@ -17,8 +17,8 @@ import numpy as np
 from scipy import stats
 
 from mixopt.errors import InputError
-from mixopt.runs import Observation
-from mixopt.runs.kinds import BEST_RANDOM, RECOMMENDED
+from mixopt.runs import Observation, Schedule
+from mixopt.runs.kinds import BEST_RANDOM, RECOMMENDED, TIME_AVERAGE
 from mixopt.runs.objective import Objective, judged, objective_of
 from mixopt.space import Mixture
 
@@ -31,15 +31,17 @@ class Candidate:
 
     Attributes:
         name: `"recommended"` or the name of a baseline.
-        mixture: what was trained.
+        mixture: what was trained; of a schedule, its mean.
         values: the objective, one value per seed.
         failed: how many of its runs failed.
+        schedule: what was trained, where the mixture changed on the way.
     """
 
     name: str
     mixture: Mixture
     values: tuple[float, ...]
     failed: int = 0
+    schedule: Schedule | None = None
 
     @property
     def mean(self) -> float:
@@ -96,7 +98,11 @@ class Confirmation:
 
     @property
     def baselines(self) -> tuple[Comparison, ...]:
-        """Comparisons with what one would train without any search."""
+        """Comparisons with what one would train without any search.
+
+        A schedule has its own time average, and the best constant mixture, among them: without its
+        order one would train these.
+        """
         return tuple(c for c in self.comparisons if c.baseline != BEST_RANDOM)
 
     @property
@@ -111,7 +117,23 @@ class Confirmation:
     def verdict(self) -> str:
         """What was shown, in a sentence or two for people."""
         return " ".join(
-            part for part in (self._against_baselines(), self._against_random()) if part
+            part
+            for part in (
+                self._against_baselines(),
+                self._against_time_average(),
+                self._against_random(),
+            )
+            if part
+        )
+
+    def _against_time_average(self) -> str:
+        """A schedule that is not better than its own time average is not worth its trouble."""
+        average = next((c for c in self.comparisons if c.baseline == TIME_AVERAGE), None)
+        if average is None or average.beyond_noise or not np.isfinite(self.seed_sd):
+            return ""
+        return (
+            "Its order is not shown to help: train its time average from start to end, which is "
+            "simpler."
         )
 
     def _against_random(self) -> str:
@@ -129,9 +151,10 @@ class Confirmation:
             return "No baseline was trained, so nothing shows that the recommendation is better."
         if not np.isfinite(self.seed_sd):
             return "No candidate has two seeds, so the noise is unknown and nothing is shown."
+        ours = "mixture" if self.recommended.schedule is None else "schedule"
         if self.passed:
             return (
-                f"The recommended mixture beats {_all(self.baselines)} by more than "
+                f"The recommended {ours} beats {_all(self.baselines)} by more than "
                 f"twice the seed sd (2 x {self.seed_sd:.4f})."
             )
         lost = [c.baseline for c in self.baselines if c.difference <= 0]
@@ -142,7 +165,7 @@ class Confirmation:
         if unclear:
             parts.append(f"is not better than {', '.join(unclear)} beyond noise")
         return (
-            f"NOT SHOWN: the recommended mixture {' and '.join(parts)} "
+            f"NOT SHOWN: the recommended {ours} {' and '.join(parts)} "
             f"(twice the seed sd is {NOISE_FACTOR * self.seed_sd:.4f})."
         )
 
@@ -189,7 +212,8 @@ def _all(baselines: tuple[Comparison, ...]) -> str:
 def _candidate(name: str, runs: list[Observation], objective: Objective) -> Candidate:
     good = [r for r in runs if r.ok]
     values = [float(objective_of(r.metrics, objective)) for r in good]
-    return Candidate(name, runs[0].spec.mixture, tuple(values), failed=len(runs) - len(good))
+    spec = runs[0].spec
+    return Candidate(name, spec.mixture, tuple(values), len(runs) - len(good), spec.schedule)
 
 
 def _pooled(candidates: list[Candidate]) -> tuple[float, int]:

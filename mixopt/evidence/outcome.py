@@ -16,7 +16,7 @@ from mixopt import laws, proposers
 from mixopt.diagnostics import EpochMismatch, epoch_mismatch
 from mixopt.diagnostics.unlike import doubts
 from mixopt.errors import InputError, StoreError
-from mixopt.evidence.checkup import Checkup, check
+from mixopt.evidence.checkup import Beside, Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
 from mixopt.evidence.stored import plain, restored
 from mixopt.proposers import Recommendation, Surrogate
@@ -99,6 +99,7 @@ class Outcome:
             "objective": self.objective.describe(),
             "unit": self.unit,
             "recommended": answer.mixture.to_dict(),
+            "schedule": None if answer.schedule is None else answer.schedule.to_dict(),
             "intervals": {k: list(v) for k, v in answer.intervals.items()},
             "predicted": {
                 "objective": {"mean": answer.value, "sd": answer.sd},
@@ -197,7 +198,13 @@ def sweep_outcome(
             runs, problem.objective, problem.space, laws.law("auto"), rng=rng, every_metric=True
         )
     recommendation = proposers.recommend(
-        surrogate, problem.space, W=runs.W, rng=rng, mixture=answer.mixture
+        surrogate,
+        problem.space,
+        W=runs.W,
+        rng=rng,
+        mixture=answer.mixture,
+        schedule=answer.schedule,
+        gains=answer.gains,
     )
     confirmation: Confirmation | None = None
     if any(o.spec.kind.confirms for o in observations):
@@ -214,7 +221,8 @@ def sweep_outcome(
             recommendation,
             rng=rng,
             curve=False,
-            epochs=_epochs(problem, observations, answer.mixture, unique or {}),
+            searched=answer.searched,
+            beside=Beside(_epochs(problem, observations, answer.mixture, unique or {})),
         ),
         _names(runs),
         confirmation,
@@ -250,7 +258,7 @@ def table_outcome(
     return Outcome(
         surrogate,
         recommendation,
-        check(surrogate, runs, recommendation, rng=rng, doubts=reasons),
+        check(surrogate, runs, recommendation, rng=rng, beside=Beside(doubts=reasons)),
         _names(runs),
         runs=len(runs),
         flops=float(np.nansum(runs.costs)),

@@ -1,7 +1,14 @@
 """Figures of a study, as plotly figures over plain inputs; they print and show nothing."""
 
 from mixopt.plots.fronts import trade_off
-from mixopt.plots.mixtures import SHARE_AXIS, along, confirmed, mixture_bars, response_curves
+from mixopt.plots.mixtures import (
+    SHARE_AXIS,
+    along,
+    confirmed,
+    mixture_bars,
+    response_curves,
+    schedule_steps,
+)
 from mixopt.plots.runs import SEARCH, best_so_far, learning_curves, predicted_observed
 
 __all__ = [
@@ -14,5 +21,6 @@ __all__ = [
     "mixture_bars",
     "predicted_observed",
     "response_curves",
+    "schedule_steps",
     "trade_off",
 ]

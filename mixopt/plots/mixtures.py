@@ -5,6 +5,7 @@ Notation:
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,12 @@ from mixopt.plots.style import (
     plain,
     styles_of,
 )
+from mixopt.runs import Schedule
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
 
 SHARE_AXIS = "share of training tokens"
+_AREAS = 12  # domains that are drawn one by one over a run
 
 
 def mixture_bars(
@@ -81,6 +84,36 @@ def mixture_bars(
     figure.update_xaxes(title_text=SHARE_AXIS, tickformat=".0%", range=[0, edge])
     ends = [-0.6, len(rows) - 0.4]
     figure.update_yaxes(type="category", showgrid=False, dtick=1, range=ends)
+    return figure
+
+
+def schedule_steps(schedule: Schedule) -> Figure:
+    """The mixture over the tokens of a run: stacked areas with a step at the end of each phase.
+
+    The twelve domains with the largest share in a phase are drawn, the others as one.
+    """
+    ends = [0.0, *(schedule.ends / schedule.tokens).tolist()]
+    x = [edge for start, end in pairwise(ends) for edge in (start, end)]
+    weights = schedule.weights
+    order = np.argsort(-weights.max(axis=0), kind="stable")
+    parts = {schedule.domains[i]: weights[:, i] for i in order[:_AREAS]}
+    if len(order) > _AREAS:
+        parts["all others"] = weights[:, order[_AREAS:]].sum(axis=1)
+    figure = new_figure(height=340)
+    styles = styles_of(list(parts))
+    for name, shares in parts.items():
+        colour, _ = styles[name]
+        figure.add_scatter(
+            x=x,
+            y=plain(np.repeat(shares, 2)),
+            name=label(name),
+            mode="lines",
+            stackgroup="run",
+            line={"width": 0.5, "color": colour},
+            hovertemplate="%{y:.1%}<extra>" + label(name) + "</extra>",
+        )
+    figure.update_xaxes(title_text="share of the run's tokens", tickformat=".0%", range=[0, 1])
+    figure.update_yaxes(title_text=SHARE_AXIS, tickformat=".0%", range=[0, 1])
     return figure
 
 

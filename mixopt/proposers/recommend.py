@@ -14,10 +14,12 @@ from mixopt.proposers.optimum import optimum
 from mixopt.proposers.search import finite_differences
 from mixopt.proposers.sensitivity import Active, active_constraints, intervals
 from mixopt.proposers.surrogate import Surrogate
+from mixopt.runs import Schedule
 from mixopt.space import Mixture, MixtureSpace
 from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
 
+_Z90 = 1.645  # half a 90 % interval, in sd
 SPARSE = 0.005
 """Share below which the sparse variant drops a domain."""
 
@@ -28,7 +30,8 @@ class Gain:
 
     Attributes:
         raw: predicted objective of the baseline minus that of the recommendation.
-        sd: of that difference, the two errors taken as independent (which is cautious).
+        sd: of that difference; the two errors are taken as independent (which is cautious) where
+            the law gives no joint posterior, or was not asked for one.
         shrunk: the raw gain times 1 - sd^2 / raw^2, at least zero: the optimum is where predictions
             are too good, and so much of the gain is expected to be luck (positive-part
             James-Stein against the winner's curse). A loss is not shrunk.
@@ -42,6 +45,11 @@ class Gain:
     def certain(self) -> bool:
         """Whether the shrunk gain is more than two sd of its prediction."""
         return self.shrunk > 2 * self.sd
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The raw gain, 90 % of the time."""
+        return self.raw - _Z90 * self.sd, self.raw + _Z90 * self.sd
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,9 @@ class Recommendation:
         epochs: domain to passes over its unique tokens in the target run, where known.
         active: constraints that hold it back, dearest first.
         broken: guards that no mixture within the constraints is predicted to keep, in words.
+        schedule: mixtures over the run, of which `mixture` is the mean; None where it stays the
+            same. Intervals are then of the share in total, each domain's tokens split over the
+            phases as in the schedule.
     """
 
     mixture: Mixture
@@ -72,6 +83,7 @@ class Recommendation:
     epochs: Mapping[str, float] = field(default_factory=dict, hash=False)
     active: tuple[Active, ...] = ()
     broken: tuple[str, ...] = ()
+    schedule: Schedule | None = None
 
 
 @one_blas_thread
@@ -91,6 +103,8 @@ def recommend(
     W: Array,
     rng: np.random.Generator,
     mixture: Mixture | None = None,
+    schedule: Schedule | None = None,
+    gains: Mapping[str, Gain] | None = None,
 ) -> Recommendation:
     """The posterior-mean optimum within the constraints.
 
@@ -100,6 +114,9 @@ def recommend(
         W: (k, m) mixtures observed so far; the search begins at the best of them as well.
         rng: source of randomness.
         mixture: judge this one instead of looking for the optimum.
+        schedule: of which it is the mean; sparse and dense variants are then left out, since
+            nobody has looked at schedules of theirs.
+        gains: predicted gains by name, where the surrogate is not the one to be asked.
     """
     chosen = mixture or best_mixture(surrogate, space, W=W, rng=rng)
     w = chosen.array
@@ -116,21 +133,40 @@ def recommend(
             for j, k in enumerate(surrogate.metrics)
         },
         intervals=intervals(near.value, space, w, room),
-        gains={name: _gain(surrogate, w, b.array) for name, b in baselines(space).items()},
-        sparse=space.mixture(
-            space.round(space.sparsify(_allowed(space, w), max(SPARSE, space.min_weight)))
-        ),
-        dense=space.mixture(_dense(near, space, w, room)),
+        gains=gains or {name: _gain(surrogate, w, b.array) for name, b in baselines(space).items()},
+        sparse=None if schedule else space.mixture(_sparse(space, w)),
+        dense=None if schedule else space.mixture(_dense(near, space, w, room)),
         epochs=_epochs(space, w),
         active=_active(surrogate, space, w),
         broken=_broken(surrogate, w),
+        schedule=schedule,
     )
+
+
+def gain(surrogate: Surrogate, w: Array, reference: Array) -> Gain:
+    """Predicted gain of one mixture (m,) over another, errors that they share left out.
+
+    The worst of several metrics is not linear in them: there the errors count as independent.
+
+    Raises:
+        InputError: the law gives variances only.
+    """
+    if surrogate.objective.reduce != "mean":
+        return _gain(surrogate, w, reference)
+    both = np.stack([w, reference])
+    mean, _ = surrogate.moments(both)
+    weights = surrogate.objective.coefficients(surrogate.metrics)
+    cov = np.einsum("k,kab->ab", weights**2, surrogate.joint(both, both))
+    variance = float(cov[0, 0] + cov[1, 1] - 2.0 * cov[0, 1])
+    return _shrunk(float(mean[1] - mean[0]), float(np.sqrt(max(variance, 0.0))))
 
 
 def _gain(surrogate: Surrogate, w: Array, reference: Array) -> Gain:
     mean, sd = surrogate.moments(np.stack([w, reference]))
-    raw = float(mean[1] - mean[0])
-    spread = float(np.hypot(*sd))
+    return _shrunk(float(mean[1] - mean[0]), float(np.hypot(*sd)))
+
+
+def _shrunk(raw: float, spread: float) -> Gain:
     if raw <= 0:
         return Gain(raw, spread, raw)
     return Gain(raw, spread, max(0.0, raw - spread**2 / raw))
@@ -139,6 +175,10 @@ def _gain(surrogate: Surrogate, w: Array, reference: Array) -> Gain:
 def _allowed(space: MixtureSpace, w: Array) -> Array:
     """A mixture to be judged may lie outside the constraints; its variants do not."""
     return w if space.contains(w[None])[0] else space.project(w, metric="kl")
+
+
+def _sparse(space: MixtureSpace, w: Array) -> Array:
+    return space.round(space.sparsify(_allowed(space, w), max(SPARSE, space.min_weight)))
 
 
 def _dense(surrogate: Surrogate, space: MixtureSpace, w: Array, room: float) -> Array:

@@ -27,6 +27,8 @@ def render(data: ReportData) -> str:
         sections.answer(data),
         sections.warnings(data),
         note,
+        trade_offs.schedule(data),
+        by_key.pop("schedule-figure", ""),
         sections.mixture(data),
         by_key.pop("mixture-figure", ""),
         trade_offs.settings(data),

@@ -51,6 +51,7 @@ def plates(data: ReportData) -> list[Plate]:
         MissingDependencyError: plotly is not installed.
     """
     made = (
+        _schedule(data),
         _mixture(data),
         _front(data),
         _confirmed(data),
@@ -60,6 +61,19 @@ def plates(data: ReportData) -> list[Plate]:
         _best(data),
     )
     return [plate for plate in made if plate is not None]
+
+
+def _schedule(data: ReportData) -> Plate | None:
+    plan = None if data.recommendation is None else data.recommendation.schedule
+    if plan is None:
+        return None
+    return Plate(
+        "schedule-figure",
+        "The mixture over the run",
+        "Over the run",
+        "Height: share of the tokens that are drawn at that point of the run.",
+        {OBJECTIVE: plots.schedule_steps(plan)},
+    )
 
 
 def _mixture(data: ReportData) -> Plate | None:

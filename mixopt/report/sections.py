@@ -97,7 +97,7 @@ def mixture(data: ReportData) -> str:
     body = markup.table(heads, rows) + (markup.bullets(notes) if notes else "")
     return markup.section(
         "mixture",
-        "The mixture",
+        "The mixture" if found.schedule is None else "What the schedule draws in total",
         body,
         "Shares of training tokens. The interval is how far a share can move, the others "
         "re-balanced, before the prediction worsens by more than the noise.",

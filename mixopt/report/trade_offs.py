@@ -1,4 +1,4 @@
-"""The parts of the page that only some studies have: searched settings, trade-offs."""
+"""The parts of the page that only some studies have: a schedule, searched settings, trade-offs."""
 
 import numpy as np
 
@@ -6,9 +6,34 @@ from mixopt.proposers.pareto import spread_out
 from mixopt.report import markup
 from mixopt.report.data import ReportData
 from mixopt.report.markup import Cell
-from mixopt.report.wording import number, percent
+from mixopt.report.wording import count, number, percent
 
 _MOST_DOMAINS, _MOST_ROWS = 12, 12
+
+
+def schedule(data: ReportData) -> str:
+    """The recommended mixture of each phase, and where it ends."""
+    plan = None if data.recommendation is None else data.recommendation.schedule
+    if plan is None:
+        return ""
+    ends = [
+        f"until {count(until)} tokens ({percent(until / plan.tokens, 0)})"
+        for until, _ in plan.phases
+    ]
+    mean = plan.mean
+    rows: list[list[Cell]] = [
+        [name, *(percent(mixture[name]) for _, mixture in plan.phases), percent(mean[name])]
+        for name in sorted(plan.domains, key=lambda d: -mean[d])
+    ]
+    return markup.section(
+        "schedule",
+        "The schedule",
+        markup.table(["domain", *ends, "in total"], rows),
+        "Shares of training tokens in each phase of the run. Ends are in tokens of the largest "
+        "proxy; in a longer run the shares of its length count. What the order is worth: see the "
+        "gain over the schedule's own time average.",
+        "Schedule",
+    )
 
 
 def settings(data: ReportData) -> str:

@@ -143,7 +143,13 @@ def headline(data: ReportData) -> str:
     found = data.recommendation
     if found is None:
         return "There is no recommendation yet."
-    return f"Train on {_shares(found.mixture.to_dict())}: {_promise(data)}."
+    if found.schedule is None:
+        return f"Train on {_shares(found.mixture.to_dict())}: {_promise(data)}."
+    *before, (_, last) = found.schedule.phases
+    ends = found.schedule.tokens
+    parts = [f"{_shares(m.to_dict())} until {percent(t / ends, 0)} of the run" for t, m in before]
+    plan = ", then on ".join([*parts, f"{_shares(last.to_dict())} to its end"])
+    return f"Train on {plan}: {_promise(data)}."
 
 
 def _promise(data: ReportData) -> str:

@@ -12,6 +12,12 @@ RECOMMENDED = "recommended"
 BEST_RANDOM = "best-random"
 """The best run of the design: what a search without laws and proposals would have given."""
 
+TIME_AVERAGE = "time-average"
+"""The mixture that a recommended schedule draws in total, from start to end: what its order adds
+is what it is better than this."""
+BEST_CONSTANT = "best-constant"
+"""The best mixture that does not change on the way, by the model that chose a schedule."""
+
 
 class What(StrEnum):
     """The reasons for which a run is trained."""

@@ -137,6 +137,24 @@ class Schedule:
         last = next(i for i, (until, _) in enumerate(kept) if until == tokens)
         return Schedule(tuple(kept[: last + 1]))
 
+    def stretched(self, tokens: int) -> "Schedule":
+        """The same phases in the same shares of a run of another length; ends in whole tokens.
+
+        Raises:
+            InputError: the run is too short to hold every phase.
+        """
+        if tokens < len(self.phases):
+            raise InputError(
+                f"a run of {tokens} tokens cannot hold {len(self.phases)} phases; give one token "
+                "for each at least"
+            )
+        made: list[tuple[int, Mixture]] = []
+        for number, (until, mixture) in enumerate(self.phases):
+            least = made[-1][0] + 1 if made else 1
+            most = tokens - (len(self.phases) - 1 - number)
+            made.append((min(max(round(until * tokens / self.tokens), least), most), mixture))
+        return Schedule(tuple(made))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `Schedule.from_dict` reads them back."""
         phases = [{"until": until, "mixture": mixture.to_dict()} for until, mixture in self.phases]

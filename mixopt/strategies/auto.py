@@ -113,7 +113,8 @@ class Auto(Answers):
         asked = self._search(ledger, room)
         if asked or ledger.pending or not self.confirm_seeds:
             return asked
-        chosen = sent_to_confirmation(observations, pending) or self._chosen(ledger)[0]
+        sent = sent_to_confirmation(observations, pending)
+        chosen = self._chosen(ledger)[0] if sent is None else sent.mixture
         return [s for s in self._confirming.specs(ledger, chosen) if s.run_id not in known]
 
     def planned(self, problem: Problem) -> list[Scale]:
@@ -133,7 +134,8 @@ class Auto(Answers):
             return self._ladder.answer(problem, observations, every_metric=every_metric)
         ledger = Ledger.of(problem, observations)
         mixture, surrogate = self._chosen(ledger, every_metric)
-        return Answer(sent_to_confirmation(observations) or mixture, surrogate, ledger.every())
+        sent = sent_to_confirmation(observations)
+        return Answer(mixture if sent is None else sent.mixture, surrogate, ledger.every())
 
     def _search(self, ledger: Ledger, room: int) -> list[RunSpec]:
         """Up to `room` proposals at the smallest scale, then the corrections above it."""

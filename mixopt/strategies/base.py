@@ -7,8 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mixopt.errors import InputError
-from mixopt.proposers import Surrogate
-from mixopt.runs import Kind, Observation, RunSpec, Scale
+from mixopt.proposers import Gain, Surrogate
+from mixopt.runs import Kind, Observation, RunSpec, Scale, Schedule
 from mixopt.runs.knobs import Knob, Value, set_knobs
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
@@ -82,7 +82,7 @@ class Problem:
 
     def run(
         self,
-        mixture: Mixture,
+        plan: Mixture | Schedule,
         kind: Kind,
         *,
         scale: Scale | None = None,
@@ -91,17 +91,23 @@ class Problem:
     ) -> RunSpec:
         """A run spec of this problem; the smallest scale and the problem's seed by default.
 
-        `values` of knobs, by name, are set in the run's configuration, and so are part of what
-        the run is.
+        A schedule is stretched to the tokens of the scale. `values` of knobs, by name, are set in
+        the run's configuration, and so are part of what the run is.
         """
+        scale = scale or self.scales[0]
+        schedule: Schedule | None = None
+        if isinstance(plan, Schedule):
+            schedule = plan.stretched(scale.tokens)
+            plan = schedule.mean
         return RunSpec(
-            mixture,
-            scale or self.scales[0],
+            plan,
+            scale,
             seed=self.seed if seed is None else seed,
             trainer=self.trainer,
             config=set_knobs(self.config, values) if values else self.config,
             data=self.data,
             kind=kind,
+            schedule=schedule,
         )
 
 
@@ -171,17 +177,40 @@ class TradeOff:
 
 
 @dataclass(frozen=True, eq=False)
+class Searched:
+    """What was searched where that is more than one mixture: its points, and the model over them.
+
+    Points are rows of a larger simplex. Held-out runs, noise and distance are judged there.
+
+    Attributes:
+        surrogate: over the points.
+        runs: the runs as points.
+        point: the answer as one.
+    """
+
+    surrogate: Surrogate
+    runs: RunTable
+    point: Mixture
+
+
+@dataclass(frozen=True, eq=False)
 class Answer:
     """What a strategy would train at the target scale now, and the model that says so.
 
     Attributes:
-        mixture: of the pool, where one is given.
+        mixture: of the pool, where one is given; of a schedule, its mean.
         surrogate: the model that chose; None for a strategy that has none (random search).
         runs: what the model rests on, over the domains of the space. With knobs, the runs as it
             says they had come out at the recommended values, so that mixtures can be compared.
         settings: the recommended value of every knob.
         front: the trade-offs between several objectives, by the first of them.
         notes: what the strategy has to say of how it searched, in plain words.
+        schedule: mixtures over the run, to the tokens of the target; None where one mixture from
+            start to end is the answer. `surrogate` then predicts runs whose domains are each
+            split over the phases as in the schedule.
+        gains: predicted over mixtures that do not change, by name; empty where `surrogate` is to
+            be asked.
+        searched: what the diagnostics look at in place of `surrogate` and `runs`, if anything.
     """
 
     mixture: Mixture
@@ -190,6 +219,9 @@ class Answer:
     settings: Mapping[str, Value] = field(default_factory=dict)
     front: tuple[TradeOff, ...] = ()
     notes: tuple[str, ...] = ()
+    schedule: Schedule | None = None
+    gains: Mapping[str, Gain] = field(default_factory=dict)
+    searched: Searched | None = None
 
 
 class Answers:

@@ -8,7 +8,7 @@ Notation:
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -282,6 +282,21 @@ def check_whole(settings: object, least: Mapping[str, int]) -> None:
         value = getattr(settings, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
             raise InputError(f"{name} is {value!r}; give a whole number of at least {low}")
+
+
+def check_shares(name: str, given: Iterable[float]) -> tuple[float, ...]:
+    """A setting that is a list of shares of a run, each once, in increasing order.
+
+    Raises:
+        InputError: none, or one that is no number between 0 and 1; names the setting.
+    """
+    shares = [given] if isinstance(given, int | float | str) else list(given)
+    good = [not isinstance(s, bool | str) and 0.0 < s < 1.0 for s in shares]
+    if not shares or not all(good):
+        raise InputError(
+            f"{name} is {given!r}; give a list of shares of the run, each above 0 and below 1"
+        )
+    return tuple(sorted({float(share) for share in shares}))
 
 
 def fit(ledger: Ledger, law: Law, *, every_metric: bool = False) -> Surrogate:

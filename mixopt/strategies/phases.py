@@ -13,7 +13,7 @@ from mixopt import designs, laws, proposers
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import gains, propose
 from mixopt.proposers.surrogate import fit_surrogate
-from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs import Observation, RunSpec, Scale, Schedule
 from mixopt.runs.kinds import (
     BEST_RANDOM,
     CORRECTION,
@@ -168,7 +168,7 @@ class Corrections:
 
 @dataclass(frozen=True)
 class Confirming:
-    """The recommendation, the baselines and the best run of the design, with fresh seeds.
+    """The recommendation, its rivals and the best run of the design, with fresh seeds.
 
     Attributes:
         seeds: of every candidate.
@@ -178,20 +178,26 @@ class Confirming:
     seeds: int
     singles: bool
 
-    def specs(self, ledger: Ledger, recommended: Mixture) -> list[RunSpec]:
-        """Candidates times seeds, at the largest scale."""
+    def specs(
+        self,
+        ledger: Ledger,
+        recommended: Mixture | Schedule,
+        rivals: Mapping[str, Mixture] | None = None,
+    ) -> list[RunSpec]:
+        """Candidates times seeds, at the largest scale; rivals by name beside the baselines."""
         problem = ledger.problem
-        named = {RECOMMENDED: recommended, **self.baselines(problem)}
+        named: dict[str, Mixture | Schedule] = {RECOMMENDED: recommended, **(rivals or {})}
+        named |= self.baselines(problem)
         random = [o for o in ledger.runs if o.ok and o.spec.kind == DESIGN]
         if random:
             best = min(random, key=lambda o: objective_of(o.metrics, ledger.objective))
-            named[BEST_RANDOM] = best.spec.mixture
+            named[BEST_RANDOM] = best.spec.schedule or best.spec.mixture
         candidates = _distinct(named)
         seeds = range(problem.seed + 1, problem.seed + 1 + self.seeds)
         return [
-            problem.run(mixture, Kind.confirmation(name), scale=problem.target, seed=seed)
+            problem.run(plan, Kind.confirmation(name), scale=problem.target, seed=seed)
             for seed in seeds
-            for name, mixture in candidates.items()
+            for name, plan in candidates.items()
         ]
 
     def planned(self, problem: Problem) -> list[Scale]:
@@ -207,17 +213,26 @@ class Confirming:
 
 def sent_to_confirmation(
     observations: Sequence[Observation], pending: Sequence[RunSpec] = ()
-) -> Mixture | None:
-    """The recommendation that is being confirmed, if any is: it stands, whatever comes in later."""
+) -> RunSpec | None:
+    """A run of what is being confirmed, if anything is: it stands, whatever comes in later."""
     confirmed = Kind.confirmation(RECOMMENDED)
     specs = [*(o.spec for o in observations), *pending]
-    return next((s.mixture for s in specs if s.kind == confirmed), None)
+    return next((s for s in specs if s.kind == confirmed), None)
 
 
-def _distinct(named: Mapping[str, Mixture]) -> dict[str, Mixture]:
-    """Candidates of which no two are the same mixture; the first name stays."""
-    kept: dict[str, Mixture] = {}
-    for name, mixture in named.items():
-        if all(np.abs(mixture.array - other.array).sum() > 1e-6 for other in kept.values()):
-            kept[name] = mixture
+def _distinct(named: Mapping[str, Mixture | Schedule]) -> dict[str, Mixture | Schedule]:
+    """Candidates of which no two draw the same; the first name stays."""
+    kept: dict[str, Mixture | Schedule] = {}
+    for name, plan in named.items():
+        if not any(_alike(plan, other) for other in kept.values()):
+            kept[name] = plan
     return kept
+
+
+def _alike(one: Mixture | Schedule, other: Mixture | Schedule) -> bool:
+    """Whether two plans draw the same to rounding."""
+    if isinstance(one, Mixture) and isinstance(other, Mixture):
+        return bool(np.abs(one.array - other.array).sum() <= 1e-6)
+    if isinstance(one, Schedule) and isinstance(other, Schedule):
+        return one.stretched(other.tokens) == other
+    return False

@@ -19,7 +19,7 @@ import numpy as np
 
 from mixopt.errors import InputError, TrainerError, did_you_mean
 from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report, refusal
-from mixopt.runs import Observation, Point, Realised, RunSpec, Scale
+from mixopt.runs import Observation, Point, Realised, RunSpec, Scale, Schedule
 from mixopt.space import Domain, Mixture
 from mixopt.space.simplex import Array
 
@@ -37,8 +37,14 @@ class FakeTrainer:
     counts what it has drawn in total: its phases are those of the record, their order changes no
     metric at the end.
 
+    With `late` the order matters: from a share of the run on, the turn, domains have other values,
+    and the loss is the mean over its tokens of the loss at the mixture of the moment. So the best
+    schedule is the early optimum until the turn and the late one after it (`best_schedule`), and
+    the best constant mixture is the optimum for the mean values: all in closed form.
+
     Args:
         values: domain to v > 0, within a factor e^(r/m) or so of each other.
+        late: `{"from": share of a run, "values": {domain: v}}`; no turn where left out.
         rate: r.
         noise: standard deviation over seeds.
         points: points of the curve before the last.
@@ -55,6 +61,7 @@ class FakeTrainer:
         self,
         *,
         values: Mapping[str, float] | None = None,
+        late: Mapping[str, Any] | None = None,
         rate: float = _RATE,
         noise: float = 0.005,
         points: int = 3,
@@ -62,6 +69,13 @@ class FakeTrainer:
         faults: Mapping[str, str] | None = None,
     ) -> None:
         self.values = dict(values or _VALUES)
+        turn = late or {"from": 1.0, "values": self.values}
+        self.turn, self.late = float(turn["from"]), dict(turn["values"])
+        if set(self.late) != set(self.values) or not 0.0 < self.turn <= 1.0:
+            raise InputError(
+                f"late is {late}; give a share of the run under 'from', and under 'values' one for "
+                f"each of {', '.join(self.values)}"
+            )
         self.rate, self.noise, self.points, self.sleep = rate, noise, points, sleep
         self.faults = dict(faults or {})
         for fault in self.faults.values():
@@ -76,7 +90,8 @@ class FakeTrainer:
     def prepare(self, cache: Path) -> TrainerInfo:
         """There is nothing to prepare; 10^9 tokens per domain are claimed."""
         cache.mkdir(parents=True, exist_ok=True)
-        law = json.dumps([self.values, self.rate, self.noise], sort_keys=True)
+        turns = [self.late, self.turn] if self.turn < 1.0 else []
+        law = json.dumps([self.values, self.rate, self.noise, *turns], sort_keys=True)
         return TrainerInfo(
             domains=tuple(Domain(d, tokens=1e9) for d in self.values),
             metrics=self.metrics,
@@ -94,23 +109,49 @@ class FakeTrainer:
         """
         return [self._train(spec, cache, report) for spec in specs]
 
-    def truth(self, mixture: Mixture, scale: Scale) -> dict[str, float]:
+    def truth(self, plan: Mixture | Schedule, scale: Scale) -> dict[str, float]:
         """The metrics without noise."""
-        shares = mixture.to_dict()
-        w = np.array([shares.get(d, 0.0) for d in self.values])
-        v = np.array(list(self.values.values()))
+        schedule = plan if isinstance(plan, Schedule) else Schedule.constant(plan, scale.tokens)
+        if self.turn == 1.0:  # the order is no matter
+            schedule = Schedule.constant(schedule.mean, schedule.tokens)
+        early, late = (np.array(list(v.values())) for v in self._sides)
+        ends = schedule.ends / schedule.tokens
+        before = np.diff(np.minimum(ends, self.turn), prepend=0.0)
+        after = np.diff(ends, prepend=0.0) - before
+        shares = [mixture.to_dict() for _, mixture in schedule.phases]
+        W = np.array([[of.get(d, 0.0) for d in self.values] for of in shares])
+        worth = before[:, None] * early + after[:, None] * late
         size = 8.0 * scale.params**-0.3 + 8.0 * scale.tokens**-0.3
-        return dict(
-            zip(self.metrics, (1.0 + v * np.exp(-self.rate * w) + size).tolist(), strict=True)
-        )
+        losses = 1.0 + (worth * np.exp(-self.rate * W)).sum(axis=0) + size
+        return dict(zip(self.metrics, losses.tolist(), strict=True))
 
     def optimum(self) -> Mixture:
-        """The mixture with the lowest mean metric: w_i = 1/m + (log v_i - mean log v) / r."""
-        logs: Array = np.log(np.array(list(self.values.values())))
+        """The mixture from start to end with the lowest mean metric.
+
+        w_i = 1/m + (log v_i - mean log v) / r, of the mean values where they turn.
+        """
+        early, late = (np.array(list(v.values())) for v in self._sides)
+        return self._lowest(self.turn * early + (1.0 - self.turn) * late)
+
+    def best_schedule(self, tokens: int) -> Schedule:
+        """The best mixtures over a run of so many tokens: those of either side of the turn."""
+        early, late = (np.array(list(v.values())) for v in self._sides)
+        if self.turn == 1.0:
+            return Schedule.constant(self.optimum(), tokens)
+        until = round(self.turn * tokens)
+        return Schedule(((until, self._lowest(early)), (tokens, self._lowest(late))))
+
+    @property
+    def _sides(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Values before and after the turn, domains in one order."""
+        return self.values, {d: self.late[d] for d in self.values}
+
+    def _lowest(self, values: Array) -> Mixture:
+        logs: Array = np.log(values)
         w = 1.0 / logs.size + (logs - logs.mean()) / self.rate
         if w.min() < 0:
             raise InputError(
-                f"values {self.values} are too unequal for rate {self.rate}: the optimum has a "
+                f"values {values.tolist()} are too unequal for rate {self.rate}: the optimum has a "
                 "weight below 0; give a higher rate"
             )
         return Mixture(tuple(self.values), tuple(w.tolist()))
@@ -144,7 +185,7 @@ class FakeTrainer:
     def _noisy(self, spec: RunSpec, tokens: int) -> dict[str, float]:
         rng = np.random.default_rng([int(spec.run_id, 16), tokens])
         so_far = spec.until(tokens)
-        exact = self.truth(so_far.mixture, so_far.scale)
+        exact = self.truth(so_far.schedule or so_far.mixture, so_far.scale)
         return {k: v + self.noise * float(rng.standard_normal()) for k, v in exact.items()}
 
     def _misbehave(self, fault: str, spec: RunSpec, cache: Path) -> None:

@@ -81,13 +81,15 @@ class World:
     def run(self, spec: RunSpec) -> Observation:
         """What comes of a run; the same run gives the same numbers.
 
+        Of a run by a schedule counts what it draws in total: the order is no matter here.
+
         Raises:
-            InputError: the run changes its mixture on the way, of which this world knows nothing.
+            InputError: the run has a mixer, of which this world knows nothing.
         """
-        if not spec.is_static:
+        if spec.mixer is not None:
             raise InputError(
-                f"run {spec.run_id} has a schedule or a mixer, and this world knows the metrics of "
-                "single mixtures alone; ask for a run of one mixture"
+                f"run {spec.run_id} has a mixer, and this world knows the metrics of schedules "
+                "alone; ask for a run without one"
             )
         rng = np.random.default_rng(int(spec.run_id, 16))
         exact = self.truth(spec.mixture.array, spec.scale)[0]

@@ -27,6 +27,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "ladder": {"design": 6, "runs": 10},
     "joint": {"design": 6, "runs": 10},
     "pareto": {"design": 6, "runs": 10},
+    "two-phase": {"design": 8, "runs": 14, "confirm_seeds": 0},
+    "dmt": {"specialised": ("d1", "d2"), "confirm_seeds": 0},
+    "anneal": {"raised": ("d1",), "confirm_seeds": 0},
     "random": {"runs": 8},
     "regmix": {"runs": 12, "simulated": 500, "top": 10},
     "olmix": {"runs": 8},
@@ -39,6 +42,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "optuna:tpe": {"design": 4, "runs": 8},
 }
 NAMES = [*STRATEGIES, "optuna:tpe"]
+SCHEDULED = ("two-phase", "dmt", "anneal")
+"""They ask for runs whose mixture changes, which no pool holds."""
 
 
 def problem(*, pool: bool = False, seed: int = 0) -> Problem:
@@ -70,6 +75,10 @@ def test_every_strategy_asks_for_new_allowed_runs_and_answers(name: str, pool: b
         pytest.importorskip("lightgbm")
     question = problem(pool=pool)
     recipe = strategy(name, **SMALL.get(name, {}))
+    if pool and traits_of(recipe).schedules:
+        with pytest.raises(InputError, match="a pool holds single mixtures"):
+            recipe.next(question, [], [])
+        return
     done = play(recipe, question)
     if pool and name == "baselines":
         return  # none of them is in the pool
@@ -85,7 +94,9 @@ def test_every_strategy_asks_for_new_allowed_runs_and_answers(name: str, pool: b
         assert answer in question.pool[WORLD.target]
 
 
-@pytest.mark.parametrize("name", ["ladder", "climb", "optuna:tpe", "auto", "pareto", "joint"])
+@pytest.mark.parametrize(
+    "name", ["ladder", "climb", "optuna:tpe", "auto", "pareto", "joint", "two-phase"]
+)
 def test_the_same_store_gives_the_same_runs_in_any_order(name: str) -> None:
     if name.startswith("optuna"):
         pytest.importorskip("optuna")
@@ -209,6 +220,16 @@ def test_random_search_draws_the_same_runs_wherever_it_was_killed(
     one, other = ({o.run_id for o in store.observations()} for store in stores)
     assert len(one) == 30
     assert one == other
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_those_who_declare_it_ask_for_schedules(name: str) -> None:
+    recipe = strategy(name, **SMALL.get(name, {}))
+    specs = recipe.next(problem(), [], [])
+    assert specs
+    asks = any(spec.schedule is not None for spec in specs)
+    assert asks == traits_of(recipe).schedules
+    assert (name in SCHEDULED) == traits_of(recipe).schedules
 
 
 def fails(spec: RunSpec) -> Observation:

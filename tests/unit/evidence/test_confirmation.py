@@ -1,9 +1,11 @@
 """The gate: candidates with fresh seeds against the recommendation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mixopt import InputError, Mixture, Objective, Observation, RunSpec, Scale
+from mixopt import InputError, Mixture, Objective, Observation, RunSpec, Scale, Schedule
 from mixopt.evidence.confirmation import confirm
 from mixopt.runs.kinds import DESIGN, Kind
 
@@ -166,3 +168,33 @@ def test_weights_of_the_objective_enter_the_comparison() -> None:
             found.append(Observation.of(spec, {"a": a + 0.01 * seed, "b": b}))
     assert confirm(found, Objective.of({"a": 3.0, "b": 1.0})).comparisons[0].difference > 0
     assert confirm(found, Objective.of({"a": 1.0, "b": 3.0})).comparisons[0].difference < 0
+
+
+def test_a_schedule_that_does_not_beat_its_time_average_is_not_shown_and_told_what_to_train() -> (
+    None
+):
+    web, code = MIXTURES["only-web"], Mixture.of({"web": 0.0, "code": 1.0})
+    schedule = Schedule(((5, web), (10, code)))
+    average = RunSpec(schedule.mean, Scale(1, 10), kind=Kind.confirmation("time-average"))
+    ours = RunSpec.scheduled(schedule, Scale(1, 10), kind=Kind.confirmation("recommended"))
+    worse = RunSpec(web, Scale(1, 10), kind=Kind.confirmation("natural"))
+
+    def seeds(spec: RunSpec, *losses: float) -> list[Observation]:
+        return [
+            Observation.of(replace(spec, seed=i), {"loss": loss}) for i, loss in enumerate(losses)
+        ]
+
+    beaten = confirm(
+        [*seeds(ours, 2.0, 2.02), *seeds(average, 2.01, 2.03), *seeds(worse, 3.0, 3.02)], LOSS
+    )
+    assert not beaten.passed
+    assert "the recommended schedule is not better than time-average" in beaten.verdict
+    assert "Its order is not shown to help: train its time average" in beaten.verdict
+    assert beaten.recommended.schedule == schedule
+    assert beaten.candidates[1].schedule is None
+    shown = confirm(
+        [*seeds(ours, 2.0, 2.02), *seeds(average, 2.5, 2.52), *seeds(worse, 3.0, 3.02)], LOSS
+    )
+    assert shown.passed
+    assert "The recommended schedule beats all 2 baselines" in shown.verdict
+    assert "order" not in shown.verdict

@@ -4,7 +4,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from mixopt import InputError, Mixture
+from mixopt import InputError, Mixture, Schedule
 from mixopt.export import export
 from mixopt.export.shares import exact_shares, shares_of_examples
 
@@ -133,3 +133,30 @@ def test_thirds_add_up_and_slivers_vanish():
 def test_an_unknown_format_lists_the_known_ones():
     with pytest.raises(InputError, match="did you mean 'json'"):
         export(MIXTURE, "jsn")
+
+
+SCHEDULE = Schedule(
+    ((700, Mixture.of({"web": 1.0, "code": 0.0})), (1000, Mixture.of({"web": 0.0, "code": 1.0})))
+)
+
+
+def test_json_holds_a_schedule_phase_by_phase_beside_its_mean():
+    values = json.loads(export(SCHEDULE, "json"))
+    assert values["weights"] == {"web": 0.7, "code": 0.3}
+    assert values["schedule"] == [
+        {"until_tokens": 700, "until_share": 0.7, "weights": {"web": 1.0}},
+        {"until_tokens": 1000, "until_share": 1.0, "weights": {"code": 1.0}},
+    ]
+    assert "schedule" not in json.loads(export(SCHEDULE, "json", mean=True))
+    assert "schedule" not in json.loads(export(MIXTURE, "json"))
+
+
+@pytest.mark.parametrize("name", ["hf-datasets", "megatron"])
+def test_a_format_of_one_mixture_refuses_a_schedule_until_its_mean_is_asked_for(name):
+    paths = {"web": "/web", "code": "/code"}
+    with pytest.raises(InputError, match=f"'{name}' holds one mixture, and this is a schedule of"):
+        export(SCHEDULE, name, paths=paths)
+    as_mean = export(SCHEDULE, name, paths=paths, mean=True)
+    assert as_mean == export(SCHEDULE.mean, name, paths=paths)
+    constant = Schedule.constant(SCHEDULE.mean, 1000)
+    assert export(constant, name, paths=paths) == as_mean

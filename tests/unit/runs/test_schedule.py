@@ -98,6 +98,19 @@ def test_bad_schedules_are_refused(make: Any, message: str) -> None:
         make()
 
 
+def test_a_schedule_stretches_to_runs_of_other_lengths() -> None:
+    schedule = Schedule(((600, WEB), (1000, CODE)))
+    assert schedule.stretched(5000) == Schedule(((3000, WEB), (5000, CODE)))
+    assert schedule.stretched(1000) == schedule
+    assert schedule.stretched(2) == Schedule(((1, WEB), (2, CODE)))
+    early = Schedule(((1, WEB), (1000, CODE)))
+    assert early.stretched(10).ends.tolist() == [1, 10]  # no phase is lost to rounding
+    late = Schedule(((999, WEB), (1000, CODE)))
+    assert late.stretched(10).ends.tolist() == [9, 10]
+    with pytest.raises(InputError, match="a run of 1 tokens cannot hold 2 phases"):
+        schedule.stretched(1)
+
+
 def test_phases_as_arrays_repeat_the_last_one() -> None:
     runs = [Schedule(((600, WEB), (1000, BOTH))).phases, ((500, CODE),)]
     weights, ends = phase_arrays(runs, ("web", "code", "math"))
