@@ -66,8 +66,8 @@ class Task:
         scales = [t.scales for t in (train, test)]
         # A scale that some run lacks says nothing of the others.
         gaps = np.isnan(np.vstack(scales)).any(axis=0)
-        for found in scales:
-            found[:, gaps] = np.nan
+        for pairs in scales:
+            pairs[:, gaps] = np.nan
         if gaps.all():
             return train, None, test, None
         return train, scales[0], test, scales[1]
@@ -175,7 +175,7 @@ def _records(
         rng = np.random.default_rng([head["seed"], head["n"], 1])
         fitted = made.fit(train.W, train.Y, scale, rng=rng)
         seconds = time.perf_counter() - started
-        found = fitted.predict(test.W, test_scale)
+        prediction = fitted.predict(test.W, test_scale)
     except MixoptError as error:
         print(f"{name}, n={head['n']}, seed={head['seed']}: {error}", file=sys.stderr)
         empty = dict.fromkeys(("rho", "mae", "regret", "coverage90", "fit_seconds"))
@@ -184,10 +184,10 @@ def _records(
     for i, metric in enumerate(metrics):
         better = metric in task.objective.maximize
         values = score(
-            test.Y[:, i], found.mean[:, i], found.total_sd[:, i], higher_is_better=better
+            test.Y[:, i], prediction.mean[:, i], prediction.total_sd[:, i], higher_is_better=better
         )
         records.append({**head, "target": metric, **values, "fit_seconds": seconds})
-    mean, sd = task.objective.moments(found.mean, found.total_sd, metrics)
+    mean, sd = task.objective.moments(prediction.mean, prediction.total_sd, metrics)
     values = score(task.objective.value(test.Y, metrics), mean, sd)
     return [*records, {**head, "target": OBJECTIVE, **values, "fit_seconds": seconds}]
 

@@ -148,15 +148,15 @@ def to_best(records: Sequence[Record], key: str = "runs") -> list[float]:
 
 def to_answer(records: Sequence[Record], key: str = "targets") -> list[float]:
     """What each seed had spent when its recommendation was the best mixture and stayed so."""
-    found = []
+    spent = []
     for rows in _by_seed(records):
         right = np.inf
         for r in rows[::-1]:
             if r["regret"] > _EXACT:
                 break
             right = r[key]
-        found.append(float(right))
-    return found
+        spent.append(float(right))
+    return spent
 
 
 def summary(records: Sequence[Record]) -> str:
@@ -226,8 +226,8 @@ def _curve(rows: Sequence[Record], costs: np.ndarray) -> list[float]:
 
 
 def _regret_at(records: Sequence[Record], budget: float) -> float:
-    found = [_curve(rows, np.array([budget]))[0] for rows in _by_seed(records)]
-    return float(np.median(found)) if np.isfinite(found).all() else float("nan")
+    regrets = [_curve(rows, np.array([budget]))[0] for rows in _by_seed(records)]
+    return float(np.median(regrets)) if np.isfinite(regrets).all() else float("nan")
 
 
 def _quartiles(values: Sequence[float]) -> str:

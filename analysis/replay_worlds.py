@@ -101,12 +101,12 @@ class Pool:
     @cached_property
     def pool(self) -> dict[Scale, tuple[Mixture, ...]]:
         """The mixtures of every scale, in the order of the table."""
-        found: dict[Scale, list[Mixture]] = {s: [] for s in self.scales}
+        mixtures: dict[Scale, list[Mixture]] = {s: [] for s in self.scales}
         for scale, weights in self.rows:
-            found[scale].append(Mixture(self.table.domains, weights))
+            mixtures[scale].append(Mixture(self.table.domains, weights))
         target = self.scales[-1]
-        found[target] = found[target][: self.first]
-        return {s: tuple(m) for s, m in found.items()}
+        mixtures[target] = mixtures[target][: self.first]
+        return {s: tuple(m) for s, m in mixtures.items()}
 
     @cached_property
     def values(self) -> dict[tuple[float, ...], float]:
@@ -189,8 +189,8 @@ class Oracle:
         rng = np.random.default_rng(int(spec.run_id, 16))
         exact = self.models[spec.scale](spec.mixture.array[None])[0]
         noisy = exact + self.noise * rng.standard_normal(exact.shape)
-        found = dict(zip(self.pool.table.metrics, noisy.tolist(), strict=True))
-        return Observation.of(spec, found, flops=self.pool.costs[spec.scale])
+        metrics = dict(zip(self.pool.table.metrics, noisy.tolist(), strict=True))
+        return Observation.of(spec, metrics, flops=self.pool.costs[spec.scale])
 
     def regret(self, mixture: Mixture) -> float:
         """Against the best of a long search."""
@@ -205,8 +205,8 @@ class Oracle:
         space, rng = MixtureSpace(self.pool.table.domains), np.random.default_rng(0)
         starts = self.pool.table.W
         starts = starts[np.argsort(self._value(starts))[:64]]
-        found = minimize(self._value, space, rng=rng, starts=starts, candidates=20_000)
-        return float(self._value(found).min())
+        minima = minimize(self._value, space, rng=rng, starts=starts, candidates=20_000)
+        return float(self._value(minima).min())
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,15 +234,15 @@ class Known:
 
 def _scales(table: RunTable) -> list[Scale]:
     """The scale of every run; one for all where the table does not say."""
-    found = table.scales
-    gaps = np.isnan(found)
+    scales = table.scales
+    gaps = np.isnan(scales)
     if gaps.all():
         return [UNSTATED] * len(table)
-    found = np.where(gaps.all(axis=0), 1.0, found)
-    if np.isnan(found).any():
-        row = int(np.argmax(np.isnan(found).any(axis=1)))
+    scales = np.where(gaps.all(axis=0), 1.0, scales)
+    if np.isnan(scales).any():
+        row = int(np.argmax(np.isnan(scales).any(axis=1)))
         raise InputError(f"run {row} has no params or tokens and others have; give all or none")
-    return [Scale(int(p), int(t)) for p, t in found]
+    return [Scale(int(p), int(t)) for p, t in scales]
 
 
 def _wanted(every: Sequence[Scale], names: Sequence[str]) -> tuple[Scale, ...]:
@@ -281,7 +281,7 @@ def _network(W: Array, Y: Array) -> Callable[[Array], Array]:
         ]
 
     def predict(X: Array) -> Array:
-        found = np.mean([m.predict(np.sqrt(X)).reshape(len(X), -1) for m in models], axis=0)
-        return np.asarray(mean + sd * found)
+        standardised = np.mean([m.predict(np.sqrt(X)).reshape(len(X), -1) for m in models], axis=0)
+        return np.asarray(mean + sd * standardised)
 
     return predict

@@ -191,12 +191,12 @@ def records(
 ) -> list[dict[str, Any]]:
     """One record per mode; see the module."""
     base = np.array(next(m for m in modes if m.name == "plain").tokens_per_second)
-    found = []
+    rows = []
     for mode in modes:
         speed = float(np.median(mode.tokens_per_second))
         low, ratio, high = np.percentile(np.array(mode.tokens_per_second) / base, [25, 50, 75])
         seconds = tokens / speed + SCORED * min(mode.score_seconds)
-        found.append(
+        rows.append(
             {
                 "device": _name(device),
                 "params": recipe.shape.params,
@@ -215,7 +215,7 @@ def records(
                 "batch_tokens": main_batch(recipe) * recipe.shape.context,
             }
         )
-    return found
+    return rows
 
 
 def _name(device: torch.device) -> str:
@@ -233,7 +233,7 @@ def run(
     peak = matmul_peak(device)
     print(f"{_name(device)}: bfloat16 matrix products {peak / 1e9:.0f} GFLOP/s, one thread")
     print(f"{'params':>8} {'mode':>7} {'pack':>4} {'tokens/s':>9} {'runs/h':>8} {'util':>6}  ratio")
-    found = []
+    rows = []
     for size in sizes:
         recipe = derive(Scale(size, tokens(size)), VOCAB, LanguageModelConfig())
         best = pack_size(recipe, device)
@@ -243,7 +243,7 @@ def run(
         modes += [packed(measured, pack, device, torch.bfloat16) for pack in chosen]
         measure(measured, modes, device, rounds)
         for record in records(measured, modes, device, tokens(size), peak):
-            found.append(record)
+            rows.append(record)
             print(
                 f"{short_number(record['params']):>8} {record['mode']:>7} {record['pack']:>4} "
                 f"{record['tokens_per_second']:>9.0f} {record['runs_per_hour']:>8.0f} "
@@ -252,7 +252,7 @@ def run(
                 f"{'  compiled' if record['compiled'] else ''}"
             )
         print(f"         the trainer packs {best}, {main_batch(recipe)} sequences of each a step")
-    return found
+    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -275,9 +275,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(share * size) if share else int(options.tokens)
 
     with one_thread():
-        found = run(sizes, packs, options.rounds, torch.device(options.device), tokens)
+        rows = run(sizes, packs, options.rounds, torch.device(options.device), tokens)
     if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

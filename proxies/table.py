@@ -104,11 +104,11 @@ class TableTrainer:
         report: Report = ignore_report,
     ) -> list[Observation]:
         """Look the runs up; one that the table does not hold is a failed observation."""
-        found = [self._replay(spec) for spec in specs]
-        for seen in found:
+        observations = [self._replay(spec) for spec in specs]
+        for seen in observations:
             for point in seen.curve:
                 report(seen.spec, point)
-        return found
+        return observations
 
     def _replay(self, spec: RunSpec) -> Observation:
         if reason := refusal(self, spec):

@@ -101,14 +101,14 @@ def _end_orphans() -> None:
 
 def _children(parent: int) -> list[int]:
     """Children of a process; on Linux alone, elsewhere none are known."""
-    found = []
+    children = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             # "pid (name) state ppid ...", where the name may hold anything
             fields = stat.read_text(errors="replace").rpartition(")")[2].split()
             if int(fields[1]) == parent:
-                found.append(int(stat.parent.name))
-    return found
+                children.append(int(stat.parent.name))
+    return children
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class MetricsFile:
         self._budget = budget
         self._lines = path.suffix in {".jsonl", ".ndjson"}
         self._offset, self._rest = 0, b""
-        self._found: dict[int | None, dict[str, float]] = {}
+        self._by_tokens: dict[int | None, dict[str, float]] = {}
         self._given: set[int] = set()
         self._complaint, self.bad_lines = "", 0
 
@@ -45,20 +45,22 @@ class MetricsFile:
         self._read(last=False)
         fresh = [t for t in self._complete() if 0 < t < self._budget and t not in self._given]
         self._given.update(fresh)
-        return [Point(t, self._found[t]) for t in fresh if _finite(self._found[t])]
+        return [Point(t, self._by_tokens[t]) for t in fresh if _finite(self._by_tokens[t])]
 
     def curve(self) -> tuple[Point, ...]:
         """All points before the last, by increasing tokens."""
         tokens = self._complete()
-        final = tokens[-1] if tokens and self._found.get(None) is None else self._budget
+        final = tokens[-1] if tokens and self._by_tokens.get(None) is None else self._budget
         return tuple(
-            Point(t, self._found[t]) for t in tokens if 0 < t < final and _finite(self._found[t])
+            Point(t, self._by_tokens[t])
+            for t in tokens
+            if 0 < t < final and _finite(self._by_tokens[t])
         )
 
     def final(self) -> tuple[dict[str, float], str]:
         """The metrics at the end, and "" or why there are none. To be called after the command."""
         self._read(last=True)
-        whole = self._found.get(None, {})
+        whole = self._by_tokens.get(None, {})
         if len(whole) == len(self._keys):
             return whole, ""
         tokens = self._complete()
@@ -70,7 +72,7 @@ class MetricsFile:
                 f"{self._budget} tokens; the command must score the model at the end"
                 + self._complaint
             )
-        return self._found[tokens[-1]], ""
+        return self._by_tokens[tokens[-1]], ""
 
     @property
     def tokens(self) -> int:
@@ -78,13 +80,13 @@ class MetricsFile:
         return max([*self._complete(), 0])
 
     def _complete(self) -> list[int]:
-        counts = [t for t, found in self._found.items() if len(found) == len(self._keys)]
+        counts = [t for t, metrics in self._by_tokens.items() if len(metrics) == len(self._keys)]
         return sorted(t for t in counts if t is not None)
 
     def _why_none(self) -> str:
         if not self._path.is_file():
             return f"the command wrote no metrics: there is no {self._path}"
-        seen = set().union(*self._found.values()) if self._found else set()
+        seen = set().union(*self._by_tokens.values()) if self._by_tokens else set()
         missing = [k for name, k in self._keys.items() if name not in seen]
         if not missing:
             return (
@@ -143,12 +145,12 @@ class MetricsFile:
                 start = text[:80].decode(errors="replace")
                 self._complain(f"{start!r} is no JSON object")
             return
-        found = {name: _number(_look_up(values, key)) for name, key in self._keys.items()}
-        known = {name: value for name, value in found.items() if value is not None}
+        numbers = {name: _number(_look_up(values, key)) for name, key in self._keys.items()}
+        known = {name: value for name, value in numbers.items() if value is not None}
         if known:
             tokens = _number(_look_up(values, self._tokens_key))
             at = int(tokens) if tokens is not None and math.isfinite(tokens) else None
-            self._found.setdefault(at, {}).update(known)
+            self._by_tokens.setdefault(at, {}).update(known)
 
 
 def _look_up(values: Mapping[str, Any], key: str) -> Any:

@@ -236,7 +236,7 @@ class CommandTrainer:
         (folder / self.mixture_file).write_text(self._mixture_text(shares), encoding="utf-8")
 
         def fill(text: str) -> str:
-            return _PLACEHOLDER.sub(lambda found: values[found[1]], text)
+            return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
         return Command(
             argv=[fill(argument) for argument in self.argv],

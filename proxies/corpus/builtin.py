@@ -56,10 +56,10 @@ class Source:
 
     def folder(self) -> Path | None:
         """The module's folder, or None where it is not installed."""
-        found = importlib.util.find_spec(self.module)
-        if found is None or not found.submodule_search_locations:
+        spec = importlib.util.find_spec(self.module)
+        if spec is None or not spec.submodule_search_locations:
             return None
-        folder = Path(next(iter(found.submodule_search_locations)))
+        folder = Path(next(iter(spec.submodule_search_locations)))
         # the standard library is found through one of its packages: many of its modules are
         # frozen into the interpreter and have no file
         return folder if self.distribution else folder.parent
@@ -147,8 +147,8 @@ def docstrings(text: str) -> Iterable[str]:
     tree = _parse(text)
     if tree is None:
         return ()
-    found = [ast.get_docstring(node) or "" for node, _ in _docstring_nodes(tree)]  # type: ignore[arg-type]
-    joined = "\n\n".join(docstring for docstring in found if len(docstring) > 40)
+    docs = [ast.get_docstring(node) or "" for node, _ in _docstring_nodes(tree)]  # type: ignore[arg-type]
+    joined = "\n\n".join(docstring for docstring in docs if len(docstring) > 40)
     return (joined,) if joined else ()
 
 

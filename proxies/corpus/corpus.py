@@ -46,9 +46,9 @@ class Corpus:
             raise TrainerError(f"{path} is no corpus ({error}); delete it to rebuild it") from error
         corpus = cls(path, manifest)
         for file, size in manifest["file_sizes"].items():
-            found = (path / file).stat().st_size if (path / file).exists() else -1
-            if found != size:
-                problem = f"has {found} bytes" if found >= 0 else "is missing"
+            on_disk = (path / file).stat().st_size if (path / file).exists() else -1
+            if on_disk != size:
+                problem = f"has {on_disk} bytes" if on_disk >= 0 else "is missing"
                 raise corpus.damaged(f"{file} {problem} where {size} bytes were written")
         return corpus
 
@@ -111,10 +111,10 @@ class Corpus:
     @property
     def question_metrics(self) -> tuple[str, ...]:
         """Metrics of the sets of questions: of each its name, and `<name>/accuracy`."""
-        found: list[str] = []
+        metrics: list[str] = []
         for name, entry in self.manifest.get("questions", {}).items():
-            found += [name, f"{name}/accuracy"] if entry["with_distractors"] else [name]
-        return tuple(found)
+            metrics += [name, f"{name}/accuracy"] if entry["with_distractors"] else [name]
+        return tuple(metrics)
 
     def questions(self, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
         """A set of questions: the token stream and its rows; see `proxies.corpus.questions`."""
@@ -184,10 +184,10 @@ class Corpus:
                         "written"
                     )
         for name, entry in self.manifest.get("questions", {}).items():
-            found = hashlib.sha256()
+            digest = hashlib.sha256()
             for array in self.questions(name):
-                found.update(array.tobytes())
-            if found.hexdigest() != entry["sha256"]:
+                digest.update(array.tobytes())
+            if digest.hexdigest() != entry["sha256"]:
                 raise self.damaged(f"the questions {name!r} are not those that were written")
         text = (self.path / TOKENIZER).read_bytes()
         if hashlib.sha256(text).hexdigest() != self.manifest["tokenizer"]["sha256"]:
@@ -218,8 +218,8 @@ def data_hash(manifest: Mapping[str, Any]) -> str:
 def token_hash(tokens: NDArray[Any]) -> str:
     """SHA-256 of a token stream (little-endian, in its own width)."""
     little = tokens.dtype.newbyteorder("<")
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for start in range(0, len(tokens), _HASHED):
         piece = np.ascontiguousarray(tokens[start : start + _HASHED]).astype(little, copy=False)
-        found.update(piece.tobytes())
-    return found.hexdigest()
+        digest.update(piece.tobytes())
+    return digest.hexdigest()

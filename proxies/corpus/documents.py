@@ -91,10 +91,10 @@ class Deduplicator:
         """The text without the paragraphs met before; empty if the whole document was met."""
         if self._repeated(text):
             return ""
-        found = paragraphs(text)
-        if len(found) == 1:
+        pieces = paragraphs(text)
+        if len(pieces) == 1:
             return text
-        kept = [p for p in found if len(p) < MIN_PARAGRAPH or not self._repeated(p)]
+        kept = [p for p in pieces if len(p) < MIN_PARAGRAPH or not self._repeated(p)]
         return joined(kept)
 
     def _repeated(self, text: str) -> bool:

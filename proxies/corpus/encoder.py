@@ -77,20 +77,20 @@ class Encoder:
         return np.frombuffer(joined, dtype=self.dtype).astype(np.uint32)
 
     def _run(self, run: str) -> bytes:
-        found = self._runs.get(run)
-        if found is None:
+        tokens = self._runs.get(run)
+        if tokens is None:
             safe = _SAFE.fullmatch(run) is not None
             words = _WORDS.findall(run) if safe else (run,)
-            found = b"".join(map(self._word, words))
-            _keep(self._runs, run, found)
-        return found
+            tokens = b"".join(map(self._word, words))
+            _keep(self._runs, run, tokens)
+        return tokens
 
     def _word(self, word: str) -> bytes:
-        found = self._words.get(word)
-        if found is None:
-            found = self._ask(word)
-            _keep(self._words, word, found)
-        return found
+        tokens = self._words.get(word)
+        if tokens is None:
+            tokens = self._ask(word)
+            _keep(self._words, word, tokens)
+        return tokens
 
     def _ask(self, text: str) -> bytes:
         return self._pack(self.tokenizer.encode(text, add_special_tokens=False).ids)

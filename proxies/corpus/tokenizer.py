@@ -65,9 +65,9 @@ def end_token(tokenizer: Tokenizer) -> int:
         InputError: the vocabulary has none of them.
     """
     for name in (END_OF_DOCUMENT, "</s>", "<eos>", "<|end_of_text|>", "[SEP]"):
-        found = tokenizer.token_to_id(name)
-        if found is not None:
-            return int(found)
+        token_id = tokenizer.token_to_id(name)
+        if token_id is not None:
+            return int(token_id)
     raise InputError(
         f"tokenizer: the vocabulary has no {END_OF_DOCUMENT!r}, '</s>' or '<eos>' to end documents "
         f"with; add {END_OF_DOCUMENT!r} as a special token"

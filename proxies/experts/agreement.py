@@ -95,8 +95,8 @@ def calibrate(cheap: Iterable[Observation], trained: Iterable[Observation]) -> d
 def agreement(cheap: Sequence[float], trained: Sequence[float]) -> Agreement:
     """Rank correlation, its interval and the bias of paired values.
 
-    >>> found = agreement([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [2, 1, 3, 4, 5, 6, 8, 7])
-    >>> round(found.rho, 2), round(found.low, 2), round(found.high, 2)
+    >>> measured = agreement([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [2, 1, 3, 4, 5, 6, 8, 7])
+    >>> round(measured.rho, 2), round(measured.low, 2), round(measured.high, 2)
     (0.95, 0.65, 0.99)
     """
     x, y = np.asarray(cheap, dtype=float), np.asarray(trained, dtype=float)
@@ -123,13 +123,13 @@ _Key = tuple[tuple[str, float], ...]
 
 def _by_mixture(runs: Iterable[Observation]) -> dict[_Key, dict[str, float]]:
     """Mean metrics per mixture; a metric that some of its runs lack is left out."""
-    found: dict[_Key, list[Mapping[str, float]]] = {}
+    metrics: dict[_Key, list[Mapping[str, float]]] = {}
     for seen in runs:
         if seen.ok:
             shares = sorted(seen.spec.mixture.to_dict().items())
             key = tuple((d, round(w, 6)) for d, w in shares if w >= 5e-7)
-            found.setdefault(key, []).append(seen.metrics)
-    return {key: _means(values) for key, values in found.items()}
+            metrics.setdefault(key, []).append(seen.metrics)
+    return {key: _means(values) for key, values in metrics.items()}
 
 
 def _means(values: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -114,8 +114,8 @@ class Learner:
         """Bits per byte per validation set."""
         model = self._with(parameters)
         with one_thread():
-            (found,) = score(model, self._setting.validation)
-        return {name: of_set.value for name, of_set in found.items()}
+            (scores,) = score(model, self._setting.validation)
+        return {name: of_set.value for name, of_set in scores.items()}
 
     def log_probabilities(self, parameters: Parameters) -> dict[str, NDArray[np.float32]]:
         """Per validation set the natural log-probability of every scored token, (tokens,)."""
@@ -129,8 +129,8 @@ class Learner:
 
     def _scored(self, model: PackedModel, data: ValidationSet) -> NDArray[np.float32]:
         (nll,) = nats(model, data.ids)
-        found: NDArray[np.float32] = -nll[data.bytes > 0].cpu().numpy()
-        return found
+        log_likelihoods: NDArray[np.float32] = -nll[data.bytes > 0].cpu().numpy()
+        return log_likelihoods
 
     def _fresh(self) -> PackedModel:
         setting = self._setting

@@ -107,7 +107,7 @@ class MergeTrainer:
 
     def _trained(self, specs: Sequence[RunSpec], cache: Path, folder: Path) -> list[Observation]:
         """Real runs of the calibration mixtures, each kept as soon as it is there."""
-        found = []
+        observations = []
         for number, spec in enumerate(specs):
             path = folder / f"calibration-{number}.json"
             with locked(path.with_suffix(".lock"), PATIENCE, f"calibration run {number}"):
@@ -117,10 +117,10 @@ class MergeTrainer:
                     if not seen.ok:
                         raise TrainerError(f"calibration run {number} failed: {seen.error}")
                     write_atomically(path, json.dumps(seen.to_dict()).encode())
-                    found.append(seen)
+                    observations.append(seen)
                 else:
-                    found.append(replace(seen, flops=0.0))  # paid before
-        return found
+                    observations.append(replace(seen, flops=0.0))  # paid before
+        return observations
 
 
 class _Merged:
@@ -157,8 +157,8 @@ class _Merged:
                 replace(seen, metrics=self.evaluate(self._weights(seen.spec)).metrics)
                 for seen in trained
             ]
-            found = calibrate(merged, trained)
-            kept = {name: agreed.to_dict() for name, agreed in found.items()}
+            agreements = calibrate(merged, trained)
+            kept = {name: agreed.to_dict() for name, agreed in agreements.items()}
             write_atomically(path, json.dumps(kept).encode())
         self._trust = kept
 

@@ -120,15 +120,15 @@ class ExpertPool:
         """Tensors from the pool's folder; made, and put there, if they are not in it."""
         stem = quote(name, safe="")
         path = self.folder / f"{stem}.safetensors"
-        found = _read(path)
-        if found is not None:
-            return found
+        tensors = _read(path)
+        if tensors is not None:
+            return tensors
         with locked(self.folder / f"{stem}.lock", patience, f"{name!r} of a pool of experts"):
-            found = _read(path)  # the one we waited for may have left it
-            if found is None:
-                found = make()
-                write_atomically(path, save(found))
-        return found
+            tensors = _read(path)  # the one we waited for may have left it
+            if tensors is None:
+                tensors = make()
+                write_atomically(path, save(tensors))
+        return tensors
 
     def _make(self, name: str) -> Parameters:
         learner = self._learner
@@ -146,7 +146,7 @@ class ExpertPool:
 
 def _read(path: Path) -> Parameters | None:
     try:
-        found: Parameters = load(path.read_bytes())
+        tensors: Parameters = load(path.read_bytes())
     except (FileNotFoundError, SafetensorError):  # never finished, or not readable any more
         return None
-    return found
+    return tensors

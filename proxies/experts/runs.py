@@ -55,12 +55,12 @@ def answer_runs(
     no order. Nothing is drawn, so that no observation has tokens.
     """
     opened: dict[int, Evaluator | MixoptError] = {}
-    found = []
+    observations = []
     for spec in specs:
         reason = refusal(trainer, spec)
         refused = Observation.failure(spec, reason) if reason else None
-        found.append(refused or _answer(spec, opened, open_seed))
-    return found
+        observations.append(refused or _answer(spec, opened, open_seed))
+    return observations
 
 
 def _answer(

@@ -99,7 +99,7 @@ def fine_tune(
 def score(model: Any, validation: Mapping[str, Examples], settings: Settings) -> dict[str, float]:
     """Nats per answer token, per validation set."""
     model.eval()
-    found = {}
+    scores = {}
     with torch.no_grad():
         for name, examples in validation.items():
             nats, count = 0.0, 0
@@ -107,8 +107,8 @@ def score(model: Any, validation: Mapping[str, Examples], settings: Settings) ->
                 some = range(start, min(start + settings.batch, len(examples)))
                 total, answered = _nll(model, [examples[i] for i in some], settings)
                 nats, count = nats + float(total), count + answered
-            found[name] = nats / count
-    return found
+            scores[name] = nats / count
+    return scores
 
 
 @contextmanager

@@ -72,10 +72,10 @@ def load_sets(config: SetConfig, tokenizer: Any, cache: Path) -> Sets:
     if tensors is None:
         tensors = _tokenise(splits, tokenizer, config.max_length)
         write_atomically(path, save(tensors))
-    found = {name: _unpack(tensors, name) for name in splits}
+    examples = {name: _unpack(tensors, name) for name in splits}
     return Sets(
-        train=_named(found, _TRAIN),
-        validation=_named(found, _VALIDATION),
+        train=_named(examples, _TRAIN),
+        validation=_named(examples, _VALIDATION),
         data=data,
         warnings=tuple(
             f"{name}: files not read: {total(reasons)}. {sentence(reasons)}"
@@ -83,10 +83,10 @@ def load_sets(config: SetConfig, tokenizer: Any, cache: Path) -> Sets:
             if reasons
         )
         + tuple(
-            f"{name}: {len(rows) - len(found[name])} of {len(rows)} examples are left out, their "
-            f"answer begins beyond max_length {config.max_length}"
+            f"{name}: {len(rows) - len(examples[name])} of {len(rows)} examples are left out, "
+            f"their answer begins beyond max_length {config.max_length}"
             for name, rows in splits.items()
-            if len(found[name]) < len(rows)
+            if len(examples[name]) < len(rows)
         ),
     )
 
@@ -153,8 +153,8 @@ def _unpack(tensors: Mapping[str, NDArray[Any]], name: str) -> Examples:
     return Examples(*(tensors[f"{name}/{field}"] for field in ("ids", "ends", "answers")))
 
 
-def _named(found: Mapping[str, Examples], prefix: str) -> dict[str, Examples]:
-    return {n.removeprefix(prefix): e for n, e in found.items() if n.startswith(prefix)}
+def _named(examples: Mapping[str, Examples], prefix: str) -> dict[str, Examples]:
+    return {n.removeprefix(prefix): e for n, e in examples.items() if n.startswith(prefix)}
 
 
 def _model_files(config: SetConfig) -> list[str]:

@@ -115,7 +115,9 @@ class FineTuneTrainer:
             require("peft")
         sets = self._sets(cache)
         return TrainerInfo(
-            domains=tuple(Domain(n, tokens=len(found.ids)) for n, found in sets.train.items()),
+            domains=tuple(
+                Domain(n, tokens=len(examples.ids)) for n, examples in sets.train.items()
+            ),
             metrics=tuple(sets.validation),
             unit="nats/token",
             data=sets.data,
@@ -153,7 +155,7 @@ class FineTuneTrainer:
             with own_random_state(spec.seed, device):
                 with _quiet():
                     model = self._load().to(device)
-                found = fine_tune(
+                tuned = fine_tune(
                     model,
                     self._settings(device),
                     spec=spec,
@@ -165,7 +167,7 @@ class FineTuneTrainer:
             seconds = time.perf_counter() - started
             return Observation.failure(spec, f"{type(error).__name__}: {error}", seconds=seconds)
         grain = self.batch * self.max_length
-        return _observation(spec, found, model, grain, time.perf_counter() - started)
+        return _observation(spec, tuned, model, grain, time.perf_counter() - started)
 
     def _load(self) -> Any:
         """The model in its first state, with adapters if they are wanted."""
@@ -188,7 +190,7 @@ class FineTuneTrainer:
     @cached_property
     def _tokenizer(self) -> Any:
         try:
-            found = require("transformers").AutoTokenizer.from_pretrained(
+            tokenizer = require("transformers").AutoTokenizer.from_pretrained(
                 self.model, revision=self.revision
             )
         except (OSError, ValueError) as error:
@@ -196,12 +198,12 @@ class FineTuneTrainer:
                 f"model: no tokenizer of {self.model!r} can be loaded ({error}); name a folder "
                 "that save_pretrained wrote, or a model on the hub that this machine can reach"
             ) from error
-        if found.eos_token_id is None:
+        if tokenizer.eos_token_id is None:
             raise InputError(
                 f"model: the tokenizer of {self.model!r} has no end-of-text token; set eos_token "
                 "in its tokenizer_config.json"
             )
-        return found
+        return tokenizer
 
     def _sets(self, cache: Path) -> Sets:
         config = SetConfig(
@@ -215,7 +217,9 @@ class FineTuneTrainer:
         return load_sets(config, self._tokenizer, cache)
 
     def _scored(self, sets: Sets) -> dict[str, Any]:
-        return {n: found.take(self.evaluation_examples) for n, found in sets.validation.items()}
+        return {
+            n: examples.take(self.evaluation_examples) for n, examples in sets.validation.items()
+        }
 
     def _settings(self, device: torch.device) -> Settings:
         pad = self._tokenizer.pad_token_id
@@ -250,10 +254,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _observation(
-    spec: RunSpec, found: Result, model: Any, grain: int, seconds: float
+    spec: RunSpec, tuned: Result, model: Any, grain: int, seconds: float
 ) -> Observation:
     phases, done = [], 0
-    for of_phase in found.tokens:
+    for of_phase in tuned.tokens:
         done += sum(of_phase.values())
         phases.append((done, of_phase))
     params = sum(p.numel() for p in model.parameters())
@@ -261,12 +265,12 @@ def _observation(
     # forward and backward to activations for all parameters, to weights for the trained ones
     flops = done * (4.0 * params + 2.0 * trained)
     facts: dict[str, Any] = {
-        "curve": tuple(found.curve),
+        "curve": tuple(tuned.curve),
         "flops": flops,
         "seconds": seconds,
         "realised": Realised(tuple(phases), grain) if phases else None,
-        "info": {"params": params, "trained_params": trained, "steps": found.steps},
+        "info": {"params": params, "trained_params": trained, "steps": tuned.steps},
     }
-    if found.diverged:
-        return Observation.failure(spec, f"{found.diverged}: the run diverged", **facts)
-    return Observation.of(spec, found.metrics, **facts)
+    if tuned.diverged:
+        return Observation.failure(spec, f"{tuned.diverged}: the run diverged", **facts)
+    return Observation.of(spec, tuned.metrics, **facts)

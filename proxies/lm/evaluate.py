@@ -98,8 +98,8 @@ def nats(model: PackedModel, ids: Tensor) -> Tensor:
     for part in torch.split(ids, max(1, limit // (model.runs * length))):
         copies = part.expand(model.runs, *part.shape)
         features = model.features(copies[..., :-1], training=False)
-        found = token_nats(features, head, copies[..., 1:].flatten(1), most)
-        parts.append(found.view(model.runs, -1, length))
+        losses = token_nats(features, head, copies[..., 1:].flatten(1), most)
+        parts.append(losses.view(model.runs, -1, length))
     return torch.cat(parts, dim=1)
 
 
@@ -108,13 +108,13 @@ def score(model: PackedModel, sets: Sequence[ValidationSet]) -> list[dict[str, S
 
     The end of a document stands for no bytes: it is not scored, as in other reports of this unit.
     """
-    found = nats(model, torch.cat([data.ids for data in sets])).cpu().double().numpy()
+    losses = nats(model, torch.cat([data.ids for data in sets])).cpu().double().numpy()
     scores: list[dict[str, Score]] = [{} for _ in range(model.runs)]
     start = 0
     for data in sets:
         end = start + len(data.ids)
         lengths = data.bytes.cpu().numpy()
-        for run, table in zip(found, scores, strict=True):
+        for run, table in zip(losses, scores, strict=True):
             table[data.name] = _bits_per_byte(run[start:end], lengths, data.documents)
         start = end
     return scores

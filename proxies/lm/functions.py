@@ -216,12 +216,12 @@ def cross_entropy(
 
 def token_nats(x: Tensor, head: Tensor, targets: Tensor, limit: int) -> Tensor:
     """Loss of each token in nats, (K, n) float32, without gradients; see `cross_entropy`."""
-    found = torch.empty(targets.shape, dtype=torch.float32, device=x.device)
+    losses = torch.empty(targets.shape, dtype=torch.float32, device=x.device)
     for runs, rows in _chunks(x.shape, head.shape[1], limit):
         logits = torch.bmm(x[runs, rows], head[runs].transpose(1, 2)).float()
         chosen = logits.gather(2, targets[runs, rows, None])[..., 0]
-        found[runs, rows] = logits.logsumexp(-1) - chosen
-    return found
+        losses[runs, rows] = logits.logsumexp(-1) - chosen
+    return losses
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, sharpness: float) -> Tensor:

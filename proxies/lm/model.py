@@ -125,11 +125,11 @@ class PackedModel:
 
     def tensors(self, run: int) -> dict[str, Tensor]:
         """The parameters of one run, by name, the bigram table as a whole among them."""
-        found = {name: tensor.detach()[run] for name, tensor in self.parameters.items()}
+        tensors = {name: tensor.detach()[run] for name, tensor in self.parameters.items()}
         if self.bigram is not None:
             rows = torch.arange(self.shape.bigrams, device=self.device)
-            found["bigram"] = self.bigram.lookup(rows + run * self.shape.bigrams)
-        return {name: tensor.cpu().clone() for name, tensor in found.items()}
+            tensors["bigram"] = self.bigram.lookup(rows + run * self.shape.bigrams)
+        return {name: tensor.cpu().clone() for name, tensor in tensors.items()}
 
     @torch.no_grad()
     def set_tensors(self, run: int, values: Mapping[str, Tensor]) -> None:

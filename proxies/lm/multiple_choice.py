@@ -86,17 +86,17 @@ def question_metrics(
             scores.append((nll(ids).double() * scored).sum(-1))
     nats = torch.cat(scores, dim=-1).reshape(-1, len(questions.row)).cpu().numpy()
     rows = questions.row.cpu().numpy()
-    found = []
+    metrics = []
     for own in nats:
         total = np.zeros(len(questions.bytes))
         np.add.at(total, rows, own)
-        found.append(_metrics(questions, total))
-    return found
+        metrics.append(_metrics(questions, total))
+    return metrics
 
 
 def _metrics(questions: Questions, nats: NDArray[np.float64]) -> dict[str, float]:
     bits = nats / math.log(2) / questions.bytes
-    found = {questions.name: float(bits[questions.right].mean())}
+    metrics = {questions.name: float(bits[questions.right].mean())}
     answers = np.bincount(questions.question)
     if answers.max() > 1:
         best = np.full(len(answers), np.inf)
@@ -104,8 +104,8 @@ def _metrics(questions: Questions, nats: NDArray[np.float64]) -> dict[str, float
         is_best = bits <= best[questions.question] + 1e-12
         tied = np.bincount(questions.question, weights=is_best)
         hit = (is_best / tied[questions.question])[questions.right]
-        found[f"{questions.name}/{ACCURACY}"] = float(hit[answers > 1].mean())
-    return found
+        metrics[f"{questions.name}/{ACCURACY}"] = float(hit[answers > 1].mean())
+    return metrics
 
 
 def _questions(corpus: Corpus, name: str, context: int, device: torch.device) -> Questions:
@@ -148,9 +148,9 @@ def windows(
     Returns:
         (window, how many of its last tokens are scored): every token of the answer once.
     """
-    found = []
+    cuts = []
     step = max(1, context // 2)
     for start in range(prompt, len(tokens), step):
         end = min(start + step, len(tokens))
-        found.append((tokens[max(0, end - context - 1) : end], end - start))
-    return found
+        cuts.append((tokens[max(0, end - context - 1) : end], end - start))
+    return cuts

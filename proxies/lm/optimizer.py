@@ -129,17 +129,17 @@ class Optimizers:
 
     def state(self, run: int) -> dict[str, Tensor]:
         """Everything of one run that training changes, by name; see `load`."""
-        found = {name: p.detach()[run] for name, p in self._model.parameters.items()}
+        tensors = {name: p.detach()[run] for name, p in self._model.parameters.items()}
         for name, tensor in self._dense.items():
             moments = self._adam.state[tensor]
-            found[f"adam.m.{name}"] = moments["exp_avg"][run]
-            found[f"adam.v.{name}"] = moments["exp_avg_sq"][run]
-            found[f"adam.step.{name}"] = moments["step"].clone()
+            tensors[f"adam.m.{name}"] = moments["exp_avg"][run]
+            tensors[f"adam.v.{name}"] = moments["exp_avg_sq"][run]
+            tensors[f"adam.step.{name}"] = moments["step"].clone()
         for kind, velocity in self._velocity.items():
-            found[f"muon.{kind}"] = velocity[:, run]
+            tensors[f"muon.{kind}"] = velocity[:, run]
         if self._model.bigram is not None:
-            found |= {f"bigram.{k}": v for k, v in self._model.bigram.state(run).items()}
-        return {name: tensor.cpu().contiguous() for name, tensor in found.items()}
+            tensors |= {f"bigram.{k}": v for k, v in self._model.bigram.state(run).items()}
+        return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
     @torch.no_grad()
     def load(self, run: int, state: Mapping[str, Tensor]) -> None:

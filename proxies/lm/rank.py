@@ -38,9 +38,9 @@ def main(folder: Path) -> None:
         with (folder / PROGRESS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    found = trainer.train_here(specs, Path(job["cache"]), report, ranks)
+    observations = trainer.train_here(specs, Path(job["cache"]), report, ranks)
     if ranks.first:
-        text = json.dumps([seen.to_dict() for seen in found])
+        text = json.dumps([seen.to_dict() for seen in observations])
         write_atomically(folder / ANSWER, text.encode())
     dist.destroy_process_group()
 

@@ -154,8 +154,8 @@ def train_pack(setting: Setting, specs: Sequence[RunSpec], report: Report) -> li
         for k, (_, _, checkpoint) in enumerate(members):
             if checkpoint is not None:
                 pack.optimizers.load(k, checkpoint.tensors)
-        found = pack.train()
-        answers.update(zip((position for position, _, _ in members), found, strict=True))
+        observations = pack.train()
+        answers.update(zip((position for position, _, _ in members), observations, strict=True))
     return [answers[position] for position in range(len(specs))]
 
 
@@ -218,8 +218,8 @@ class _Pack:
         scores = self._score() if alive else [{} for _ in self.runs]
         seconds = (time.perf_counter() - self._started) / len(self.runs)
         return [
-            self._observation(run, found, seconds)
-            for run, found in zip(self.runs, scores, strict=True)
+            self._observation(run, run_scores, seconds)
+            for run, run_scores in zip(self.runs, scores, strict=True)
         ]
 
     def _one_step(self) -> None:
@@ -251,20 +251,20 @@ class _Pack:
 
     def _score(self) -> list[dict[str, Score]]:
         """All metrics of every run."""
-        found = score(self.model, self.setting.validation)
+        per_run = score(self.model, self.setting.validation)
         for questions in self.setting.questions:
             answers = question_metrics(questions, lambda ids: nats(self.model, ids))
-            for scores, values in zip(found, answers, strict=True):
+            for scores, values in zip(per_run, answers, strict=True):
                 scores.update({name: Score(v, math.nan) for name, v in values.items()})
-        return found
+        return per_run
 
     def _note_point(self) -> None:
         tokens = self._tokens(self.step)
-        for run, found in zip(self.runs, self._score(), strict=True):
-            values = {name: s.value for name, s in found.items()}
+        for run, scores in zip(self.runs, self._score(), strict=True):
+            values = {name: s.value for name, s in scores.items()}
             if run.diverged is None and all(np.isfinite(list(values.values()))):
                 run.curve.append(Point(tokens, values))
-                run.errors[str(tokens)] = _errors(found)
+                run.errors[str(tokens)] = _errors(scores)
                 self.report(run.spec, run.curve[-1])
 
     def _save(self) -> None:
@@ -315,7 +315,7 @@ class _Pack:
             )
         return Observation.of(
             run.spec,
-            {name: found.value for name, found in scores.items()},
+            {name: measured.value for name, measured in scores.items()},
             curve=tuple(run.curve),
             flops=self._flops(run, recipe.steps),
             seconds=seconds,
@@ -374,4 +374,6 @@ class _Pack:
 
 def _errors(scores: Mapping[str, Score]) -> dict[str, float]:
     """Standard errors over documents, of the metrics that have one."""
-    return {name: found.error for name, found in scores.items() if math.isfinite(found.error)}
+    return {
+        name: measured.error for name, measured in scores.items() if math.isfinite(measured.error)
+    }

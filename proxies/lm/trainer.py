@@ -80,8 +80,8 @@ class LanguageModelTrainer:
             data: hash of the corpus that is wanted; one that is there already is taken as it is.
         """
         if cache not in self._corpora:
-            found = find_corpus(cache, data) if data else None
-            self._corpora[cache] = found or load_corpus(self.corpus_config, cache)
+            existing = find_corpus(cache, data) if data else None
+            self._corpora[cache] = existing or load_corpus(self.corpus_config, cache)
         return self._corpora[cache]
 
     def prepare(self, cache: Path) -> TrainerInfo:
@@ -153,14 +153,14 @@ class LanguageModelTrainer:
             recipe = derive(specs[0].scale, corpus.vocab, self.model_config)
             self._check_ranks(recipe)
             setting = replace(self.setting(corpus, recipe, cache), ranks=ranks or Ranks())
-            found = {spec.run_id: self._refused(setting, spec) for spec in specs}
-            good = [spec for spec in specs if found[spec.run_id] is None]
+            observations = {spec.run_id: self._refused(setting, spec) for spec in specs}
+            good = [spec for spec in specs if observations[spec.run_id] is None]
             size = self._pack_size(recipe)
             pieces = max(1, -(-len(good) // size))
             for piece in range(pieces):
                 for seen in self._train_piece(setting, good[piece::pieces], report, ranks):
-                    found[seen.run_id] = seen
-        return [seen for seen in map(found.get, (spec.run_id for spec in specs)) if seen]
+                    observations[seen.run_id] = seen
+        return [seen for seen in map(observations.get, (spec.run_id for spec in specs)) if seen]
 
     def _refused(self, setting: Setting, spec: RunSpec) -> Observation | None:
         """A failed observation for a run that cannot be trained here."""

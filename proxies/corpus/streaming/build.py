@@ -134,14 +134,14 @@ def _describe(plan: Plan, config: CorpusConfig, sets: dict[int, _Set], notes: No
     """Note where the text is from; return the ranks of the sets that have any."""
     sources = {"train": config.training_sources(), "validation": config.validation_sources()}
     left_out: set[str] = set()
-    for rank, found in sets.items():
+    for rank, extracted in sets.items():
         own = plan.sets[rank]
         given = sources[own.kind][own.name]
         warn_missing(notes, own.name, given)
         installed = (source for source in builtin_sources(given) if source.files())
         notes.sources[f"{own.kind}/{own.name}"] = [source.record() for source in installed]
-        describe(notes, own.kind, own.name, given, found.files)
-        if not found.kept and all(source.builtin for source in given):
+        describe(notes, own.kind, own.name, given, extracted.files)
+        if not extracted.kept and all(source.builtin for source in given):
             notes.warn(f"{own.name} is left out: none of its sources is installed")
             left_out.add(own.name)
     return [rank for rank in sets if plan.sets[rank].name not in left_out]
@@ -202,29 +202,29 @@ def _sample(plan: Plan, segments: Sequence[tuple[int, int]], rank: int, own: Tex
 
 def _write(
     plan: Plan,
-    found: _Set,
+    extracted: _Set,
     given: Sequence[Source],
     results: list[dict[str, Any]],
     shards: Shards,
     out: Path,
 ) -> None:
     """Write the shards of a tokenised set, and describe them."""
-    own = plan.sets[found.rank]
+    own = plan.sets[extracted.rank]
     buckets = range(len(results))
     if own.fraction > 0:
-        at = (found.rank, VALIDATION)
+        at = (extracted.rank, VALIDATION)
         path = shards.path(out, "validation")
         shards.validation[own.name] = write_shard(plan, at, buckets, path, shards.encoder.dtype)
     if own.fraction >= 1:
         return
     path = shards.path(out, "train")
-    entry = write_shard(plan, (found.rank, TRAIN), buckets, path, shards.encoder.dtype)
+    entry = write_shard(plan, (extracted.rank, TRAIN), buckets, path, shards.encoder.dtype)
     if not entry["tokens"]:
         raise no_text(own.name, given)
     # what was read of the domain stands for the rest of it
     read, kept = (sum(r[key] for r in results) for key in ("read", "kept"))
     whole = len(results) == own.buckets or "few" in results[0]
-    available = kept if whole else round(found.text_bytes * kept / max(1, read))
+    available = kept if whole else round(extracted.text_bytes * kept / max(1, read))
     shards.train[own.name] = entry | {"available_bytes": available}
 
 

@@ -55,9 +55,9 @@ def settle(plan: Plan, segments: list[tuple[int, int]], bucket: int) -> dict[str
     keys, owners = [np.zeros(0, "<u8")], [np.zeros(0, OWNERS)]
     for part, number in segments:
         table = _load(segment_path(plan, part, number, "-keys.npy"))
-        found = slice_of(table, plan.key_buckets, bucket)
-        keys.append(np.array(table[found]))
-        owners.append(np.array(_load(segment_path(plan, part, number, "-owners.npy"))[found]))
+        in_bucket = slice_of(table, plan.key_buckets, bucket)
+        keys.append(np.array(table[in_bucket]))
+        owners.append(np.array(_load(segment_path(plan, part, number, "-owners.npy"))[in_bucket]))
     repeated = _repeated(np.concatenate(keys), np.concatenate(owners))
     order = np.lexsort((repeated["index"], repeated["digest"], repeated["rank"]))
     repeated = repeated[order]
@@ -90,9 +90,9 @@ def drops_of(plan: Plan, rank: int, bucket: int) -> dict[int, set[int]]:
         own = slice(starts[rank], starts[rank + 1])
         stem = str(marker.with_suffix(""))
         digests = _load(f"{stem}-digest.npy")[own]
-        found = slice_of(digests, plan.sets[rank].buckets, bucket)
-        places = _load(f"{stem}-index.npy")[own][found]
-        for digest, index in zip(digests[found].tolist(), places.tolist(), strict=True):
+        in_bucket = slice_of(digests, plan.sets[rank].buckets, bucket)
+        places = _load(f"{stem}-index.npy")[own][in_bucket]
+        for digest, index in zip(digests[in_bucket].tolist(), places.tolist(), strict=True):
             dropped.setdefault(digest, set()).add(index)
     return dropped
 

@@ -64,15 +64,15 @@ def bucket_documents(
 
 def _slice(plan: Plan, part: int, number: int, bucket: int) -> dict[int, bytes]:
     digests = np.load(segment_path(plan, part, number, "-digests.npy"), mmap_mode="r")
-    found = slice_of(digests, plan.sets[plan.parts[part].rank].buckets, bucket)
-    places = np.load(segment_path(plan, part, number, "-places.npy"), mmap_mode="r")[found]
+    in_bucket = slice_of(digests, plan.sets[plan.parts[part].rank].buckets, bucket)
+    places = np.load(segment_path(plan, part, number, "-places.npy"), mmap_mode="r")[in_bucket]
     if not len(places):
         return {}
     first = int(places["start"][0])
     with open(segment_path(plan, part, number, ".txt"), "rb") as file:
         file.seek(first)
         data = file.read(int(places["start"][-1]) + int(places["size"][-1]) - first)
-    rows = zip(digests[found].tolist(), places.tolist(), strict=True)
+    rows = zip(digests[in_bucket].tolist(), places.tolist(), strict=True)
     return {digest: data[start - first : start - first + size] for digest, (start, size) in rows}
 
 

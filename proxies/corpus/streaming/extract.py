@@ -165,8 +165,8 @@ def _flush(plan: Plan, number: int, segment: _Segment, done: dict[str, Any]) -> 
 
 def _keys(text: str) -> Iterator[tuple[int, int]]:
     yield 0, key_of(text)
-    found = paragraphs(text)
-    if len(found) > 1:
-        for at, paragraph in enumerate(found, start=1):
+    pieces = paragraphs(text)
+    if len(pieces) > 1:
+        for at, paragraph in enumerate(pieces, start=1):
             if len(paragraph) >= MIN_PARAGRAPH:
                 yield at, key_of(paragraph)

@@ -115,8 +115,8 @@ class Plan:
         for kind, table in zip(kinds, (validation, training), strict=True):
             for name, sources in table.items():
                 listing = find_files(name, sources)
-                found = _parts(len(sets), name, sources, listing.files)
-                files = {file.path: file for part in found for file in part.files}
+                own_parts = _parts(len(sets), name, sources, listing.files)
+                files = {file.path: file for part in own_parts for file in part.files}
                 size = sum(map(text_size, files.values()))
                 total += size
                 fraction = config.validation_fraction
@@ -124,7 +124,7 @@ class Plan:
                     fraction = float(kind == "validation")
                 buckets = _power_of_two(size, unit)
                 sets.append(TextSet(name, kind, fraction, buckets, listing.skipped))
-                parts += found
+                parts += own_parts
         return cls(
             folder,
             tuple(sets),
