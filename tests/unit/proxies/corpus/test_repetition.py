@@ -78,9 +78,8 @@ def test_off_means_off():
 
 
 def sequences(corpus, pool: int, steps: int) -> set[bytes]:
-    batches = Batches(
-        corpus, {"birds": 1.0}, context=16, total=4 * steps, seed=0, pools={"birds": pool}
-    )
+    whole = ((4 * steps * 16, Mixture.of({"birds": 1.0})),)
+    batches = Batches(corpus, whole, context=16, total=4 * steps, seed=0, pools={"birds": pool})
     return {row.tobytes() for row in batches.take(4 * steps)}
 
 
