@@ -48,7 +48,7 @@ class TableTrainer:
         radius: largest Hellinger distance, 0 to 1, of an answer by `nearest`.
         any_seed: a run with another seed answers too.
         tokens: unique tokens per domain, for the natural mixture and epoch caps.
-        unit: of the metrics.
+        unit: of the metrics; empty where the table does not say.
         renormalize: accept weights that sum further than 0.005 from 1.
 
     Raises:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +13,12 @@ import typer
 from mixopt import export
 from mixopt.app import console, launch, publish
 from mixopt.app.spec import json_schema, read_spec
-from mixopt.errors import InputError, MixoptError
+from mixopt.errors import InputError, MixoptError, SpecError
+from mixopt.evidence.outcome import Outcome
+from mixopt.evidence.verdict import Unanswered
+from mixopt.execution.sweep import SweepError
 from mixopt.runs.reading import read_table
+from mixopt.strategies import Strategy
 from mixopt.study import Study
 
 app = typer.Typer(
@@ -55,25 +60,51 @@ def run(
     started = time.monotonic()
     checked = read_spec(spec)
     folder = launch.folder_of(checked, out)
-    console.say(f"Preparing the data of {checked.name} ...")
-    with launch.new_sweep(checked, out) as (sweep, recipe):
-        console.show_start(sweep)
-        try:
-            with console.SweepProgress(sweep.info.unit) as progress:
-                status = launch.run(sweep, recipe, progress)
-            outcome = publish.finish(sweep, trained=status.trained)
-        except KeyboardInterrupt:
-            console.say(
-                f"Stopped. {len(sweep.store.observations())} runs are in the store; the same "
-                "command goes on from there."
-            )
-            raise typer.Exit(130) from None
-    steps = publish.next_steps(folder, checked.store.use)
-    console.show_outcome(outcome, sweep.problem.space, steps)
-    if json is not None:
+    with console.results_to(json) as write:
+        console.say(f"Preparing the data of {checked.name} ...")
+        with launch.new_sweep(checked, out) as (sweep, recipe):
+            console.show_start(sweep)
+            try:
+                trained, stopped = _run(sweep, recipe)
+                answer = publish.finish(sweep, trained=trained, stopped=stopped)
+            except KeyboardInterrupt:
+                console.say(
+                    f"Stopped. {len(sweep.store.observations())} runs are in the store; the same "
+                    "command goes on from there."
+                )
+                raise typer.Exit(130) from None
+        _show(answer, sweep, publish.next_steps(folder, checked.store.use))
         seconds = round(time.monotonic() - started, 2)
-        result = {**outcome.summary(), "trained": status.trained, "seconds": seconds}
-        console.write_json(json, result)
+        write({**answer.summary(), "trained": trained, "seconds": seconds})
+    _leave(answer)
+
+
+def _run(sweep: launch.Sweep, recipe: Strategy) -> tuple[int, str]:
+    """Run a sweep; how many runs came in, and why it cannot go on, where it cannot."""
+    before = len(sweep.store.observations())
+    try:
+        with console.SweepProgress(sweep.problem.objective.unit(sweep.info.unit)) as progress:
+            return launch.run(sweep, recipe, progress).trained, ""
+    except SpecError:
+        raise
+    except (SweepError, InputError) as error:
+        return len(sweep.store.observations()) - before, str(error)
+
+
+def _show(
+    answer: Outcome | Unanswered, sweep: launch.Sweep, steps: Mapping[str, str] | None = None
+) -> None:
+    if isinstance(answer, Unanswered):
+        told = {k: v for k, v in (steps or {}).items() if k != publish.TAKE_ALONG}
+        console.show_unanswered(answer, told)
+    else:
+        console.show_outcome(answer, sweep.problem.space, steps)
+
+
+def _leave(answer: Outcome | Unanswered) -> None:
+    """End with 1 where nothing was concluded."""
+    if isinstance(answer, Unanswered):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -134,14 +165,14 @@ def fit(
     objective = publish.table_objective(runs, minimize, maximize, standardize=standardize)
     space = publish.table_space(runs, read_spec(spec) if spec else None)
     study = Study(space, objective, law=law, seed=seed)
-    outcome = publish.fit_table(runs, study, console.working)
-    console.show_outcome(outcome, space)
-    console.show_checkup(outcome)
-    if report is not None:
-        publish.write_table_report(report, outcome, study, title=table.stem)
-        console.say(f"Report: {report}")
-    if json is not None:
-        console.write_json(json, outcome.summary())
+    with console.results_to(json) as write:
+        outcome = publish.fit_table(runs, study, console.working)
+        console.show_outcome(outcome, space)
+        console.show_checkup(outcome)
+        if report is not None:
+            publish.write_table_report(report, outcome, study, title=table.stem)
+            console.say(f"Report: {report}")
+        write(outcome.summary())
 
 
 @app.command()
@@ -151,14 +182,22 @@ def report(
         Path | None,
         typer.Option(metavar="FILE", help="Where to write (default: in the sweep's folder)."),
     ] = None,
+    json: JsonOption = None,
 ) -> None:
     """Write a sweep's report anew from its store (also while the sweep is running).
 
+    Ends with 1 where the runs do not allow an answer yet; the report then says why.
+
     Example: mixopt report runs/quickstart
     """
-    with launch.open_sweep(launch.sweep_folder(sweep)) as opened:
-        path = publish.write_report(opened, publish.conclude(opened), out)
-    console.say(f"Report: {path}")
+    with console.results_to(json) as write:
+        with launch.open_sweep(launch.sweep_folder(sweep)) as opened:
+            answer = publish.concluded(opened)
+            path = publish.write_report(opened, answer, out)
+        console.say(f"{answer.headline} {answer.verdict.line}")
+        console.say(f"Report: {path}")
+        write(answer.summary())
+    _leave(answer)
 
 
 @app.command(name="export")

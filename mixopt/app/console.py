@@ -4,11 +4,12 @@ On a terminal, a live bar and tables; elsewhere (a log file, CI) plain lines eve
 """
 
 import json
+import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,7 +22,10 @@ from rich.text import Text
 
 from mixopt.app.launch import Sweep
 from mixopt.errors import InputError
+from mixopt.evidence.confirmation import Comparison
+from mixopt.evidence.numbers import number, percent, plural, signed
 from mixopt.evidence.outcome import Outcome
+from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.sweep import SweepStatus
 from mixopt.proposers.pareto import spread_out
 from mixopt.runs import Schedule, short_number
@@ -30,6 +34,7 @@ from mixopt.space import MixtureSpace
 
 _PLAIN_SECONDS = 5.0
 _WORKING_SECONDS = 10.0
+_STYLES = {"shown": "bold green", "not-shown": "bold red", "untested": "bold yellow"}
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -113,7 +118,9 @@ def describe(status: SweepStatus, unit: str = "") -> str:
     if status.eta_seconds is not None and status.done < status.planned:
         parts.append(f"ETA {clock(status.eta_seconds)}")
     if status.best is not None:
-        parts.append(f"best {status.best:.4f} {unit} ({status.best_mixture})".replace("  ", " "))
+        words = [f"best {number(status.best)}", unit]
+        words += [f"at {status.best_scale}"] if status.best_scale else []
+        parts.append(" ".join(w for w in (*words, f"({status.best_mixture})") if w))
     return " | ".join(parts)
 
 
@@ -151,14 +158,17 @@ def show_start(sweep: Sweep) -> None:
     done = len(sweep.store.observations())
     if done:
         say(f"Going on from {done} runs in the store")
-    for warning in sweep.info.warnings:
+    for warning in (*sweep.changes, *sweep.info.warnings):
         err.print(Text(f"Note: {warning}", style="yellow"))
 
 
 def show_outcome(
     outcome: Outcome, space: MixtureSpace, next_steps: Mapping[str, str] | None = None
 ) -> None:
-    """The answer: mixture, comparison with baselines, warnings, where to look next."""
+    """The answer: headline, mixture, comparison with baselines, warnings, where to look next."""
+    out.print()
+    out.print(Text(outcome.headline, style="bold"))
+    out.print(Text(outcome.verdict.line, style=_STYLES[outcome.verdict.state]))
     out.print()
     if outcome.recommendation.schedule is not None:
         out.print(_schedule_table(outcome.recommendation.schedule))
@@ -173,17 +183,31 @@ def show_outcome(
     if outcome.confirmation is not None:
         out.print()
         out.print(_comparison_table(outcome))
-        style = "bold green" if outcome.confirmation.passed else "bold red"
-        out.print(Text(outcome.confirmation.verdict, style=style))
     out.print(f"{outcome.checkup.trust.line}.", markup=False)
     for note in outcome.notes:
         out.print(f"{note[:1].upper()}{note[1:]}.", markup=False)
     for warning in outcome.warnings:
         out.print(Text(f"Note: {warning}", style="yellow"))
-    if next_steps:
+    _show_steps(next_steps or {})
+
+
+def show_unanswered(answer: Unanswered, next_steps: Mapping[str, str] | None = None) -> None:
+    """Why there is no answer, with the reasons of the runs that failed."""
+    out.print()
+    out.print(Text(answer.headline, style="bold"))
+    out.print(Text(answer.verdict.line, style=_STYLES["not-shown"]))
+    for why, runs in answer.failures.items():
+        out.print(f"- {plural(runs, 'run')} failed: {why}", markup=False)
+    for warning in answer.warnings:
+        out.print(Text(f"Note: {warning}", style="yellow"))
+    _show_steps(next_steps or {})
+
+
+def _show_steps(steps: Mapping[str, str]) -> None:
+    if steps:
         out.print()
-        width = max(map(len, next_steps))
-        for what, command in next_steps.items():
+        width = max(map(len, steps))
+        for what, command in steps.items():
             out.print(f"{what:<{width}}  {command}", markup=False)
 
 
@@ -200,9 +224,52 @@ def show_error(error: Exception) -> None:
     err.print(Text("mixopt: ", style="bold red") + Text(str(error), style="default"))
 
 
+@contextmanager
+def results_to(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Gives what writes a program's copy of a result to a file; `-` is standard output.
+
+    With `-`, everything else that anybody prints meanwhile goes to standard error, also a
+    trainer's own lines and those of processes that it starts: a program can parse what is left.
+    """
+    if path is None or str(path) != "-":
+        yield lambda values: None if path is None else write_json(path, values)
+        return
+    program = sys.stdout
+    with _descriptor_to_stderr(), redirect_stdout(sys.stderr):
+        results: list[Mapping[str, Any]] = []
+        try:
+            yield results.append
+        finally:
+            sys.stderr.flush()
+    for values in results:
+        program.write(_as_json(values))
+    program.flush()
+
+
+@contextmanager
+def _descriptor_to_stderr() -> Iterator[None]:
+    """Standard output of this process and its children is standard error, for now."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # closed, as by a daemon: nothing to divert
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def write_json(path: Path | None, values: Mapping[str, Any]) -> None:
     """Write a program's copy of a result; NaN never gets in."""
-    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+    write_text(path, _as_json(values))
+
+
+def _as_json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
 
 def write_text(path: Path | None, text: str) -> None:
@@ -240,14 +307,15 @@ def _schedule_table(schedule: Schedule) -> Table:
 def _mixture_table(outcome: Outcome, space: MixtureSpace) -> Table:
     alone = outcome.recommendation.schedule is None
     title = "Recommended mixture" if alone else "What the schedule draws in total"
+    title = f"{title} ({outcome.verdict.badge.lower()})"
     table = _table(title, ("domain", space.prior_name, "proposed", "interval"))
     rows = outcome.shares(space)
     for row in sorted(rows, key=lambda r: -r.proposed):
         table.add_row(
             row.domain,
-            f"{row.natural:.1%}",
-            Text(f"{row.proposed:.1%}", style="bold"),
-            f"{row.low:.0%} - {row.high:.0%}",
+            percent(row.natural),
+            Text(percent(row.proposed), style="bold"),
+            f"{percent(row.low)} - {percent(row.high)}",
         )
     return table
 
@@ -261,15 +329,16 @@ def _front_table(outcome: Outcome, most: int = 8) -> Table:
     for i in spread_out(F, most):
         found = outcome.front[i]
         shares = sorted(found.mixture.to_dict().items(), key=lambda item: -item[1])
-        largest = " ".join(f"{name} {share:.0%}" for name, share in shares[:3])
-        table.add_row(*(f"{found.objectives[name]:.4f}" for name in names), largest)
+        largest = " ".join(f"{name} {percent(share)}" for name, share in shares[:3])
+        table.add_row(*(number(found.objectives[name]) for name in names), largest)
     return table
 
 
 def _comparison_table(outcome: Outcome) -> Table:
     confirmation = outcome.confirmation
     assert confirmation is not None
-    unit = f" ({outcome.unit})" if outcome.unit else ""
+    named = outcome.objective.unit(outcome.unit)
+    unit = f" ({named})" if named else ""
     title = f"Trained with fresh seeds: {outcome.objective.describe()}{unit}"
     table = _table(title, ("candidate", "mean", "sd", "seeds", "behind by", "beyond noise"))
     found = {c.baseline: c for c in confirmation.comparisons}
@@ -278,13 +347,19 @@ def _comparison_table(outcome: Outcome) -> Table:
         style = "bold" if candidate.name == RECOMMENDED else ""
         table.add_row(
             Text(candidate.name, style=style),
-            f"{candidate.mean:.4f}",
-            f"{candidate.sd:.4f}" if candidate.seeds > 1 else "-",
+            number(candidate.mean),
+            number(candidate.sd),
             str(candidate.seeds) + (f" ({candidate.failed} failed)" if candidate.failed else ""),
-            "" if comparison is None else f"{comparison.difference:+.4f}",
-            "" if comparison is None else ("yes" if comparison.beyond_noise else "NO"),
+            "" if comparison is None else signed(comparison.difference),
+            "" if comparison is None else _beyond(comparison, confirmation.seed_sd),
         )
     return table
+
+
+def _beyond(comparison: Comparison, seed_sd: float) -> str:
+    if not np.isfinite(seed_sd):
+        return "unknown"
+    return "yes" if comparison.beyond_noise else "NO"
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:

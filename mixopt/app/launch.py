@@ -12,7 +12,15 @@ from typing import Any
 
 import pandas as pd
 
-from mixopt.app.record import claim, read_info, remembered_spec
+from mixopt.app.record import (
+    changes_of,
+    check_folder,
+    claim,
+    compare,
+    keep_spec,
+    read_info,
+    remembered_spec,
+)
 from mixopt.app.spec import Spec, read_spec
 from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.execution import check_executor
@@ -30,6 +38,7 @@ from mixopt.ports import (
 )
 from mixopt.runs import Scale
 from mixopt.runs.knobs import set_knobs
+from mixopt.runs.objective import judged
 from mixopt.runs.reading import read_table
 from mixopt.runs.run_table import RunTable
 from mixopt.strategies import (
@@ -58,6 +67,7 @@ class Sweep:
         store: the record.
         runtime: settings of the trainer that say how it trains.
         trainer: as prepared on this machine; None where the sweep is only read.
+        changes: of the spec since the first run, in words.
     """
 
     spec: Spec
@@ -67,6 +77,7 @@ class Sweep:
     store: Store
     runtime: Mapping[str, Any] = field(default_factory=dict, hash=False)
     trainer: Trainer | None = None
+    changes: tuple[str, ...] = ()
 
 
 def folder_of(spec: Spec, out: Path | None = None) -> Path:
@@ -91,6 +102,7 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
     _check_knobs(spec, recipe)
     _at("execution", lambda: check_executor(spec.execution.use, spec.execution.settings))
     folder = folder_of(spec, out)
+    check_folder(folder, spec)
     trainer = _trainer(spec, spec.trainer.config, spec.trainer.runtime)
     _check_schedules(spec, recipe, trainer)
     info = _at("trainer.config", lambda: trainer.prepare(cache_of(spec)))
@@ -106,9 +118,14 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
     if isinstance(recipe, Checking):
         _at("strategy", lambda: recipe.check(problem, info.metrics))
     with _open_store(spec, folder) as store:
-        claim(store, spec, info, config)
+        compare(store, spec, info, config)  # refuses, before anything is written
         problem = replace(problem, earlier=_earlier(spec, problem, store, recipe))
-        yield Sweep(spec, folder, info, problem, store, runtime, trainer), recipe
+        claim(store, spec, info, config)
+        keep_spec(folder, spec)
+        yield (
+            Sweep(spec, folder, info, problem, store, runtime, trainer, changes_of(store)),
+            recipe,
+        )
 
 
 @contextmanager
@@ -125,7 +142,7 @@ def open_sweep(folder: Path) -> Iterator[Sweep]:
             raise StoreError(f"{folder}: the sweep never started; 'mixopt run' starts it")
         info = read_info(kept["info"])
         problem = replace(_problem(spec, info, kept["config"]), earlier=_frozen(kept))
-        yield Sweep(spec, folder, info, problem, store)
+        yield Sweep(spec, folder, info, problem, store, changes=changes_of(store))
 
 
 @contextmanager
@@ -150,7 +167,7 @@ def run(
         MixoptError: see `mixopt.execution.sweep.run_sweep`.
     """
     if is_finished(sweep, recipe):
-        observations = sweep.store.observations()
+        observations = [judged(o, sweep.problem.objective) for o in sweep.store.observations()]
         return SweepStatus(
             planned=len(observations),
             done=len(observations),
@@ -292,7 +309,7 @@ def _earlier(spec: Spec, problem: Problem, store: Store, recipe: Strategy) -> tu
             "warm_start",
         )
     kept = store.annotations()
-    if _WARM not in kept:
+    if _WARM not in kept or not (store.observations() or store.pending()):
         paths = [Path(path) for path in spec.warm_start]
         tables = _at("warm_start", lambda: [t for path in paths for t in _study(path, problem)])
         store.annotate({_WARM: [table.frame.to_dict(orient="list") for table in tables]})
@@ -325,7 +342,6 @@ def _open_store(spec: Spec, folder: Path, *, read_only: bool = False) -> Iterato
     if not read_only:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "spec.json").write_text(spec.model_dump_json(indent=2), encoding="utf-8")
         except OSError as error:
             raise StoreError(
                 f"cannot write to {folder}: {error}; free some space or give another folder "

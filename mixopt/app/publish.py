@@ -1,5 +1,6 @@
 """What becomes of a sweep: its outcome, its report, its exports, and what to do next."""
 
+import json
 import logging
 import shutil
 import sys
@@ -17,9 +18,10 @@ from mixopt.app.launch import Sweep
 from mixopt.app.spec import Spec
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome, table_outcome
+from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.files import write_atomically
 from mixopt.runs import Observation
-from mixopt.runs.objective import Objective
+from mixopt.runs.objective import Objective, judged
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Domain, MixtureSpace
 from mixopt.strategies import Answering, strategy
@@ -35,6 +37,7 @@ def _quiet(what: str) -> AbstractContextManager[Any]:  # noqa: ARG001 - nobody i
 
 OUTCOME = "outcome"  # the annotation that holds what was concluded
 REPORT = "report.html"
+TAKE_ALONG = "Take the mixture along"
 
 
 def conclude(sweep: Sweep) -> Outcome:
@@ -43,9 +46,9 @@ def conclude(sweep: Sweep) -> Outcome:
     Raises:
         InputError: no search run succeeded.
     """
-    observations = sweep.store.observations()
+    observations, how = _observations(sweep), _how(sweep)
     kept = sweep.store.annotations().get(OUTCOME)
-    if kept is not None and kept.get("rests_on") == evidence_of(sweep.problem, observations):
+    if kept is not None and kept.get("rests_on") == evidence_of(sweep.problem, observations, how):
         try:
             return Outcome.from_dict(kept)
         except StoreError as error:
@@ -61,28 +64,68 @@ def conclude(sweep: Sweep) -> Outcome:
         observations,
         recipe.answer(sweep.problem, observations, every_metric=True),
         unit=sweep.info.unit,
-        warnings=sweep.info.warnings,
+        warnings=(*sweep.changes, *sweep.info.warnings),
         unique={d.name: d.tokens for d in sweep.info.domains if d.tokens},
+        how=how,
     )
 
 
+def concluded(sweep: Sweep, stopped: str = "") -> Outcome | Unanswered:
+    """What the sweep has shown so far, or why that is nothing.
+
+    Args:
+        sweep: finished, or as far as it has got.
+        stopped: why it cannot go on, where it cannot.
+    """
+    observations = _observations(sweep)
+    reason = stopped
+    if not stopped:
+        try:
+            return conclude(sweep)
+        except InputError as error:
+            reason = str(error)
+    return Unanswered.of(reason, observations, (*sweep.changes, *sweep.info.warnings))
+
+
+def _observations(sweep: Sweep) -> list[Observation]:
+    """The runs as the objective sees them: one without a metric that it needs has failed."""
+    return [judged(o, sweep.problem.objective) for o in sweep.store.observations()]
+
+
+def _how(sweep: Sweep) -> str:
+    """What decides the answer and its words beside question and runs."""
+    chosen = sweep.spec.strategy.model_dump(mode="json")
+    return json.dumps([chosen, sweep.changes, sweep.info.warnings, sweep.info.unit], sort_keys=True)
+
+
 def _nothing(observations: Sequence[Observation]) -> str:
+    if not observations:
+        return "no run has finished yet; there is nothing to conclude"
     failed = [o.error for o in observations if o.error]
     why = f"; the last one says: {failed[-1]}" if failed else ""
     return f"none of {len(observations)} runs succeeded; there is nothing to conclude{why}"
 
 
-def finish(sweep: Sweep, *, trained: int) -> Outcome:
-    """Conclude, keep outcome and report with the sweep; where nothing is new, they stay."""
-    outcome = conclude(sweep)
-    if not trained and (sweep.folder / REPORT).is_file():
-        return outcome
-    sweep.store.annotate({OUTCOME: outcome.to_dict()})
+def finish(sweep: Sweep, *, trained: int, stopped: str = "") -> Outcome | Unanswered:
+    """Conclude, keep outcome and report with the sweep; where nothing is new, they stay.
+
+    Args:
+        sweep: that has run.
+        trained: runs that have just come in.
+        stopped: why it cannot go on, where it cannot.
+    """
+    outcome = concluded(sweep, stopped)
+    kept = sweep.store.annotations().get(OUTCOME) or {}
+    if isinstance(outcome, Outcome):
+        same = kept.get("rests_on") == outcome.rests_on
+        if same and not trained and (sweep.folder / REPORT).is_file():
+            return outcome
+        sweep.store.annotate({OUTCOME: outcome.to_dict()})
     sweep.store.attach(write_report(sweep, outcome))
     return outcome
 
 
-def write_report(sweep: Sweep, outcome: Outcome, path: Path | None = None) -> Path:
+def write_report(sweep: Sweep, outcome: Outcome | Unanswered, path: Path | None = None) -> Path:
     """Write the sweep's HTML report; `report.html` in its folder by default."""
     target = path or sweep.folder / REPORT
     facts = {
@@ -91,9 +134,21 @@ def write_report(sweep: Sweep, outcome: Outcome, path: Path | None = None) -> Pa
         "data": dict(sweep.info.notes),
         "mixopt": version("mixopt"),
     }
-    observations = tuple(sweep.store.observations())
+    observations, space = tuple(_observations(sweep)), sweep.problem.space
     try:
-        data = _report_data(outcome, sweep.problem.space, sweep.spec.name, observations, facts)
+        if isinstance(outcome, Outcome):
+            data = _report_data(outcome, space, sweep.spec.name, observations, facts)
+        else:
+            data = report.ReportData(
+                sweep.spec.name,
+                space,
+                sweep.problem.objective,
+                observations,
+                unit=sweep.info.unit,
+                facts=facts,
+                warnings=outcome.warnings,
+                reason=outcome.reason,
+            )
         _write(target, data)
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror}; give another path") from error
@@ -191,9 +246,11 @@ def export_sweep(sweep: Sweep, target: str, **options: Any) -> str:
         InputError: an unknown format, or one that lacks something or cannot hold a schedule.
     """
     outcome = conclude(sweep)
-    provenance = {"sweep": sweep.spec.name, **outcome.summary()}
-    answer = outcome.recommendation
+    summary, answer = outcome.summary(), outcome.recommendation
+    if target == "json":
+        options = {"predictions": summary["predicted"], **options}
     plan = answer.schedule or answer.mixture
+    provenance = {"sweep": sweep.spec.name, **summary}
     return export.export(plan, target, provenance=provenance, **options)
 
 
@@ -212,7 +269,7 @@ def next_steps(folder: Path, store: str = "mlflow") -> dict[str, str]:
         **written,
         **shown,
         "Write the report again": f"{mixopt} report {folder}",
-        "Take the mixture along": f"{mixopt} export {folder} --format hf-datasets",
+        TAKE_ALONG: f"{mixopt} export {folder} --format hf-datasets",
     }
 
 

@@ -1,50 +1,195 @@
-"""What store and folder say of a sweep: its spec, what the trainer said, what may not change."""
+"""What store and folder say of a sweep: its spec, what the trainer said, what may not change.
+
+Every field of a spec has one rule for a sweep that has runs (`docs/guide/spec.md` has the table):
+what the runs *are*, and the space that they were chosen from, may not change; how the runs are
+*read* may, and every answer says so from then on; where they are trained is nobody's business.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mixopt.app.spec import Spec, parse_spec
 from mixopt.errors import StoreError
+from mixopt.execution.files import write_atomically
+from mixopt.execution.local import as_json
+from mixopt.execution.sweep import BATCH
 from mixopt.ports import Store, TrainerInfo
 from mixopt.space import Domain
 
-# What a run's identity rests on: a store that holds another sweep is refused by these.
-_IDENTITY = ("name", "seed", "scales")
+FIXED = ("name", "seed", "scales", "trainer.use", "trainer.config", "knobs", "warm_start", "space")
+"""Fields that may not change once there are runs: they say what was trained, and from where."""
+
+READ = ("objective", "strategy")
+"""Fields by which runs are read: they may change until a candidate is sent to confirmation."""
+
+CONFIRMING = ("strategy.confirm_seeds", "strategy.singles", "strategy.wait", "strategy.batch")
+"""Settings that may change even then: how much is confirmed, and how runs are kept going."""
+
+_CHANGES = "changes"  # the annotation that holds what was changed, and after how many runs
+_SHOWN = 80  # characters of a value in a message
+_FILE = "spec.json"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A field of the spec that was changed when the sweep had runs.
+
+    Attributes:
+        field: its path.
+        before, now: its values, plain JSON.
+        after: how many runs were there.
+    """
+
+    field: str
+    before: Any
+    now: Any
+    after: int
+
+    @property
+    def line(self) -> str:
+        """For people, wherever the answer is."""
+        runs = f"{self.after} run{'s' * (self.after != 1)}"
+        return (
+            f"{self.field} was changed after {runs}, from {_brief(self.before)} to "
+            f"{_brief(self.now)}; all runs are read under the new one"
+        )
+
+
+def compare(
+    store: Store, spec: Spec, info: TrainerInfo, config: Mapping[str, Any]
+) -> tuple[Change, ...]:
+    """What has changed since the runs in the store were asked for; nothing where there are none.
+
+    Raises:
+        StoreError: the runs cannot be continued, or not be read, under this spec; the message says
+            what differs and what to do.
+    """
+    kept, runs = store.annotations(), [*(o.spec for o in store.observations()), *store.pending()]
+    if "spec" not in kept or not runs:
+        return ()
+    before, now = kept["spec"], spec.model_dump(mode="json")
+    changed = list(_differences(before, now))
+    if parse_spec(before).make_objective() == spec.make_objective():  # however it is written
+        changed = [c for c in changed if not _within(c[0], ("objective",))]
+    fixed = [c for c in changed if _within(c[0], FIXED)]
+    if kept.get("info", {}).get("data") != info.data:
+        fixed.append(("the prepared data", kept.get("info", {}).get("data"), info.data))
+    if not any(c[0].startswith("trainer.config") for c in fixed):
+        # What the target's budget and tokens say to the trainer, beside its own settings.
+        plain = json.loads(as_json("config", dict(config)))
+        fixed += _differences(kept.get("config", {}), plain, "trainer.config")
+    if fixed:
+        raise StoreError(_refused(spec, fixed, len(runs), "its runs cannot be continued"))
+    read = [c for c in changed if _within(c[0], READ)]
+    closed = [c for c in read if not _within(c[0], CONFIRMING)]
+    if closed and any(run.kind.confirms for run in runs):
+        reason = "its candidates were chosen by the old values and are being confirmed"
+        raise StoreError(_refused(spec, closed, len(runs), reason))
+    return tuple(Change(*c, after=len(runs)) for c in read)
 
 
 def claim(store: Store, spec: Spec, info: TrainerInfo, config: Mapping[str, Any]) -> None:
-    """Write the spec into a fresh store; refuse a store whose runs have another identity.
+    """Write the spec into the store, with what was changed; refuse a store of other runs.
 
     Raises:
-        StoreError: the store holds runs of another sweep; the message says what differs.
+        StoreError: see `compare`.
     """
-    now = {
-        "spec": spec.model_dump(mode="json"),
-        "info": _write_info(info),
-        "config": dict(config),
-    }
-    kept = store.annotations()
-    if "spec" in kept:
-        changed = [k for k in _IDENTITY if kept["spec"].get(k) != now["spec"][k]]
-        before = kept["spec"].get("trainer", {})
-        changed += [
-            f"trainer.{k}" for k in ("use", "config") if before.get(k) != now["spec"]["trainer"][k]
-        ]
-        if kept.get("info", {}).get("data") != info.data:
-            changed.append("the prepared data")
-        if "trainer.config" not in changed and kept.get("config") != now["config"]:
-            changed.append("the target's budget or tokens")
-        if kept["spec"].get("knobs", {}) != now["spec"]["knobs"]:
-            changed.append("knobs")
-        if changed and (store.observations() or store.pending()):
-            raise StoreError(
-                f"the store holds a sweep {spec.name!r} that differs in: {', '.join(changed)}; its "
-                "runs cannot be continued. Give the changed spec another name (or --out), or "
-                "restore the values"
-            )
-    store.annotate(now)
+    new = compare(store, spec, info, config)
+    began = bool(store.observations() or store.pending())
+    history = _merged([*_read_changes(store.annotations()), *new]) if began else ()
+    store.annotate(
+        {
+            "spec": spec.model_dump(mode="json"),
+            "info": _write_info(info),
+            "config": dict(config),
+            _CHANGES: [vars(c) for c in history],
+        }
+        # A batch of which nothing was opened was chosen under the spec before.
+        | ({} if began else {BATCH: []})
+    )
+
+
+def changes_of(store: Store) -> tuple[str, ...]:
+    """What was changed while the sweep had runs, in words for every answer."""
+    return tuple(change.line for change in _read_changes(store.annotations()))
+
+
+def keep_spec(folder: Path, spec: Spec) -> None:
+    """Write the spec of a sweep into its folder, whole; only once the store is claimed.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    try:
+        write_atomically(folder / _FILE, spec.model_dump_json(indent=2).encode())
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {folder}: {error}; free some space or give another folder with --out"
+        ) from error
+
+
+def check_folder(folder: Path, spec: Spec) -> None:
+    """Refuse the folder of a sweep of another name: its spec and report would be lost.
+
+    Raises:
+        StoreError: see above.
+    """
+    try:
+        name = json.loads((folder / _FILE).read_text(encoding="utf-8"))["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if name != spec.name:
+        raise StoreError(
+            f"{folder} is the folder of the sweep {name!r}, and the spec's name is {spec.name!r}; "
+            "give another folder with --out, or leave it out"
+        )
+
+
+def _read_changes(kept: Mapping[str, Any]) -> tuple[Change, ...]:
+    return tuple(Change(**values) for values in kept.get(_CHANGES, ()))
+
+
+def _merged(changes: list[Change]) -> tuple[Change, ...]:
+    """The changes; of those that no run came in between, the first and the last value."""
+    merged: dict[tuple[str, int], Change] = {}
+    for change in changes:
+        key = change.field, change.after
+        first = merged.get(key, change)
+        merged[key] = Change(change.field, first.before, change.now, change.after)
+    return tuple(c for c in merged.values() if c.before != c.now)
+
+
+def _differences(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Path, old and new value of everything that differs, as deep as both are mappings."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*before, *now]):
+            inner = f"{path}.{key}" if path else str(key)
+            yield from _differences(before.get(key), now.get(key), inner)
+    elif before != now:
+        yield path, before, now
+
+
+def _within(path: str, fields: tuple[str, ...]) -> bool:
+    return any(path == field or path.startswith(f"{field}.") for field in fields)
+
+
+def _refused(spec: Spec, changed: list[tuple[str, Any, Any]], runs: int, reason: str) -> str:
+    told = [f"{field} ({_brief(old)} before, {_brief(new)} now)" for field, old, new in changed[:6]]
+    more = f" and {len(changed) - 6} more" if len(changed) > 6 else ""
+    return (
+        f"the store holds {runs} run{'s' * (runs != 1)} of a sweep {spec.name!r} that differs in: "
+        f"{', '.join(told)}{more}; {reason}. Restore the old values, or give the changed spec "
+        f"another name; its 'warm_start: [runs/{spec.name}]' lets 'auto' and 'ladder' learn from "
+        "these runs"
+    )
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def remembered_spec(folder: Path) -> Spec:
@@ -53,7 +198,7 @@ def remembered_spec(folder: Path) -> Spec:
     Raises:
         StoreError: there is no sweep in the folder.
     """
-    file = folder / "spec.json"
+    file = folder / _FILE
     if not file.is_file():
         raise StoreError(
             f"{folder}: no sweep here; give the folder that 'mixopt run' wrote (runs/<name>)"

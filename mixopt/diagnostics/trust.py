@@ -1,7 +1,7 @@
 """One line: is this answer to be trusted, and why (not)?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,19 @@ class Trust:
             "Use this answer with care" if self.level == "with care" else "Do not trust this answer"
         )
         return f"{head}: {'; '.join(self.reasons)}"
+
+    def doubted(self, reason: str, *, grave: bool) -> "Trust":
+        """The same with a reason against it that counts before all others."""
+        level = "no" if grave or self.level == "no" else "with care"
+        return replace(self, level=level, reasons=(reason, *self.reasons))
+
+    def holding(self, what: str) -> "Trust":
+        """The same with one more thing that was looked at and holds."""
+        return replace(self, checked=(*self.checked, what))
+
+    def without(self, what: str) -> "Trust":
+        """The same with one more thing that was not measured."""
+        return replace(self, missing=(*self.missing, what))
 
     def lines(self) -> list[str]:
         """The verdict, and what was not measured."""

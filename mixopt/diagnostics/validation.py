@@ -155,9 +155,10 @@ class LearningCurve:
         now, then = self.expected_error(self.runs), self.expected_error(self.runs + more)
         gain = 1.0 - then / now if now > 0 else 0.0
         verdict = "worth it" if gain > 0.1 and now > 0.1 else "hardly worth it"
+        left = 100 * max(then, 0.0)
         return [
             f"with {self.runs} runs the law misses the objective by {100 * now:.0f} % of its "
-            f"spread; another {more} runs would bring that to {100 * then:.0f} %: {verdict}"
+            f"spread; another {more} runs would bring that to {left:.0f} %: {verdict}"
         ]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import stats
 
 from mixopt.errors import InputError
+from mixopt.evidence.numbers import number
 from mixopt.runs import Observation, Schedule
 from mixopt.runs.kinds import BEST_RANDOM, RECOMMENDED, TIME_AVERAGE
 from mixopt.runs.objective import Objective, judged, objective_of
@@ -155,7 +156,7 @@ class Confirmation:
         if self.passed:
             return (
                 f"The recommended {ours} beats {_all(self.baselines)} by more than "
-                f"twice the seed sd (2 x {self.seed_sd:.4f})."
+                f"twice the seed sd (2 x {number(self.seed_sd)})."
             )
         lost = [c.baseline for c in self.baselines if c.difference <= 0]
         unclear = [c.baseline for c in self.baselines if not c.beyond_noise and c.difference > 0]
@@ -165,8 +166,8 @@ class Confirmation:
         if unclear:
             parts.append(f"is not better than {', '.join(unclear)} beyond noise")
         return (
-            f"NOT SHOWN: the recommended {ours} {' and '.join(parts)} "
-            f"(twice the seed sd is {NOISE_FACTOR * self.seed_sd:.4f})."
+            f"The recommended {ours} {' and '.join(parts)} "
+            f"(twice the seed sd is {number(NOISE_FACTOR * self.seed_sd)})."
         )
 
     def to_dict(self) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ report or an export reads what was concluded and fits nothing.
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,13 @@ from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Beside, Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
 from mixopt.evidence.stored import plain, restored
+from mixopt.evidence.verdict import Verdict, headline, judge, weighed
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Observation
 from mixopt.runs.kinds import RECOMMENDED
 from mixopt.runs.knobs import Value
-from mixopt.runs.objective import Objective
+from mixopt.runs.objective import Objective, judged
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace
 from mixopt.strategies import Answer, Problem, TradeOff
@@ -84,6 +85,17 @@ class Outcome:
         """What was minimised, in the units in which it was."""
         return self.surrogate.objective
 
+    @property
+    def verdict(self) -> Verdict:
+        """What fresh seeds have shown of it."""
+        return judge(self.confirmation)
+
+    @property
+    def headline(self) -> str:
+        """The answer in one sentence."""
+        unit = self.objective.unit(self.unit)
+        return headline(self.recommendation, self.confirmation, self.objective, unit)
+
     def shares(self, space: MixtureSpace) -> list[Share]:
         """Natural and proposed share per domain, in the order of the space."""
         answer = self.recommendation
@@ -96,8 +108,9 @@ class Outcome:
         """Plain JSON values for programs, as `--json` writes them: everything but the model."""
         answer, shown = self.recommendation, self.confirmation
         return {
+            "headline": self.headline,
             "objective": self.objective.describe(),
-            "unit": self.unit,
+            "unit": self.objective.unit(self.unit),
             "recommended": answer.mixture.to_dict(),
             "schedule": None if answer.schedule is None else answer.schedule.to_dict(),
             "intervals": {k: list(v) for k, v in answer.intervals.items()},
@@ -113,7 +126,9 @@ class Outcome:
             "validated": {} if shown is None else shown.to_dict(),
             "seed_sd": float(shown.seed_sd) if shown and np.isfinite(shown.seed_sd) else None,
             "beats_all_baselines": None if shown is None else shown.passed,
-            "verdict": "" if shown is None else shown.verdict,
+            "state": self.verdict.state,
+            "badge": self.verdict.badge,
+            "verdict": self.verdict.sentence,
             "runs": self.runs,
             "flops": self.flops,
             "trust": {"level": self.checkup.trust.level, "lines": self.checkup.lines()},
@@ -154,12 +169,18 @@ class Outcome:
         return outcome
 
 
-def evidence_of(problem: Problem, observations: Sequence[Observation]) -> str:
+def evidence_of(problem: Problem, observations: Sequence[Observation], how: str = "") -> str:
     """A hash of what an outcome rests on: the question, and the runs with what came of them.
 
     An outcome that was stored under the same hash is what would be concluded now.
+
+    Args:
+        problem: the question.
+        observations: its runs.
+        how: what else decides the answer and its words: the strategy with its settings.
     """
-    digest = hashlib.sha256(repr((problem.space, problem.objective, problem.seed)).encode())
+    question = (problem.space, problem.objective, problem.seed, how)
+    digest = hashlib.sha256(repr(question).encode())
     for seen in sorted(observations, key=lambda o: o.run_id):
         digest.update(f"{seen.run_id}{seen.status}{seen.spec.kind}".encode())
     return digest.hexdigest()[:16]
@@ -173,6 +194,7 @@ def sweep_outcome(
     unit: str = "",
     warnings: Sequence[str] = (),
     unique: Mapping[str, float] | None = None,
+    how: str = "",
 ) -> Outcome:
     """The strategy's answer with what its own model says of it, and what was confirmed.
 
@@ -185,10 +207,12 @@ def sweep_outcome(
         unit: of the metrics.
         warnings: of the trainer.
         unique: domain to the unique tokens that the proxies had, where known.
+        how: see `evidence_of`.
 
     Raises:
         InputError: no search run succeeded, or too few for any law.
     """
+    observations = [judged(o, problem.objective) for o in observations]
     rng = np.random.default_rng([problem.seed, len(observations)])
     runs, surrogate = answer.runs, answer.surrogate
     if surrogate is None or runs is None:
@@ -212,18 +236,19 @@ def sweep_outcome(
             confirmation = confirm(observations, surrogate.objective)
         except InputError as error:
             warnings = (*warnings, f"{error}; the recommendation is not validated")
+    checkup = check(
+        surrogate,
+        runs,
+        recommendation,
+        rng=rng,
+        curve=False,
+        searched=answer.searched,
+        beside=Beside(_epochs(problem, observations, answer.mixture, unique or {})),
+    )
     return Outcome(
         surrogate,
         recommendation,
-        check(
-            surrogate,
-            runs,
-            recommendation,
-            rng=rng,
-            curve=False,
-            searched=answer.searched,
-            beside=Beside(_epochs(problem, observations, answer.mixture, unique or {})),
-        ),
+        replace(checkup, trust=weighed(checkup.trust, confirmation)),
         _names(runs),
         confirmation,
         runs=len(observations),
@@ -237,7 +262,7 @@ def sweep_outcome(
         notes=answer.notes,
         settings=answer.settings,
         front=answer.front,
-        rests_on=evidence_of(problem, observations),
+        rests_on=evidence_of(problem, observations, how),
     )
 
 
@@ -255,10 +280,11 @@ def table_outcome(
     recommendation = proposers.recommend(surrogate, space, W=runs.W, rng=rng)
     unlike = doubts(runs, surrogate.objective)
     reasons = ["the metrics may not say what is meant (see the notes)"] if unlike else []
+    checkup = check(surrogate, runs, recommendation, rng=rng, beside=Beside(doubts=reasons))
     return Outcome(
         surrogate,
         recommendation,
-        check(surrogate, runs, recommendation, rng=rng, beside=Beside(doubts=reasons)),
+        replace(checkup, trust=weighed(checkup.trust, None)),
         _names(runs),
         runs=len(runs),
         flops=float(np.nansum(runs.costs)),

@@ -75,7 +75,13 @@ def sound(seen: Observation) -> Observation:
     if left_out:
         info[LEFT_OUT] = left_out
     error = seen.error if isinstance(seen.error, str) else str(seen.error)
-    rest = {"flops": flops, "seconds": seconds, "curve": curve, "realised": realised, "info": info}
+    rest: dict[str, Any] = {
+        "flops": flops,
+        "seconds": seconds,
+        "curve": curve,
+        "realised": realised,
+        "info": info,
+    }
     if seen.status == "failed":
         return Observation.failure(seen.spec, error or "the trainer gave no reason", **rest)
     wrong = _wrong(seen)
@@ -87,13 +93,14 @@ def sound(seen: Observation) -> Observation:
 
 def _wrong(seen: Observation) -> str:
     """Why the metrics of a run that is said to be finished cannot be used; empty where they can."""
-    if seen.status != "ok":
+    if str(seen.status) != "ok":
         return f"the trainer gave status {_brief(seen.status)}; give 'ok' or 'failed'"
-    if not isinstance(seen.metrics, Mapping):
-        return f"metrics are {_brief(seen.metrics)}; give a dict of name to number"
-    if not seen.metrics:
+    metrics: Any = seen.metrics
+    if not isinstance(metrics, Mapping):
+        return f"metrics are {_brief(metrics)}; give a dict of name to number"
+    if not metrics:
         return "the trainer gave no metric"
-    return next((text for k, v in seen.metrics.items() if (text := _odd(k, v))), "")
+    return next((text for k, v in metrics.items() if (text := _odd(k, v))), "")
 
 
 def _odd(name: Any, value: Any) -> str:

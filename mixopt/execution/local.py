@@ -57,9 +57,8 @@ def run_pack(
     """Train a pack; whatever the trainer does, one observation per run comes back, in order.
 
     A trainer that cannot be loaded, raises, exits, or answers for other runs than it was asked
-    gives
-    failed observations with the reason; so does a run whose metrics are no finite numbers, alone
-    (see `mixopt.execution.answers`).
+    gives failed observations with the reason; so does a run whose metrics are no finite numbers,
+    alone (see `mixopt.execution.answers`).
 
     Args:
         specs: runs of one scale, trainer and configuration.

@@ -61,6 +61,7 @@ class ReportData:
         warnings: reasons for doubt, in plain words.
         settings: recommended values of what was searched with the mixture, by name.
         front: mixtures that no other beats in every objective, each with its objectives by name.
+        reason: why there is no recommendation, where there is none.
     """
 
     title: str
@@ -79,6 +80,7 @@ class ReportData:
     warnings: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     front: tuple[tuple[Mixture, Mapping[str, float]], ...] = ()
+    reason: str = ""
 
     @property
     def good(self) -> tuple[Observation, ...]:

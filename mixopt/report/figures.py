@@ -285,6 +285,7 @@ def _kind(run: Observation) -> str:
 
 
 def _best(data: ReportData) -> Plate | None:
+    """One figure per scale: a run is better than another only at the same scale."""
     runs = data.observations
     values = np.array([data.value(o.metrics) if o.ok else np.nan for o in runs])
     if len(runs) < 2 or not np.isfinite(values).any():
@@ -292,20 +293,26 @@ def _best(data: ReportData) -> Plate | None:
     flops = np.array([o.flops for o in runs], dtype=float)
     counted = bool(np.isfinite(flops).all() and flops.sum() > 0)
     spent = np.cumsum(flops) if counted else np.arange(1, len(runs) + 1)
-    figure = plots.best_so_far(
-        spent,
-        values,
-        [_kind(o) for o in runs],
-        searched=[o.spec.kind.in_search for o in runs],
-        axis=data.objective_axis,
-        cost_axis="training FLOPs spent" if counted else "runs finished",
-    )
+    good = [o for o, y in zip(runs, values, strict=True) if np.isfinite(y)]
+    search = [o for o in good if o.spec.kind.in_search]
+    scales = sorted({o.spec.scale for o in search or good})
+    options = {}
+    for scale in scales:
+        here = [i for i, o in enumerate(runs) if o.spec.scale == scale]
+        options[OBJECTIVE if len(scales) == 1 else f"at {scale}"] = plots.best_so_far(
+            spent[here],
+            values[here],
+            [_kind(runs[i]) for i in here],
+            searched=[runs[i].spec.kind.in_search for i in here],
+            axis=data.objective_axis,
+            cost_axis="training FLOPs spent" if counted else "runs finished",
+        )
     return Plate(
         "best",
         "Best so far against cost",
         "Cost",
-        "Every run in order, against what had been spent when it ended; the line is the best "
-        "search run so far. Runs that confirm repeat a few mixtures, at the larger scale if there "
-        "is one, and do not enter it.",
-        {OBJECTIVE: figure},
+        "Every run of one scale in order, against what had been spent on all runs when it ended; "
+        "the line is the best search run of that scale so far. Runs that confirm repeat a few "
+        "mixtures and do not enter it.",
+        options,
     )

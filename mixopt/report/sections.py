@@ -125,7 +125,7 @@ def _bar(share: float, largest: float) -> Markup:
 def _interval(low: float, high: float) -> str:
     if not (np.isfinite(low) and np.isfinite(high)):
         return MISSING
-    return f"{low * 100:.1f} – {high * 100:.1f} %"
+    return f"{percent(low)} – {percent(high)}"
 
 
 def comparison(data: ReportData) -> str:

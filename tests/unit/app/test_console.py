@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from mixopt import InputError, Mixture, Observation, RunSpec
 from mixopt.app import console
+from mixopt.evidence.numbers import number, signed
 from mixopt.evidence.outcome import Outcome, TradeOff, sweep_outcome
 from mixopt.execution.sweep import SweepStatus
 from mixopt.strategies import Problem, strategy
@@ -21,9 +23,9 @@ WORLD = make_world(3, 2, seed=1, noise=0.01)
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What goes to standard output, as plain text of 120 columns."""
+    """What goes to standard output, as plain text of wide lines."""
     text = io.StringIO()
-    monkeypatch.setattr(console, "out", Console(file=text, width=120, highlight=False))
+    monkeypatch.setattr(console, "out", Console(file=text, width=400, highlight=False))
     return text
 
 
@@ -62,14 +64,14 @@ def test_the_answer_has_every_domain_and_the_largest_share_first(
     lines = screen.getvalue().splitlines()
     start = next(i for i, line in enumerate(lines) if "Recommended mixture" in line)
     assert lines[start + 1].split() == ["domain", "natural", "proposed", "interval"]
-    rows = [line.split() for line in lines[start + 2 : start + 5]]
-    shares = [float(row[2].rstrip("%")) for row in rows]
+    rows = [re.split(r" {2,}", line.strip()) for line in lines[start + 2 : start + 5]]
+    shares = [float(row[2].rstrip(" %")) for row in rows]
     assert shares == sorted(shares, reverse=True)
     mixture = outcome.recommendation.mixture
-    assert {row[0]: float(row[2].rstrip("%")) for row in rows} == pytest.approx(
+    assert {row[0]: float(row[2].rstrip(" %")) for row in rows} == pytest.approx(
         {name: 100 * share for name, share in mixture.to_dict().items()}, abs=0.06
     )
-    assert {row[1] for row in rows} == {"33.3%"}
+    assert {row[1] for row in rows} == {"33.3 %"}
 
 
 def test_candidates_are_compared_with_the_recommendation(
@@ -86,10 +88,10 @@ def test_candidates_are_compared_with_the_recommendation(
     confirmation = outcome.confirmation
     assert confirmation is not None
     ours, theirs = confirmation.candidates
-    assert rows["recommended"] == [f"{ours.mean:.4f}", f"{ours.sd:.4f}", "2", "(1", "failed)"]
+    assert rows["recommended"] == [number(ours.mean), number(ours.sd), "2", "(1", "failed)"]
     difference = confirmation.comparisons[0].difference
     assert rows["natural"] == [
-        f"{theirs.mean:.4f}", f"{theirs.sd:.4f}", "2", f"{difference:+.4f}", "yes",
+        number(theirs.mean), number(theirs.sd), "2", signed(difference), "yes",
     ]  # fmt: skip
     assert confirmation.verdict in text
     assert outcome.checkup.trust.line in text
@@ -106,7 +108,7 @@ def test_a_difference_within_noise_is_said_in_capitals(
     text = screen.getvalue()
     row = next(line for line in text.splitlines() if line.startswith("natural"))
     assert row.split()[-1] == "NO"
-    assert "NOT SHOWN" in text
+    assert "Not shown: The recommended mixture is not better than natural beyond noise" in text
 
 
 def test_settings_front_warnings_and_next_steps_are_shown(
@@ -124,8 +126,8 @@ def test_settings_front_warnings_and_next_steps_are_shown(
     text = screen.getvalue()
     assert "With the settings: lr 0.01, [b]x 2" in text
     assert "Trade-offs, 8 of 20 in the report" in " ".join(text.split())
-    assert "d0 100%" in text
-    assert "d1 100%" in text
+    assert "d0 100.0 %" in text
+    assert "d1 100.0 %" in text
     assert "Note: [red]odd" in text
     assert "Report     runs/x/report.html" in text
     assert "Every run  mixopt ui runs/x" in text
@@ -135,7 +137,7 @@ def test_without_confirmation_there_is_no_table_of_candidates(
     screen: io.StringIO, outcome: Outcome
 ) -> None:
     console.show_outcome(replace(outcome, confirmation=None), WORLD.space)
-    assert "fresh seeds" not in screen.getvalue()
+    assert "Trained with fresh seeds" not in screen.getvalue()
     assert outcome.checkup.trust.line in screen.getvalue()
 
 

@@ -1,14 +1,22 @@
 """What becomes of a sweep: outcome, report, export, next steps."""
 
+import html
+import io
+import json
+import re
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
-from mixopt import InputError, Observation, RunSpec, Study
+from mixopt import InputError, Objective, Observation, RunSpec, Study
+from mixopt.app import console
 from mixopt.app.launch import Sweep
 from mixopt.app.publish import (
     conclude,
@@ -22,7 +30,9 @@ from mixopt.app.publish import (
 )
 from mixopt.app.spec import parse_spec
 from mixopt.errors import StoreError
+from mixopt.evidence.numbers import number, percent
 from mixopt.evidence.outcome import Outcome
+from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.local import MemoryStore
 from mixopt.ports import TrainerInfo
 from mixopt.runs.run_table import RunTable
@@ -116,6 +126,7 @@ def test_a_report_is_written_again_only_where_something_was_trained(
     tmp_path: Path, kinds: Any
 ) -> None:
     made = sweep(tmp_path, [*searched(kinds), *confirmed(kinds)])
+    finish(made, trained=16)
     (tmp_path / "report.html").write_text("mine")
     finish(made, trained=0)
     assert (tmp_path / "report.html").read_text() == "mine"
@@ -178,3 +189,179 @@ def test_runs_that_failed_are_told(tmp_path: Path, kinds: Any) -> None:
     runs[0] = Observation.failure(runs[0].spec, "out of memory")
     found = conclude(sweep(tmp_path, runs))
     assert any("1 of 12 runs failed" in w for w in found.warnings)
+
+
+# -- screen, page and JSON say the same ------------------------------------------------------------
+
+
+def judged_at(kinds: Any, **values: tuple[float, ...]) -> list[Observation]:
+    """Confirmations of these candidates with these values of every metric."""
+    mixtures = {
+        "recommended": BEST,
+        "natural": WORLD.space.natural,
+        "best-random": WORLD.space.mixture(np.array([0.2, 0.3, 0.5])),
+    }
+    return [
+        Observation.of(
+            RunSpec(mixtures[name], WORLD.target, seed=seed, **kinds.confirms(name)),
+            dict.fromkeys(WORLD.metrics, value),
+        )
+        for key, losses in values.items()
+        for name in [key.replace("_", "-")]
+        for seed, value in enumerate(losses, start=1)
+    ]
+
+
+ANSWERS: dict[str, tuple[dict[str, tuple[float, ...]], str, str]] = {
+    "passed": ({"recommended": (2.0, 2.02), "natural": (2.5, 2.52)}, "shown", "Shown"),
+    "failed": ({"recommended": (2.5, 2.52), "natural": (2.0, 2.02)}, "not-shown", "Not shown"),
+    "tied": ({"recommended": (2.0, 2.02), "natural": (2.0, 2.02)}, "not-shown", "Not shown"),
+    "beaten": (
+        {"recommended": (2.0, 2.02), "natural": (2.5, 2.52), "best_random": (1.0, 1.02)},
+        "not-shown",
+        "Beaten",
+    ),
+    "noise unknown": ({"recommended": (2.0,), "natural": (2.5,)}, "untested", "Not tested"),
+    "unknown": ({}, "untested", "Not tested"),
+}
+
+
+def shown_on(screen: io.StringIO, answer: Outcome | Unanswered) -> str:
+    if isinstance(answer, Unanswered):
+        console.show_unanswered(answer)
+    else:
+        console.show_outcome(answer, WORLD.space)
+    return screen.getvalue()
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    text = io.StringIO()
+    monkeypatch.setattr(console, "out", Console(file=text, width=600, highlight=False))
+    return text
+
+
+def sentences(page: str) -> str:
+    """What a reader sees of the page."""
+    body = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_screen_page_and_json_give_one_verdict(
+    tmp_path: Path, kinds: Any, screen: io.StringIO, case: str
+) -> None:
+    values, state, badge = ANSWERS[case]
+    made = sweep(tmp_path, [*searched(kinds), *judged_at(kinds, **values)])
+    outcome = finish(made, trained=16)
+    assert isinstance(outcome, Outcome)
+    told, summary = shown_on(screen, outcome), outcome.summary()
+    page = sentences((tmp_path / "report.html").read_text(encoding="utf-8"))
+    stored = Outcome.from_dict(made.store.annotations()["outcome"]).summary()
+    exported = json.loads(export_sweep(made, "json"))
+
+    assert (summary["state"], summary["badge"]) == (state, badge)
+    for key in ("headline", "verdict", "state", "badge"):
+        assert summary[key] == stored[key] == exported["provenance"][key]
+    for text in (told, page):
+        assert summary["headline"] in text
+        assert badge in text
+        assert summary["verdict"] in text
+        assert ("Train on 61" in text or "Train on 60" in text) == (badge == "Shown")
+        assert outcome.checkup.trust.line in text
+        assert "-0 %" not in text
+        assert "−0 %" not in text
+        assert "as in the table" not in text
+    assert ("Trust this answer" in page) <= (state != "not-shown")
+    assert (summary["trust"]["level"] == "yes") <= (state != "not-shown")
+    for name, share in outcome.recommendation.mixture.to_dict().items():
+        if share > 0:
+            assert f"{percent(share)} {name}" in summary["headline"]
+            assert percent(share) in told
+    assert exported["predictions"] == summary["predicted"]
+    assert exported["predictions"]["metrics"]
+    for candidate in outcome.confirmation.candidates if outcome.confirmation else ():
+        assert number(candidate.mean) in told
+        assert number(candidate.mean) in page
+
+
+@pytest.mark.parametrize(
+    ("runs", "reason"),
+    [
+        (lambda kinds: [], "no run has finished yet"),
+        (
+            lambda kinds: [Observation.failure(o.spec, "disk full") for o in searched(kinds, 3)],
+            "none of 3 runs succeeded",
+        ),
+        (lambda kinds: searched(kinds, 3), "at least"),  # too few for the law `auto`
+        (
+            lambda kinds: [replace(o, metrics={"loss-0": 1.0}) for o in searched(kinds, 4)],
+            "the trainer gave no metric 'loss-1'",
+        ),
+    ],
+)
+def test_where_nothing_can_be_concluded_all_three_say_why(
+    tmp_path: Path, kinds: Any, screen: io.StringIO, runs: Any, reason: str
+) -> None:
+    made = sweep(tmp_path, runs(kinds), strategy={"use": "random"})
+    answer = finish(made, trained=1)
+    assert isinstance(answer, Unanswered)
+    assert reason in answer.reason
+    page = sentences((tmp_path / "report.html").read_text(encoding="utf-8"))
+    told, summary = shown_on(screen, answer), answer.summary()
+    for text in (told, page, json.dumps(summary)):
+        assert answer.reason in text
+        assert "No answer yet" in text
+        assert all(why in text for why in answer.failures)
+    assert summary["recommended"] is None
+    with pytest.raises(InputError, match=re.escape(answer.reason)):
+        export_sweep(made, "json")
+
+
+def test_a_run_without_the_metric_of_the_objective_leaves_the_answer_standing(
+    tmp_path: Path, kinds: Any
+) -> None:
+    """Such a run may be in a store already; report, export and confirmation go on without it."""
+    runs = [*searched(kinds), *confirmed(kinds)]
+    for odd in (0, len(runs) - 1):
+        runs[odd] = replace(runs[odd], metrics={"other": 1.0})
+    made = sweep(tmp_path, runs)
+    outcome = finish(made, trained=16)
+    assert isinstance(outcome, Outcome)
+    assert any("2 of 16 runs failed" in w for w in outcome.warnings)
+    assert outcome.confirmation is not None
+    assert sum(c.failed for c in outcome.confirmation.candidates) == 1
+    assert "needs; it gave: other" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert json.loads(export_sweep(made, "json"))["weights"]
+
+
+def test_a_changed_direction_changes_the_answer_and_the_report_alike(
+    tmp_path: Path, kinds: Any, screen: io.StringIO
+) -> None:
+    made = sweep(tmp_path, searched(kinds))
+    first = finish(made, trained=12)
+    flipped = Objective.of((), maximize=WORLD.metrics)
+    changes = ("objective.minimize was changed after 12 runs; all runs are read under the new one",)
+    turned = replace(made, problem=replace(made.problem, objective=flipped), changes=changes)
+    second = finish(turned, trained=0)  # no run is new, the question is
+    assert isinstance(first, Outcome)
+    assert isinstance(second, Outcome)
+    assert first.recommendation.mixture != second.recommendation.mixture
+    page = sentences((tmp_path / "report.html").read_text(encoding="utf-8"))
+    for text in (page, shown_on(screen, second), json.dumps(second.summary())):
+        assert changes[0] in text
+        assert flipped.describe() in text
+    other = replace(made, spec=parse_spec({**made.spec.model_dump(), "strategy": {"use": "olmix"}}))
+    assert finish(other, trained=0) != second  # so is the strategy
+
+
+def test_a_finished_sweep_is_reported_and_exported_from_what_is_stored(
+    tmp_path: Path, kinds: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = sweep(tmp_path, [*searched(kinds), *confirmed(kinds)])
+    finish(made, trained=16)
+    monkeypatch.setattr("mixopt.app.publish.sweep_outcome", None)  # nothing is concluded again
+    begun = time.process_time()
+    export_sweep(made, "json")
+    write_report(made, conclude(made), tmp_path / "again.html")
+    assert time.process_time() - begun < 3.0

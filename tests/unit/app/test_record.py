@@ -44,12 +44,14 @@ def test_a_store_with_runs_is_claimed_by_the_same_sweep_alone() -> None:
     other = parse_spec({**SPEC, "seed": 1})
     claim(store, other, INFO, {})  # nothing was trained yet
     store.open(example_spec())
-    with pytest.raises(StoreError, match="differs in: seed;"):
+    with pytest.raises(StoreError, match=r"differs in: seed \(1 before, 0 now\);"):
         claim(store, spec, INFO, {})
     with pytest.raises(StoreError, match="the prepared data"):
         claim(store, other, replace(INFO, data="xyz"), {})
     runtime = {**SPEC, "seed": 1, "trainer": {**SPEC["trainer"], "runtime": {"sleep": 1.0}}}
     claim(store, parse_spec(runtime), INFO, {})
     config = {**SPEC, "seed": 1, "trainer": {**SPEC["trainer"], "config": {"noise": 1.0}}}
-    with pytest.raises(StoreError, match=r"differs in: trainer\.config;"):
+    with pytest.raises(
+        StoreError, match=r"differs in: trainer\.config\.noise \(null before, 1.0 now\);"
+    ):
         claim(store, parse_spec(config), INFO, {"noise": 1.0})

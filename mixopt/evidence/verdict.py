@@ -1,0 +1,255 @@
+"""What may be believed of an answer: one verdict and one headline, for screen, page and JSON.
+
+Both are made of the confirmation, where there is one, and of predictions where there is none; no
+sentence says more than they do.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from mixopt.diagnostics.trust import Trust
+from mixopt.evidence.confirmation import NOISE_FACTOR, Comparison, Confirmation
+from mixopt.evidence.numbers import number, percent, plural
+from mixopt.proposers import Recommendation
+from mixopt.proposers.recommend import Gain
+from mixopt.runs import Observation, Schedule
+from mixopt.runs.kinds import BEST_RANDOM
+from mixopt.runs.objective import Objective
+from mixopt.space import Mixture
+
+State = Literal["shown", "not-shown", "untested"]
+
+_NAMED_SHARES = 3  # domains named in the headline
+_PLAIN = ("natural", "uniform")  # what one would train without any search, if it is known
+_FRESH = "a comparison with fresh seeds"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may be believed: a badge and one sentence or two.
+
+    Attributes:
+        state: `"shown"` (better than every baseline, beyond noise), `"not-shown"`, `"untested"`.
+        badge: the same for people.
+        sentence: by what it is shown, or why it is not.
+    """
+
+    state: State
+    badge: str
+    sentence: str
+
+    @property
+    def line(self) -> str:
+        """Badge and sentence."""
+        return f"{self.badge}: {self.sentence}"
+
+
+def judge(shown: Confirmation | None) -> Verdict:
+    """Whether fresh seeds have shown that the recommendation is better."""
+    if shown is None:
+        return Verdict(
+            "untested",
+            "Not tested",
+            "The recommended mixture has no result with fresh seeds against baselines; all that "
+            "follows are predictions of the fitted law.",
+        )
+    if rival_of(shown) is not None:
+        return Verdict("not-shown", "Beaten", shown.verdict)
+    if shown.passed:
+        return Verdict("shown", "Shown", shown.verdict)
+    if shown.baselines and np.isfinite(shown.seed_sd):
+        return Verdict("not-shown", "Not shown", shown.verdict)
+    return Verdict("untested", "Not tested", shown.verdict)
+
+
+def rival_of(shown: Confirmation) -> Comparison | None:
+    """The best random run of the search, where it beats the recommendation beyond noise."""
+    rival = next((c for c in shown.comparisons if c.baseline == BEST_RANDOM), None)
+    if rival is None or not rival.difference < -NOISE_FACTOR * shown.seed_sd:
+        return None
+    return rival
+
+
+def weighed(trust: Trust, shown: Confirmation | None) -> Trust:
+    """Trust in the light of the confirmation: what fresh seeds did not show lowers it."""
+    found = judge(shown)
+    if shown is None or found.state == "untested":
+        return trust.without(_FRESH)
+    if found.state == "shown":
+        return trust.holding(_FRESH)
+    lost = rival_of(shown) is not None or any(c.difference <= 0 for c in shown.baselines)
+    reason = "fresh seeds did not show it to be better than every baseline"
+    if rival_of(shown) is not None:
+        reason = "with fresh seeds the best random run of the search was better"
+    return trust.doubted(reason, grave=lost)
+
+
+def headline(
+    answer: Recommendation, shown: Confirmation | None, objective: Objective, unit: str = ""
+) -> str:
+    """The answer in one sentence; it says "train" only where that was shown.
+
+    Args:
+        answer: the recommendation.
+        shown: what fresh seeds showed; None before the first.
+        objective: what was minimised.
+        unit: of the objective.
+    """
+    shares, found = plan_in_words(answer.mixture, answer.schedule), judge(shown)
+    if shown is None:
+        return f"Predicted best, not tested: {shares}; {_predicted(answer, objective, unit)}."
+    rival = rival_of(shown)
+    if rival is not None:
+        best = next(c for c in shown.candidates if c.name == rival.baseline)
+        theirs = plan_in_words(best.mixture, best.schedule)
+        return (
+            f"Train on the best random run of the search, {theirs}: measured "
+            f"{_amount(best.mean, objective, unit)}; the proposal, {shares}, measured "
+            f"{number(shown.recommended.mean)}."
+        )
+    text = _measured(shown, objective, unit)
+    if found.state == "shown":
+        return f"Train on {shares}: {text}."
+    if found.state == "not-shown":
+        return f"Not shown to be better than every baseline: {shares}; {text}."
+    return f"Not tested beyond noise: {shares}; {text}."
+
+
+def plan_in_words(mixture: Mixture, schedule: Schedule | None = None) -> str:
+    """The shares to train on; of a schedule those of every phase, and where each ends."""
+    if schedule is None:
+        return in_words(mixture)
+    *before, (_, last) = schedule.phases
+    parts = [
+        f"{in_words(phase)} until {percent(until / schedule.tokens, 0)} of the run"
+        for until, phase in before
+    ]
+    return ", then on ".join([*parts, f"{in_words(last)} to its end"])
+
+
+def in_words(mixture: Mixture) -> str:
+    """`"62.0 % python, 30.1 % apidocs and 7.9 % in 3 others"`, rounded as in every table."""
+    shares = [(d, w) for d, w in mixture.to_dict().items() if w > 0]
+    ranked = sorted(shares, key=lambda pair: -pair[1])
+    many = len(ranked) > _NAMED_SHARES + 1
+    named, rest = (ranked[:_NAMED_SHARES], ranked[_NAMED_SHARES:]) if many else (ranked, [])
+    parts = [f"{percent(w)} {d}" for d, w in named]
+    parts += [f"{percent(sum(w for _, w in rest))} in {len(rest)} others"] if rest else []
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _amount(value: float, objective: Objective, unit: str) -> str:
+    return f"{number(value)}{f' {unit}' if unit else ''} on {objective.describe()}"
+
+
+def _measured(shown: Confirmation, objective: Objective, unit: str) -> str:
+    best = shown.recommended
+    seeds = plural(best.seeds, "fresh seed")
+    text = f"measured {_amount(best.mean, objective, unit)} over {seeds}"
+    if not shown.comparisons:
+        return text
+    known = {c.baseline: c for c in shown.comparisons}
+    first = known[_plainest(list(known))]
+    return f"{text}, {_apart(first, shown.seed_sd)}"
+
+
+def _apart(against: Comparison, seed_sd: float) -> str:
+    name, difference = f"the {against.baseline} mixture", against.difference
+    if difference == 0:
+        return f"the same as {name}"
+    side = "lower (better)" if difference > 0 else "higher (worse)"
+    noise = "noise unknown"
+    if np.isfinite(seed_sd):
+        noise = "beyond noise" if abs(difference) > NOISE_FACTOR * seed_sd else "within noise"
+    return f"{number(abs(difference))} {side} than {name}, {noise}"
+
+
+def _plainest(baselines: Sequence[str]) -> str:
+    """The baseline that a reader thinks of first."""
+    return next((name for name in _PLAIN if name in baselines), baselines[0])
+
+
+def _predicted(answer: Recommendation, objective: Objective, unit: str) -> str:
+    text = f"predicted {_amount(answer.value, objective, unit)}"
+    if not answer.gains:
+        return text
+    name = _plainest(list(answer.gains))
+    return f"{text}, {_gained(answer.gains[name], name)}"
+
+
+def _gained(gain: Gain, name: str) -> str:
+    if not (np.isfinite(gain.shrunk) and np.isfinite(gain.raw)):
+        return f"unknown against the {name} mixture"
+    if gain.raw == 0:
+        return f"the same as the {name} mixture"
+    if gain.shrunk < 0:
+        return f"{number(-gain.shrunk)} higher (worse) than the {name} mixture"
+    if gain.shrunk == 0:
+        return f"no better than the {name} mixture once luck is allowed for"
+    error = "beyond" if gain.certain else "within"
+    return (
+        f"{number(gain.shrunk)} lower (better) than the {name} mixture, {error} the error of the "
+        "prediction"
+    )
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """A sweep from whose runs nothing could be concluded, and why.
+
+    Attributes:
+        reason: in words, with what the runs say themselves.
+        runs: how many there are, failed ones included.
+        failures: reason of failed runs to how many of them.
+        flops: spent on all runs.
+        warnings: reasons for doubt beside it.
+    """
+
+    reason: str
+    runs: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict, hash=False)
+    flops: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, reason: str, observations: Sequence[Observation], warnings: Sequence[str] = ()
+    ) -> "Unanswered":
+        """From the runs that there are."""
+        failures: dict[str, int] = {}
+        for seen in observations:
+            if not seen.ok:
+                failures[seen.error] = failures.get(seen.error, 0) + 1
+        flops = float(sum(o.flops for o in observations))
+        return cls(reason, len(observations), failures, flops, tuple(warnings))
+
+    @property
+    def verdict(self) -> Verdict:
+        """That there is none, and why."""
+        return Verdict("untested", "No answer yet", self.reason)
+
+    @property
+    def headline(self) -> str:
+        """One sentence."""
+        return NO_RECOMMENDATION
+
+    def summary(self) -> dict[str, Any]:
+        """Plain JSON values for programs, with the keys that every answer has."""
+        return {
+            "headline": self.headline,
+            "recommended": None,
+            "state": self.verdict.state,
+            "badge": self.verdict.badge,
+            "verdict": self.reason,
+            "runs": self.runs,
+            "failed": sum(self.failures.values()),
+            "failures": [{"reason": why, "runs": n} for why, n in self.failures.items()],
+            "flops": self.flops,
+            "warnings": list(self.warnings),
+        }
+
+
+NO_RECOMMENDATION = "There is no recommendation yet."
