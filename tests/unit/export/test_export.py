@@ -40,17 +40,17 @@ def test_the_hugging_face_file_interleaves_as_told(fake_datasets):
     text = export(
         MIXTURE,
         "hf-datasets",
-        paths={"web": "org/we'b", "code": "/data/co\\de"},
+        paths={"web": "org/web", "code": "/data/co\\d'e"},
         seed=7,
         stopping_strategy="first_exhausted",
     )
 
     assert run(text)["mixture"](name="x") == "mixture"
 
-    assert [path for path, _ in fake_datasets.loaded] == ["org/we'b", "/data/co\\de"]
+    assert [path for path, _ in fake_datasets.loaded] == ["org/web", "/data/co\\d'e"]
     assert fake_datasets.loaded[0][1] == {"split": "train", "streaming": True, "name": "x"}
     parts, options = fake_datasets.interleaved[0]
-    assert parts == ["dataset org/we'b", "dataset /data/co\\de"]
+    assert parts == ["dataset org/web", "dataset /data/co\\d'e"]
     assert options == {
         "probabilities": [0.7, 0.3],
         "seed": 7,
@@ -74,8 +74,73 @@ def test_without_lengths_the_file_warns_that_examples_are_no_tokens():
     assert "WARNING: these are shares of tokens" in export(MIXTURE, "hf-datasets")
 
 
-def test_without_paths_the_file_says_what_to_fill_in():
-    assert "No paths were given" in export(MIXTURE, "hf-datasets")
+SOURCES = {
+    "data/a.jsonl": ("json", {"data_files": "data/a.jsonl"}),
+    "a.json": ("json", {"data_files": "a.json"}),
+    "/data/A.JSONL.GZ": ("json", {"data_files": "/data/A.JSONL.GZ"}),
+    "data/*.jsonl.zst": ("json", {"data_files": "data/*.jsonl.zst"}),
+    "data/v1.2/x.parquet": ("parquet", {"data_files": "data/v1.2/x.parquet"}),
+    "x.pq": ("parquet", {"data_files": "x.pq"}),
+    "x.csv.xz": ("csv", {"data_files": "x.csv.xz"}),
+    "x.tsv": ("csv", {"data_files": "x.tsv", "sep": "\t"}),
+    "notes/it's \"it\".txt": ("text", {"data_files": "notes/it's \"it\".txt"}),
+    "x.arrow": ("arrow", {"data_files": "x.arrow"}),
+    "https://a.org/x.jsonl.gz?download=1": (
+        "json", {"data_files": "https://a.org/x.jsonl.gz?download=1"},
+    ),
+    "s3://bucket/a/*.parquet": ("parquet", {"data_files": "s3://bucket/a/*.parquet"}),
+    "hf://datasets/org/name/x.csv": ("csv", {"data_files": "hf://datasets/org/name/x.csv"}),
+    "https://huggingface.co/datasets/org/name": ("org/name", {}),
+    "https://huggingface.co/datasets/org/name/": ("org/name", {}),
+    "org/name": ("org/name", {}),
+    "org/name-v1.5": ("org/name-v1.5", {}),
+    "wikitext": ("wikitext", {}),
+    "/data/folder": ("/data/folder", {}),
+    "./folder": ("./folder", {}),
+    "../folder": ("../folder", {}),
+    "folder/": ("./folder/", {}),
+    "data/a/b/c": ("./data/a/b/c", {}),
+    "here": ("./here", {}),  # a folder of that name is there
+    "here/data.json": ("./here/data.json", {}),  # a folder, whatever its name says
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("given", SOURCES)
+def test_every_source_is_loaded_from_where_it_is(given, fake_datasets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here" / "data.json").mkdir(parents=True)
+    text = export(Mixture.of({"web": 1.0}), "hf-datasets", paths={"web": given})
+
+    assert run(text)["mixture"]() == "mixture"
+
+    path, options = SOURCES[given]
+    assert fake_datasets.loaded == [(path, {**options, "split": "train", "streaming": True})]
+
+
+def test_the_real_loaders_read_the_files_that_they_are_given(tmp_path):
+    pytest.importorskip("datasets")
+    rows = [{"text": f"line {i}"} for i in range(5)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "b.txt").write_text("\n".join(row["text"] for row in rows))
+    paths = {"web": str(tmp_path / "a.jsonl"), "code": str(tmp_path / "b.txt")}
+    mixture = run(export(MIXTURE, "hf-datasets", paths=paths))["mixture"]()
+    assert {row["text"] for row in mixture} == {row["text"] for row in rows}
+
+
+@pytest.mark.parametrize("given", ["https://a.org/x", "s3://bucket/folder/", "data/*", "x.bin"])
+def test_a_source_that_no_loader_reads_is_refused(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.bin").write_bytes(b"")
+    with pytest.raises(InputError, match=r"path of domain 'web'.*rename it"):
+        export(Mixture.of({"web": 1.0}), "hf-datasets", paths={"web": given})
+
+
+def test_without_paths_the_file_says_what_to_fill_in(fake_datasets):
+    text = export(MIXTURE, "hf-datasets")
+    assert "No paths were given" in text
+    with pytest.raises(ValueError, match="where these domains are: web, code"):
+        run(text)["mixture"]()
+    assert fake_datasets.loaded == []  # nobody asks the hub for a domain's name
     paths = {"web": "w", "code": "c"}
     assert "No paths were given" not in export(MIXTURE, "hf-datasets", paths=paths)
 
