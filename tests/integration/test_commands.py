@@ -1,5 +1,6 @@
 """The commands as a user runs them: real processes, Ray and MLflow; and misused."""
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -103,11 +104,68 @@ def test_fit_reads_a_table_without_a_cluster(tmp_path: Path) -> None:
     assert found["recommended"]["web"] == pytest.approx(0.6, abs=0.1)
     assert "web" in (tmp_path / "fit.html").read_text()
     higher = mixopt("fit", "runs.csv", "--maximize", "accuracy", "--json", "-", cwd=tmp_path)
-    assert '"objective": "-accuracy"' in higher.stdout
+    assert json.loads(higher.stdout)["objective"] == "-accuracy"
+    assert json.loads(higher.stdout)["headline"] in higher.stderr
     refused = mixopt("fit", "runs.csv", "--minimize", "los", cwd=tmp_path, ok=False)
     assert "did you mean 'loss'" in refused.stderr
     refused = mixopt("fit", "runs.csv", "--law", "log-liner", cwd=tmp_path, ok=False)
     assert "did you mean 'log-linear'" in refused.stderr
+
+
+NOISY = """
+import subprocess, sys
+from mixopt.testing.trainers import FakeTrainer
+
+class Noisy(FakeTrainer):
+    def train(self, specs, cache, report=lambda *_: None):
+        print("step 1 of 1")
+        sys.stdout.flush()
+        subprocess.run(["echo", "a child speaks"])
+        return super().train(specs, cache, report)
+
+class Broken(FakeTrainer):
+    def train(self, specs, cache, report=lambda *_: None):
+        sys.exit("no licence")
+"""
+HERE = {"execution": {"use": "local"}}
+
+
+def test_with_json_to_stdout_there_is_nothing_else(tmp_path: Path) -> None:
+    """Whatever trainer, children and commands print."""
+    (tmp_path / "noisy.py").write_text(NOISY)
+    write(tmp_path, trainer={"use": "noisy:Noisy", "config": {"noise": 0.002}}, **HERE)
+    ran = mixopt("run", "spec.yaml", "--json", "-", cwd=tmp_path)
+    values = json.loads(ran.stdout)
+    for text in ("step 1 of 1", "a child speaks", values["headline"], values["verdict"]):
+        assert text in ran.stderr
+    reported = mixopt("report", "runs/tiny", "--json", "-", cwd=tmp_path)
+    again = json.loads(reported.stdout)
+    assert {k: values[k] for k in again} == again
+    assert values["headline"] in reported.stderr
+    exported = json.loads(mixopt("export", "runs/tiny", "-o", "-", cwd=tmp_path).stdout)
+    assert exported["predictions"] == values["predicted"]
+    page = html.unescape((tmp_path / "runs/tiny/report.html").read_text())
+    assert values["headline"] in page
+    assert values["verdict"] in page
+
+
+def test_a_sweep_of_failures_says_why_everywhere_and_ends_with_one(tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text(NOISY)
+    for name, runs in (("few", 3), ("many", 20)):  # fewer than stop a sweep, and more
+        recipe = {"use": "random", "runs": runs, "batch": runs}
+        write(tmp_path, name=name, trainer={"use": "noisy:Broken"}, strategy=recipe, **HERE)
+        ran = mixopt("run", "spec.yaml", "--json", "-", cwd=tmp_path, ok=False)
+        assert ran.returncode == 1
+        values = json.loads(ran.stdout)
+        assert values["recommended"] is None
+        assert values["trained"] == values["failed"] == values["runs"]
+        page = html.unescape((tmp_path / f"runs/{name}/report.html").read_text())
+        for text in (ran.stderr, page, values["verdict"]):
+            assert "called exit(no licence)" in text
+    assert mixopt("report", "runs/few", cwd=tmp_path, ok=False).returncode == 1
+    refused = mixopt("export", "runs/few", cwd=tmp_path, ok=False)
+    assert "no licence" in refused.stderr
+    assert refused.stdout == ""
 
 
 def test_the_schema_is_json(tmp_path: Path) -> None:

@@ -154,6 +154,45 @@ def test_before_the_first_run_the_spec_may_change(place: Path) -> None:
         assert opened.problem.seed == 4
 
 
+def test_a_spec_that_is_refused_leaves_the_folder_as_it_was(place: Path) -> None:
+    folder = place / "sweep"
+    with new_sweep(spec(place), folder) as (sweep, recipe):
+        before = (folder / "spec.json").read_bytes()
+        sweep.store.open(recipe.next(sweep.problem, [], [])[0])
+        with pytest.raises(StoreError), new_sweep(spec(place, seed=9), folder):  # the lock
+            pass
+        assert (folder / "spec.json").read_bytes() == before
+    for changes in ({"seed": 4}, {"space": {"bounds": {"web": [0.5, 0.9]}}}):
+        other = spec(place, **changes)
+        with pytest.raises(StoreError, match="differs in"), new_sweep(other, folder):
+            pass
+        assert (folder / "spec.json").read_bytes() == before
+    with open_sweep(folder) as opened:
+        assert opened.spec == spec(place)
+
+
+def test_a_changed_objective_is_read_by_all_runs_and_said(place: Path) -> None:
+    folder, recipe = place / "sweep", {"use": "random", "runs": 6}
+    with new_sweep(spec(place, strategy=recipe), folder) as (sweep, random):
+        run(sweep, random)
+    flipped = {"maximize": "loss/web"}
+    with new_sweep(spec(place, strategy=recipe, objective=flipped), folder) as (sweep, random):
+        assert is_finished(sweep, random)
+        assert any("objective.maximize was changed after 6 runs" in c for c in sweep.changes)
+    with open_sweep(folder) as opened:
+        assert opened.problem.objective.maximize == {"loss/web"}
+        assert opened.changes == sweep.changes
+
+
+def test_a_folder_is_of_one_sweep(place: Path) -> None:
+    folder = place / "sweep"
+    with new_sweep(spec(place), folder):
+        pass
+    other = spec(place, name="another")
+    with pytest.raises(StoreError, match="is the folder of the sweep"), new_sweep(other, folder):
+        pass
+
+
 @pytest.mark.parametrize(
     ("changes", "path", "message"),
     [

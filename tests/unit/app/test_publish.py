@@ -293,7 +293,6 @@ def test_screen_page_and_json_give_one_verdict(
             lambda kinds: [Observation.failure(o.spec, "disk full") for o in searched(kinds, 3)],
             "none of 3 runs succeeded",
         ),
-        (lambda kinds: searched(kinds, 3), "at least"),  # too few for the law `auto`
         (
             lambda kinds: [replace(o, metrics={"loss-0": 1.0}) for o in searched(kinds, 4)],
             "the trainer gave no metric 'loss-1'",
