@@ -64,7 +64,7 @@ def test_the_worst_of_several_metrics_counts_errors_as_independent() -> None:
     fitted = surrogate()
     worst = fitted.seen_through(
         Objective(dict.fromkeys(WORLD.metrics, 1.0), reduce="worst"),
-        MixtureSpace(WORLD.space.names),
+        WORLD.space,
     )
     pair = np.array([[0.7, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.7]])
     assert gain(worst, *pair).sd == pytest.approx(np.hypot(*worst.moments(pair)[1]))
