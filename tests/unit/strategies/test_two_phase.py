@@ -17,7 +17,7 @@ from mixopt.strategies.two_phase import TwoPhase
 from mixopt.testing.trainers import NAME, FakeTrainer
 
 SMALL, LARGE = Scale(10**6, 10**6), Scale(10**6, 4 * 10**6)
-SPACE = MixtureSpace(["web", "code", "math"])
+SPACE = MixtureSpace({"web": 1e9, "code": 1e9, "math": 1e9})
 EARLY = {"web": 2.0, "code": 1.0, "math": 1.0}
 TURN = {"from": 0.7, "values": {"web": 0.5, "code": 2.5, "math": 2.0}}
 TURNING = FakeTrainer(values=EARLY, late=TURN, noise=0.003)
