@@ -291,7 +291,7 @@ def write_text(path: Path | None, text: str) -> None:
 def _schedule_table(schedule: Schedule) -> Table:
     """A column for each phase, and what is drawn in total."""
     ends = [
-        f"to {short_number(until)} tokens ({until / schedule.tokens:.0%})"
+        f"to {short_number(until)} tokens ({percent(until / schedule.tokens, 0)})"
         for until, _ in schedule.phases
     ]
     table = _table("Recommended schedule", ("domain", *ends, "in total"))
@@ -299,7 +299,7 @@ def _schedule_table(schedule: Schedule) -> Table:
     for domain in sorted(schedule.domains, key=lambda d: -mean[d]):
         shares = [mixture[domain] for _, mixture in schedule.phases]
         table.add_row(
-            domain, *(Text(f"{w:.1%}", style="bold") for w in shares), f"{mean[domain]:.1%}"
+            domain, *(Text(percent(w), style="bold") for w in shares), percent(mean[domain])
         )
     return table
 

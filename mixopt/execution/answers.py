@@ -6,6 +6,7 @@ run's `info`.
 """
 
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
@@ -22,7 +23,8 @@ HUGE = 1e30
 LEFT_OUT = "left out"
 """The key of `info` under which is named what was not kept."""
 
-_SHOWN = 80  # characters of a value in a message
+_SHORT = reprlib.Repr()  # of a value in a message
+_SHORT.maxlong = _SHORT.maxstring = _SHORT.maxother = 80
 
 
 def matched(specs: Sequence[RunSpec], given: Any) -> list[Observation]:
@@ -178,9 +180,4 @@ def _plain(info: Any, left_out: list[str]) -> dict[str, Any]:
 
 def _brief(value: Any) -> str:
     """A foreign value and its type, short; its own `repr` may be long, or fail."""
-    kind = type(value).__name__
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - foreign code
-        return f"a {kind}"
-    return f"{text[:_SHOWN]}{'...' if len(text) > _SHOWN else ''} ({kind})"
+    return f"{_SHORT.repr(value)} ({type(value).__name__})"

@@ -84,7 +84,7 @@ def test_priors_come_from_a_spec(path: Path) -> None:
     )
     values, screen = answered(path, "--spec", str(spec))
     assert "natural" in values["predicted"]["gains"]
-    assert re.search(r"web +80.0%", screen)
+    assert re.search(r"web +80\.0 %", screen)
     assert "natural" in screen
 
 

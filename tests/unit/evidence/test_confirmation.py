@@ -189,7 +189,7 @@ def test_a_schedule_that_does_not_beat_its_time_average_is_not_shown_and_told_wh
         [*seeds(ours, 2.0, 2.02), *seeds(average, 2.01, 2.03), *seeds(worse, 3.0, 3.02)], LOSS
     )
     assert not beaten.passed
-    assert "the recommended schedule is not better than time-average" in beaten.verdict
+    assert "The recommended schedule is not better than time-average" in beaten.verdict
     assert "Its order is not shown to help: train its time average" in beaten.verdict
     assert beaten.recommended.schedule == schedule
     assert beaten.candidates[1].schedule is None
