@@ -1,7 +1,11 @@
 """Errors: each says what was given, which rule it broke and what to do about it."""
 
 import difflib
+import textwrap
 from collections.abc import Iterable
+
+_NAMES = 40
+_LINES, _WIDTH = 24, 100  # of a screen
 
 
 class MixoptError(Exception):
@@ -17,11 +21,12 @@ class InfeasibleError(InputError):
 
 
 class SpecError(InputError):
-    """The YAML spec breaks a rule; `path` is where, e.g. `objective.metrics.code`."""
+    """The YAML spec breaks a rule; `path` is where, e.g. `objective.minimize.code`, on `line`."""
 
-    def __init__(self, message: str, path: str = "") -> None:
-        super().__init__(f"{path}: {message}" if path else message)
-        self.path = path
+    def __init__(self, message: str, path: str = "", line: int = 0) -> None:
+        at = f"{shorten(path)} (line {line})" if line else shorten(path)
+        super().__init__(screen(f"{at}: {message}" if path else message))
+        self.message, self.path, self.line = message, path, line
 
 
 class NotFittedError(MixoptError, RuntimeError):
@@ -47,6 +52,35 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     "known: gp, log-linear; did you mean 'log-linear'?"
     """
     names = sorted(known)
-    listing = f"known: {', '.join(names)}" if names else "none are known"
+    shown = [shorten(n, 60) for n in names[:_NAMES]]
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    listing = f"known: {', '.join(shown)}{more}" if names else "none are known"
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"{listing}; did you mean {close[0]!r}?" if close else listing
+
+
+def shorten(text: str, width: int = 80) -> str:
+    """A text of at most `width` characters: its beginning and its end.
+
+    >>> shorten("a" * 50, 20)
+    'aaaaaaaaaaa ... aaaa'
+    """
+    if len(text) <= width:
+        return text
+    tail = width // 5
+    return f"{text[: width - tail - 5]} ... {text[-tail:]}"
+
+
+def screen(text: str, lines: int = _LINES) -> str:
+    """A message of at most one screen, 24 lines of 100 characters; says how much was left out.
+
+    Characters that no terminal shows as such are written as escapes.
+    """
+    text = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    kept: list[str] = []
+    for row in text.splitlines():
+        kept += textwrap.wrap(row, _WIDTH, subsequent_indent="    ", drop_whitespace=False) or [""]
+    if len(kept) <= lines:
+        return text
+    head = kept[: lines - 1]
+    return "\n".join([*head, f"... and {len(kept) - len(head)} more lines"])

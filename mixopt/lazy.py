@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from mixopt.errors import InputError, MissingDependencyError, did_you_mean
+from mixopt.errors import InputError, MissingDependencyError, did_you_mean, shorten
 
 # Which extra of the project brings an optional library.
 EXTRAS = {
@@ -87,36 +87,58 @@ def check_settings(factory: Callable[..., Any], settings: Mapping[str, Any], wha
     Raises:
         InputError: a setting that the factory does not take, or one that it needs is missing.
     """
-    signature = inspect.signature(factory)
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    try:
+        signature, known = inspect.signature(factory), _parameters(factory)
+    except ValueError:
+        raise InputError(f"{what}: {factory!r} tells nobody its settings; name another") from None
     for key in settings:
-        if key not in signature.parameters and not open_ended:
-            known = did_you_mean(key, signature.parameters)
-            raise InputError(f"{what} has no setting {key!r}; {known}")
+        if known is not None and key not in known:
+            raise InputError(f"{what} has no setting {key!r}; {did_you_mean(key, known)}")
     try:
         signature.bind(**settings)
     except TypeError as error:
         raise InputError(f"{what}: {error}; give it as a setting") from error
 
 
-def named(name: str, table: Mapping[str, str], kind: str) -> Any:
-    """What a table of names gives for `name`, or what is at `"module:attribute"`.
+def _parameters(factory: Callable[..., Any]) -> list[str] | None:
+    """The keyword arguments that a factory takes; None where it takes any.
 
-    Raises:
-        InputError: an unknown name, nothing at the address, or nothing that can be called.
+    A function that hands them on to the class it says it returns takes those of the class.
     """
-    made = load(name) if ":" in name else lookup(name, table, kind)
-    if not callable(made):
-        raise InputError(f"{kind} {name!r} is {type(made).__name__}, which cannot be called")
-    return made
+    signature = inspect.signature(factory)
+    names = [n for n, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD]
+    if len(names) == len(signature.parameters):
+        return names
+    made = signature.return_annotation
+    if inspect.isclass(factory) or not inspect.isclass(made) or made is signature.empty:
+        return None
+    more = _parameters(made)
+    return None if more is None else [*names, *more]
 
 
 def lookup(name: str, table: Mapping[str, str], kind: str) -> Any:
-    """The object that a table of names (`name -> "module:attribute"`) gives for `name`.
+    """What a table of names (`name -> "module:attribute"`) gives for `name`, or its own address.
 
     Raises:
-        InputError: the name is unknown; the message lists the known ones.
+        InputError: the name is unknown (the message lists the known ones), or what is there cannot
+            be called.
     """
-    if name not in table:
-        raise InputError(f"unknown {kind} {name!r}; {did_you_mean(name, table)}")
-    return load(table[name])
+    if name not in table and ":" not in name:
+        raise InputError(f"unknown {kind} {shorten(name)!r}; {did_you_mean(name, table)}")
+    return callable_at(table.get(name, name), kind)
+
+
+def callable_at(target: str, kind: str) -> Any:
+    """The class or Python function behind `"module:attribute"`.
+
+    Raises:
+        InputError: it does not exist, or is neither.
+    """
+    thing = load(target)
+    # Built-in functions (sys.exit, os.remove) are never what is meant, and act when called.
+    if not callable(thing) or inspect.isbuiltin(thing):
+        raise InputError(
+            f"{target!r} is {type(thing).__name__} {shorten(repr(thing), 60)}, no {kind}; name a "
+            f"class, or a function that gives one"
+        )
+    return thing

@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from mixopt import MixtureSpace, Objective, Scale, designs, export, laws, strategies
 from mixopt.app.commands import app
-from mixopt.app.spec import json_schema
+from mixopt.app.spec_file import json_schema
 from mixopt.execution.local import LocalExecutor, MemoryStore
 from mixopt.execution.sweep import run_sweep
 from mixopt.lazy import load

@@ -10,7 +10,7 @@ def objective(trial):
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import optuna
@@ -30,9 +30,10 @@ from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.runs.objective import Objective, objective_of
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace, simplex
+from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem
-from mixopt.strategies.ledger import Ledger
+from mixopt.strategies.ledger import Ledger, Runs, check_recipe
 
 PREFIX = "w/"
 MIXTURE, METRICS = "mixture", "metrics"
@@ -194,11 +195,12 @@ class OptunaSearch(Answers):
     """
 
     sampler: str = "tpe"
-    design: int = 10
-    runs: int = 48
-    batch: int = 4
+    design: Annotated[int, Within(0, MANY)] = 10
+    runs: Runs = 48
+    batch: Runs = 4
 
     def __post_init__(self) -> None:
+        check_recipe(self)
         if self.sampler not in _SAMPLERS:
             raise InputError(
                 f"unknown Optuna sampler {self.sampler!r}; {did_you_mean(self.sampler, _SAMPLERS)}"

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from mixopt import export
-from mixopt.app import console, launch, publish
-from mixopt.app.spec import json_schema, read_spec
+from mixopt.app import console, launch, preparation, publish
+from mixopt.app.spec_file import json_schema, read_spec
 from mixopt.errors import InputError, MixoptError, SpecError
 from mixopt.evidence.outcome import Outcome
 from mixopt.evidence.verdict import Unanswered
@@ -191,7 +191,7 @@ def report(
     Example: mixopt report runs/quickstart
     """
     with console.results_to(json) as write:
-        with launch.open_sweep(launch.sweep_folder(sweep)) as opened:
+        with launch.open_sweep(sweep) as opened:
             answer = publish.concluded(opened)
             path = publish.write_report(opened, answer, out)
         console.say(f"{answer.headline} {answer.verdict.line}")
@@ -232,7 +232,7 @@ def export_(
     if tokens_per_example:
         sizes = _pairs(tokens_per_example, "--tokens-per-example")
         options["tokens_per_example"] = {k: _number(v) for k, v in sizes.items()}
-    with launch.open_sweep(launch.sweep_folder(sweep)) as opened:
+    with launch.open_sweep(sweep) as opened:
         text = publish.export_sweep(opened, format, mean=mean, **options)
     console.write_text(out, text)
     if out is not None:
@@ -241,20 +241,27 @@ def export_(
 
 @app.command()
 def ui(
-    sweep: SweepArgument = launch.RUNS / "quickstart",
+    sweep: SweepArgument = preparation.RUNS / "quickstart",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
 ) -> None:
     """Open MLflow's pages on a sweep's store; Ctrl-C closes them.
 
     Example: mixopt ui runs/quickstart
     """
-    uri = launch.store_uri(launch.sweep_folder(sweep))
+    store = launch.store_location(sweep)
+    if store.is_server:
+        console.say(f"The runs are on a server that has pages of its own: {store.shown}")
+        return
     console.say(f"MLflow on http://127.0.0.1:{port} (Ctrl-C closes it)")
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    # MLflow's job workers take 2 GB and serve none of its tracking pages.
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]
+    environment = {
+        **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": store.uri,  # as an argument, everybody could read a password
+        # MLflow's job workers take 2 GB and serve none of its tracking pages.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     try:
-        done = subprocess.run([*command, "--port", str(port)], env=environment, check=False)
+        done = subprocess.run(command, env=environment, check=False)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
     raise typer.Exit(done.returncode)

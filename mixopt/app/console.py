@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mixopt.app.launch import Sweep
-from mixopt.errors import InputError
+from mixopt.errors import InputError, screen
 from mixopt.evidence.confirmation import Comparison
 from mixopt.evidence.numbers import number, percent, plural, signed
 from mixopt.evidence.outcome import Outcome
@@ -31,6 +31,7 @@ from mixopt.proposers.pareto import spread_out
 from mixopt.runs import Schedule, short_number
 from mixopt.runs.kinds import RECOMMENDED
 from mixopt.space import MixtureSpace
+from mixopt.space.redaction import redact
 
 _PLAIN_SECONDS = 5.0
 _WORKING_SECONDS = 10.0
@@ -221,7 +222,12 @@ def show_checkup(outcome: Outcome) -> None:
 
 def show_error(error: Exception) -> None:
     """An error for people: what was given, which rule it broke, what to do; no traceback."""
-    err.print(Text("mixopt: ", style="bold red") + Text(str(error), style="default"))
+    err.print(Text("mixopt: ", style="bold red") + Text(error_text(error), style="default"))
+
+
+def error_text(error: Exception) -> str:
+    """What an error says, on one screen and without secrets."""
+    return screen(redact(str(error)))
 
 
 @contextmanager

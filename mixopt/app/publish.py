@@ -129,7 +129,7 @@ def write_report(sweep: Sweep, outcome: Outcome | Unanswered, path: Path | None 
     """Write the sweep's HTML report; `report.html` in its folder by default."""
     target = path or sweep.folder / REPORT
     facts = {
-        "spec": sweep.spec.model_dump(mode="json"),
+        "spec": sweep.spec.shown(),
         "data manifest": sweep.info.data,
         "data": dict(sweep.info.notes),
         "mixopt": version("mixopt"),

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixopt.app.spec import Spec, parse_spec
+from mixopt.app.spec import Spec
+from mixopt.app.spec_file import parse_spec
 from mixopt.errors import StoreError
 from mixopt.execution.files import write_atomically
 from mixopt.execution.local import as_json
@@ -70,7 +71,7 @@ def compare(
     kept, runs = store.annotations(), [*(o.spec for o in store.observations()), *store.pending()]
     if "spec" not in kept or not runs:
         return ()
-    before, now = kept["spec"], spec.model_dump(mode="json")
+    before, now = kept["spec"], spec.shown()
     changed = list(_differences(before, now))
     if parse_spec(before).make_objective() == spec.make_objective():  # however it is written
         changed = [c for c in changed if not _within(c[0], ("objective",))]
@@ -102,7 +103,7 @@ def claim(store: Store, spec: Spec, info: TrainerInfo, config: Mapping[str, Any]
     history = _merged([*_read_changes(store.annotations()), *new]) if began else ()
     store.annotate(
         {
-            "spec": spec.model_dump(mode="json"),
+            "spec": spec.shown(),
             "info": _write_info(info),
             "config": dict(config),
             _CHANGES: [vars(c) for c in history],
@@ -124,7 +125,7 @@ def keep_spec(folder: Path, spec: Spec) -> None:
         StoreError: the folder cannot be written.
     """
     try:
-        write_atomically(folder / _FILE, spec.model_dump_json(indent=2).encode())
+        write_atomically(folder / _FILE, json.dumps(spec.shown(), indent=2).encode())
     except OSError as error:
         raise StoreError(
             f"cannot write to {folder}: {error}; free some space or give another folder with --out"
@@ -203,7 +204,13 @@ def remembered_spec(folder: Path) -> Spec:
         raise StoreError(
             f"{folder}: no sweep here; give the folder that 'mixopt run' wrote (runs/<name>)"
         )
-    return parse_spec(json.loads(file.read_text(encoding="utf-8")), source=str(file))
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{file} cannot be read ({type(error).__name__}); 'mixopt run' writes it again"
+        ) from error
+    return parse_spec(values, source=str(file))
 
 
 def _write_info(info: TrainerInfo) -> dict[str, Any]:

@@ -1,24 +1,68 @@
 """Where runs are trained and recorded: a name, and settings that belong to what is named."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from mixopt.app.fields import named_in, plain_values
 from mixopt.errors import did_you_mean
 from mixopt.execution import EXECUTORS
+from mixopt.space.numbers import MANY
 from mixopt.tracking import STORES
 
+# What editors show of settings; their types are checked by the annotations of what is named.
+_RAY = {
+    "address": "Of a running Ray cluster, e.g. 'auto'; none starts one here.",
+    "cpus_per_pack": "CPU cores of a pack.",
+    "gpus_per_pack": "GPUs of a pack.",
+    "retries": "Restarts of a pack whose worker died.",
+    "slots": "Packs under way at once; by default what the cluster has now. An autoscaling "
+    "cluster grows to what is asked of it, so name the number there.",
+    "runtime_env": "Ray's runtime_env of the workers, e.g. {pip: [...]}; the values of env_vars "
+    "are shown and kept nowhere.",
+}
+_MLFLOW = {
+    "uri": "MLflow tracking URI; by default SQLite in the sweep's folder. $NAME stands for a "
+    "variable of the environment, for passwords.",
+}
 
-class ExecutionSpec(BaseModel):
+
+def _describe(settings: Mapping[str, str]) -> Callable[[dict[str, Any]], None]:
+    def extend(schema: dict[str, Any]) -> None:
+        schema["properties"] |= {k: {"description": v} for k, v in settings.items()}
+
+    return extend
+
+
+class _Named(BaseModel):
+    """A name and its settings."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of what is named, as keyword arguments."""
+        return dict(self.__pydantic_extra__ or {})
+
+    @model_validator(mode="after")
+    def _plain(self) -> "_Named":
+        plain_values(self.settings)
+        return self
+
+
+class ExecutionSpec(_Named):
     """Where runs are trained; every other key is a setting of the executor. No part of any run."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, strict=True, json_schema_extra=_describe(_RAY)
+    )
 
-    use: str = Field("ray", description="The executor: ray, local, or 'module:attribute'.")
+    use: Annotated[str, WithJsonSchema(named_in(EXECUTORS))] = Field(
+        "ray", description="The executor: ray, local, or 'module:attribute'."
+    )
     pack_size: int | None = Field(
         None,
         ge=1,
+        le=MANY,
         description="At most so many runs trained together; by default as many as the "
         "trainer prefers.",
     )
@@ -31,28 +75,22 @@ class ExecutionSpec(BaseModel):
     def _known(cls, value: str) -> str:
         return _named(value, EXECUTORS, "executor")
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The executor's own settings, as keyword arguments."""
-        return dict(self.__pydantic_extra__ or {})
 
-
-class StoreSpec(BaseModel):
+class StoreSpec(_Named):
     """Where the sweep is recorded; every other key is a setting of the store."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, strict=True, json_schema_extra=_describe(_MLFLOW)
+    )
 
-    use: str = Field("mlflow", description="The store: mlflow, memory, or 'module:attribute'.")
+    use: Annotated[str, WithJsonSchema(named_in(STORES))] = Field(
+        "mlflow", description="The store: mlflow, memory, or 'module:attribute'."
+    )
 
     @field_validator("use")
     @classmethod
     def _known(cls, value: str) -> str:
         return _named(value, STORES, "store")
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The store's own settings, as keyword arguments."""
-        return dict(self.__pydantic_extra__ or {})
 
 
 def _named(name: str, table: Mapping[str, str], kind: str) -> str:

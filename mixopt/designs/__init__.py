@@ -40,8 +40,17 @@ def design(
     Raises:
         InputError: an unknown name; the message lists the known ones.
     """
+    return named(name)(space, n, rng=rng, existing=existing, constrained=constrained, **options)
+
+
+def named(name: str) -> Design:
+    """The design of that name, or the user's own behind `"module:attribute"`.
+
+    Raises:
+        InputError: an unknown name; the message lists the known ones.
+    """
     made: Design = lookup(name, DESIGNS, "design")
-    return made(space, n, rng=rng, existing=existing, constrained=constrained, **options)
+    return made
 
 
-__all__ = ["DESIGNS", "Design", "baselines", "design", "singles", "unimax"]
+__all__ = ["DESIGNS", "Design", "baselines", "design", "named", "singles", "unimax"]

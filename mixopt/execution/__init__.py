@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mixopt.lazy import build, check_settings, named
+from mixopt.lazy import build, check_settings, lookup
 from mixopt.ports import Executor
+from mixopt.space.numbers import check_arguments
 
 EXECUTORS: dict[str, str] = {
     "ray": "mixopt.execution.ray:RayExecutor",
@@ -16,16 +17,18 @@ settings as keyword arguments."""
 
 
 def check_executor(use: str, settings: Mapping[str, Any]) -> None:
-    """See that an executor is there and takes these settings; none is started.
+    """See that an executor is there and takes these settings and values; none is started.
 
     Args:
         use: a name of `EXECUTORS`, or `"module:attribute"`.
         settings: by name.
 
     Raises:
-        InputError: it is not there, or has no such setting.
+        InputError: it is not there, or has no such setting, or not with this value.
     """
-    check_settings(named(use, EXECUTORS, "executor"), {"cache": ".", **settings}, _what(use))
+    factory = lookup(use, EXECUTORS, "executor")
+    check_settings(factory, {"cache": ".", **settings}, _what(use))
+    check_arguments(factory, settings)
 
 
 def executor(use: str, cache: Path, settings: Mapping[str, Any]) -> Executor:
@@ -36,7 +39,7 @@ def executor(use: str, cache: Path, settings: Mapping[str, Any]) -> Executor:
         MixoptError: it cannot be started.
     """
     made: Executor = build(
-        named(use, EXECUTORS, "executor"), {"cache": cache, **settings}, _what(use)
+        lookup(use, EXECUTORS, "executor"), {"cache": cache, **settings}, _what(use)
     )
     return made
 

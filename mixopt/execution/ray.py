@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -28,7 +28,8 @@ from mixopt.errors import InputError, MixoptError
 from mixopt.execution.local import check_pack, run_pack
 from mixopt.ports import Event, Progress
 from mixopt.runs import Observation, Point, RunSpec
-from mixopt.space.numbers import check_number
+from mixopt.space.numbers import MANY, Within, check_arguments
+from mixopt.space.redaction import known_secrets, redact
 
 _log = logging.getLogger(__name__)
 _BATCH_SECONDS = 0.2  # progress is sent at most this often
@@ -77,18 +78,16 @@ class RayExecutor:
         cache: str | Path,
         *,
         address: str | None = None,
-        cpus_per_pack: float = 1,
-        gpus_per_pack: float = 0,
-        retries: int = 2,
-        slots: int | None = None,
+        cpus_per_pack: Annotated[float, Within(0, 10_000)] = 1,
+        gpus_per_pack: Annotated[float, Within(0, 1_000)] = 0,
+        retries: Annotated[int, Within(0, 1_000)] = 2,
+        slots: Annotated[int, Within(1, MANY)] | None = None,
         runtime_env: Mapping[str, Any] | None = None,
     ) -> None:
-        check_number("cpus_per_pack", cpus_per_pack, least=0.0)
-        check_number("gpus_per_pack", gpus_per_pack, least=0.0)
-        _check_whole("retries", retries, 0)
-        _check_whole("slots", 1 if slots is None else slots, 1)
-        if not isinstance(runtime_env or {}, Mapping):
-            raise InputError(f"runtime_env is {runtime_env!r}; give a mapping, as Ray takes it")
+        given: dict[str, Any] = {"cpus_per_pack": cpus_per_pack, "gpus_per_pack": gpus_per_pack}
+        given |= {"retries": retries, "slots": slots, "runtime_env": runtime_env}
+        check_arguments(RayExecutor, {"address": address, **given})
+        self._secrets = known_secrets(runtime_env)
         self._cache = Path(cache).resolve()
         self._needs = {"CPU": cpus_per_pack, "GPU": gpus_per_pack}
         self._threads = max(1, int(cpus_per_pack))
@@ -137,7 +136,13 @@ class RayExecutor:
             for stream in ready:
                 events.extend(self._advance(stream))
             ready = self._ready(0, len(self._running))
-        return events
+        return [self._masked(event) for event in events]
+
+    def _masked(self, event: Event) -> Event:
+        """Without the secrets of the workers' environment, which errors like to quote."""
+        if isinstance(event, Progress) or not event.error:
+            return event
+        return replace(event, error=redact(event.error, known=self._secrets))
 
     def close(self) -> None:
         """Kill what is under way; stop the cluster if it was started here."""
@@ -199,11 +204,6 @@ class RayExecutor:
         count = sum(min(int(n.get(k, 0) / v + 1e-9) for k, v in needs.items()) for n in nodes)
         self._counted = (time.monotonic(), count)
         return count
-
-
-def _check_whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"{name} is {value!r}; give a whole number of at least {least}")
 
 
 def _failures(specs: Sequence[RunSpec], error: str) -> list[Event]:

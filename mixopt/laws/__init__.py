@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from mixopt.errors import InputError, did_you_mean
 from mixopt.laws.base import FittedLaw, Law, Prediction, several_scales
-from mixopt.lazy import load
+from mixopt.lazy import build, load, lookup
 
 LAWS: dict[str, str] = {
     "log-linear": "mixopt.laws.log_linear:LogLinear",
@@ -50,7 +50,7 @@ def law(name: str, **hyperparameters: Any) -> Law:
         InputError: an unknown name, and the message lists the known ones; or what it names is no
             law.
     """
-    return as_law(load(_target(name))(**hyperparameters))
+    return as_law(build(lookup(name, LAWS, "law"), hyperparameters, f"law {name!r}"))
 
 
 def as_law(given: str | Law) -> Law:

@@ -173,6 +173,16 @@ class Polytope:
         )
 
     @property
+    def single(self) -> bool:
+        """Whether one mixture alone satisfies every constraint (they are known to be feasible).
+
+        The corners of the simplex are projected: were there a segment of mixtures, corners on both
+        of its sides would come to lie apart on it.
+        """
+        nearest = self.project(np.eye(len(self.lower)), "euclidean")
+        return bool(np.ptp(nearest, axis=0).max() < 1e-6)
+
+    @property
     def feasible(self) -> bool:
         """Whether any mixture satisfies every constraint."""
         rows = self.reduced

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from mixopt.errors import InputError
 from mixopt.lazy import build, load, lookup
+from mixopt.space.numbers import check_arguments
 from mixopt.strategies.base import (
     Answer,
     Answering,
@@ -51,7 +53,13 @@ def strategy(name: str, **settings: Any) -> Strategy:
         recipe = load("mixopt.adapters.optuna:OptunaSearch")
     else:
         recipe = lookup(name, STRATEGIES, "strategy")
-    made: Strategy = build(recipe, settings, f"strategy {name!r}")
+    check_arguments(recipe, settings)
+    made = build(recipe, settings, f"strategy {name!r}")
+    if not isinstance(made, Strategy):
+        raise InputError(
+            f"strategy {name!r} gives {type(made).__name__}, which has no 'next' and 'planned'; "
+            "name a strategy, or a class of your own that has them"
+        )
     return made
 
 

@@ -22,19 +22,16 @@ also at which scale to run (see `ladder`), and nothing is confirmed: a pool hold
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-import numpy as np
-
-from mixopt import laws
-from mixopt.errors import InputError
 from mixopt.proposers import Surrogate
 from mixopt.proposers.recommend import best_mixture
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture
+from mixopt.space.numbers import MANY, Within
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
 from mixopt.strategies.ladder import LadderSearch
-from mixopt.strategies.ledger import Ledger, Memo, check_whole, fitted_to, free_slots
+from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, fitted_to, free_slots
 from mixopt.strategies.phases import (
     Confirming,
     Corrections,
@@ -69,30 +66,22 @@ class Auto(Answers):
             long, on as many workers as a batch has runs.
     """
 
-    design: int = 32
-    proposals: int = 16
-    batch: int = 4
+    design: Annotated[int, Within(3, MANY)] = 32
+    proposals: Annotated[int, Within(0, MANY)] = 16
+    batch: Runs = 4
     law: str = "auto"
-    confirm_seeds: int = 3
+    confirm_seeds: Annotated[int, Within(0, 1000)] = 3
     singles: bool = True
-    stop: float = 0.0
-    replicate: float = 0.0
-    corrections: int = 4
+    stop: Annotated[float, Within(0)] = 0.0
+    replicate: Annotated[float, Within(0)] = 0.0
+    corrections: Annotated[int, Within(0, MANY)] = 4
     wait: bool = True
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     traits: ClassVar[Traits] = Traits(earlier=True)
 
     def __post_init__(self) -> None:
-        least = {"design": 3, "proposals": 0, "batch": 1, "confirm_seeds": 0, "corrections": 0}
-        check_whole(self, least)
-        if self.law not in laws.LAWS:
-            laws.law(self.law)  # raises with the list of known names
-        for name in ("stop", "replicate"):
-            if not 0.0 <= getattr(self, name) < np.inf:
-                raise InputError(
-                    f"{name} is {getattr(self, name)!r}; give a number of noise sds, 0 or more"
-                )
+        check_recipe(self)
 
     @one_blas_thread
     def next(

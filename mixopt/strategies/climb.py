@@ -6,18 +6,21 @@ drawn around the natural mixture (the paper's clusters do not exist here).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 
 from mixopt import laws
 from mixopt.designs.base import distinct, honour
+from mixopt.errors import InputError
 from mixopt.proposers import Surrogate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.space import MixtureSpace, simplex
+from mixopt.space.numbers import Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem
-from mixopt.strategies.ledger import Ledger, Memo, fit, fitted_to
+from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, fit, fitted_to
 
 _STRENGTHS = (0.5, 50.0)  # of the candidates around the natural mixture, as of the first round
 
@@ -33,11 +36,17 @@ class Climb(Answers):
         candidates: mixtures to predict.
     """
 
-    rounds: tuple[int, ...] = (64, 32, 16)
-    top: int = 4
+    rounds: tuple[Runs, ...] = (64, 32, 16)
+    top: Runs = 4
     law: str = "lightgbm"
-    candidates: int = 20_000
+    candidates: Annotated[int, Within(100, 10_000_000)] = 20_000
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_recipe(self)
+        if not self.rounds:
+            raise InputError("rounds is empty; give the runs of every round, e.g. [64, 32, 16]")
+        object.__setattr__(self, "rounds", tuple(self.rounds))
 
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]

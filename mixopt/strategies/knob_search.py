@@ -9,7 +9,7 @@ References: noisy expected improvement 1706.07094; composite objectives 1906.015
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -27,10 +27,11 @@ from mixopt.runs.knobs import SearchSpace, Value, read_knobs
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture
+from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
 from mixopt.strategies.ladder import quick_process
-from mixopt.strategies.ledger import Ledger, Memo, check_whole, fitted_to
+from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, fitted_to
 from mixopt.threads import one_blas_thread
 
 _CANDIDATES = 800
@@ -51,15 +52,15 @@ class KnobSearch(Answers):
 
     traits: ClassVar[Traits] = Traits(knobs=True)
 
-    design: int = 24
-    runs: int = 64
-    batch: int = 4
+    design: Annotated[int, Within(3, MANY)] = 24
+    runs: Annotated[int, Within(3, MANY)] = 64
+    batch: Runs = 4
     acquisition: Acquisition = "nei"
-    caution: float = 0.5
+    caution: Annotated[float, Within(0)] = 0.5
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_whole(self, {"design": 3, "runs": 3, "batch": 1})
+        check_recipe(self)
 
     def check(self, problem: Problem, metrics: Sequence[str]) -> None:
         """Refuse an objective that compares with what has no values for the knobs.

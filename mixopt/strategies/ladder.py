@@ -12,12 +12,13 @@ References: composite 1906.01537; noisy EI 1706.07094 in logs 2310.20708; co-kri
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from mixopt.errors import InputError
 from mixopt.laws.base import joint_of, mean_of
+from mixopt.laws.features import FeatureName
 from mixopt.laws.processes.cokriging import CoKriging
 from mixopt.laws.processes.gp import GaussianProcess
 from mixopt.laws.processes.scale_runs import ScaleRuns
@@ -38,9 +39,10 @@ from mixopt.runs.kinds import DESIGN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, standardized
 from mixopt.space import simplex
+from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
-from mixopt.strategies.ledger import Ledger, Memo, fitted_to, free_slots
+from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, fitted_to, free_slots
 from mixopt.threads import one_blas_thread
 
 _SUBSET, _ITERATIONS = 192, 30  # of a fit: hyperparameters need no more, decisions are many
@@ -86,17 +88,17 @@ class LadderSearch(Answers):
             with what those may show in mind.
     """
 
-    design: int = 10
-    runs: int = 64
-    batch: int = 2
+    design: Annotated[int, Within(0, MANY)] = 10
+    runs: Runs = 64
+    batch: Runs = 2
     acquisition: Acquisition = "nei"
-    proxies: int = 96
-    allowance: float = 1.0
-    share: float = 0.1
+    proxies: Annotated[int, Within(0)] = 96
+    allowance: Annotated[float, Within(0, infinite=True)] = 1.0
+    share: Annotated[float, Within(0, infinite=True)] = 0.1
     composite: bool = True
-    features: str = "sqrt"
+    features: FeatureName = "sqrt"
     contrast: bool = True
-    caution: float = 0.5
+    caution: Annotated[float, Within(0)] = 0.5
     partial: bool = False
     criterion: Literal["gain", "entropy"] = "gain"
     process: ScaleProcess = "cokriging"
@@ -106,8 +108,7 @@ class LadderSearch(Answers):
     traits: ClassVar[Traits] = Traits(earlier=True)
 
     def __post_init__(self) -> None:
-        if self.process not in _PROCESSES:
-            raise InputError(f"process is {self.process!r}; choose {' or '.join(_PROCESSES)}")
+        check_recipe(self)
 
     @one_blas_thread
     def next(

@@ -8,14 +8,14 @@ Notation:
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from mixopt import designs
+from mixopt import designs, laws
 from mixopt.errors import InputError
 from mixopt.laws.base import Law
 from mixopt.proposers import Surrogate
@@ -25,6 +25,7 @@ from mixopt.runs import Kind, Observation, RunSpec, Scale
 from mixopt.runs.objective import Objective, judged, objective_of
 from mixopt.runs.run_table import RunTable, standardized
 from mixopt.space import Mixture, MixtureSpace
+from mixopt.space.numbers import MANY, Within, check_settings
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
 
@@ -272,16 +273,32 @@ class Memo:
         return self.value
 
 
-def check_whole(settings: object, least: Mapping[str, int]) -> None:
-    """Refuse a setting that is no whole number, or below its least value.
+Runs = Annotated[int, Within(1, MANY)]
+"""A setting that counts runs."""
+
+
+def check_recipe(recipe: Any) -> None:
+    """Refuse settings of a strategy that break their rule, or name no law or design.
+
+    Laws stand under `law`, designs under `swarm`; `runs` of all may not be fewer than those of the
+    `design` before anything is fitted, where that is a number.
 
     Raises:
         InputError: names the setting, the value and the rule.
     """
-    for name, low in least.items():
-        value = getattr(settings, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < low:
-            raise InputError(f"{name} is {value!r}; give a whole number of at least {low}")
+    check_settings(recipe)
+    settings = vars(recipe)
+    if "law" in settings:
+        laws.law(settings["law"])
+    if "swarm" in settings:
+        designs.named(settings["swarm"])
+    if isinstance(settings.get("design"), str):
+        designs.named(settings["design"])
+    elif "design" in settings and settings.get("runs", settings["design"]) < settings["design"]:
+        raise InputError(
+            f"runs is {settings['runs']}, fewer than the {settings['design']} of the design; raise "
+            "'runs', or lower 'design'"
+        )
 
 
 def check_shares(name: str, given: Iterable[float]) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ departs. In a pool every design draws real runs at random, and the answer is the
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from mixopt.proposers import Surrogate, simulate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN
 from mixopt.space import simplex
+from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem
-from mixopt.strategies.ledger import Ledger, Memo, fit, fitted_to
+from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, fit, fitted_to
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,18 @@ class OneShot(Answers):
 
     swarm: str
     law: str
-    runs: int | None = None
-    per_domain: int = 3
-    more: int = 3
-    batch: int | None = None
-    regularization: float = 0.0
-    simulated: int = 0
-    top: int = 100
+    runs: Runs | None = None
+    per_domain: Annotated[int, Within(1, 1000)] = 3
+    more: Annotated[int, Within(0, MANY)] = 3
+    batch: Runs | None = None
+    regularization: Annotated[float, Within(0)] = 0.0
+    simulated: Annotated[int, Within(0, 10_000_000)] = 0
+    top: Runs = 100
     extrapolate: bool = False
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_recipe(self)
 
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]

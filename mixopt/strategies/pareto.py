@@ -9,6 +9,7 @@ References: noisy expected hypervolume improvement 2105.08195; front in two stag
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 from mixopt.errors import InputError
 from mixopt.proposers import Front, Surrogate, pareto_front
@@ -23,10 +24,11 @@ from mixopt.proposers.pareto import front_of, spread_out
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.runs.objective import Metrics, Objective, weights_of
+from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem, TradeOff
 from mixopt.strategies.ladder import fit_scales
-from mixopt.strategies.ledger import Ledger, Memo, check_whole, fitted_to
+from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, fitted_to
 
 _SHOWN = 40  # points of a front that an answer keeps, evenly along it, the ends among them
 
@@ -45,19 +47,19 @@ class Pareto(Answers):
     """
 
     objectives: Mapping[str, Metrics] = field(default_factory=dict, hash=False)
-    design: int = 16
-    runs: int = 48
-    batch: int = 4
-    extend: int = 8
+    design: Annotated[int, Within(3, MANY)] = 16
+    runs: Annotated[int, Within(3, MANY)] = 48
+    batch: Runs = 4
+    extend: Annotated[int, Within(0, 1000)] = 8
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_recipe(self)
         if self.objectives and not 2 <= len(self.objectives) <= MOST:
             raise InputError(
                 f"{len(self.objectives)} objectives ({', '.join(self.objectives)}) were given; a "
                 f"Pareto search takes 2 to {MOST}: group metrics into fewer weighted means"
             )
-        check_whole(self, {"design": 3, "runs": 3, "batch": 1, "extend": 0})
 
     def check(self, problem: Problem, metrics: Sequence[str]) -> None:
         """Refuse objectives that are too few, too many, or name metrics that runs do not have.

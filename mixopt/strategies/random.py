@@ -7,7 +7,7 @@ from mixopt import designs
 from mixopt.runs import Kind, Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN
 from mixopt.strategies.base import Answer, Answers, Problem
-from mixopt.strategies.ledger import Ledger
+from mixopt.strategies.ledger import Ledger, Runs, check_recipe
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,12 @@ class Random(Answers):
         design: which random mixtures; ignored where the problem has a pool.
     """
 
-    runs: int = 48
-    batch: int = 4
+    runs: Runs = 48
+    batch: Runs = 4
     design: str = "regmix"
+
+    def __post_init__(self) -> None:
+        check_recipe(self)
 
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]

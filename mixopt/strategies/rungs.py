@@ -16,12 +16,11 @@ Mixtures are compared at the same rung only: points on the way are at another le
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from scipy.special import ndtr
 
-from mixopt.errors import InputError
 from mixopt.laws.curves import fit_curve
 from mixopt.proposers import Surrogate
 from mixopt.proposers.bayes import propose
@@ -29,10 +28,11 @@ from mixopt.runs import Kind, Observation, RunSpec, Scale
 from mixopt.runs.kinds import BRANCH, DESIGN, GIVEN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import objective_of
 from mixopt.space import Mixture
+from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
 from mixopt.strategies.ladder import LadderSearch, fit_scales
-from mixopt.strategies.ledger import Ledger, Memo, check_whole
+from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe
 
 PAIRS = 4
 """Runs with results at a rung and the next from which forecasts decide, not ranks."""
@@ -80,23 +80,18 @@ class Rungs(Answers):
 
     traits: ClassVar[Traits] = Traits(earlier=True, continuation=True)
 
-    design: int = 27
-    proposals: int = 0
-    batch: int = 4
-    eta: float = 3.0
-    kill: float = 0.05
-    most: float = 0.5
-    controls: float = 0.1
+    design: Annotated[int, Within(3, MANY)] = 27
+    proposals: Annotated[int, Within(0, MANY)] = 0
+    batch: Runs = 4
+    eta: Annotated[float, Within(1, open=True)] = 3.0
+    kill: Annotated[float, Within(0, 1)] = 0.05
+    most: Annotated[float, Within(0, 1)] = 0.5
+    controls: Annotated[float, Within(0, 1)] = 0.1
     curves: bool = False
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_whole(self, {"design": 3, "proposals": 0, "batch": 1})
-        if not 1.0 < self.eta < np.inf:
-            raise InputError(f"eta is {self.eta!r}; one run in eta goes on: give a number above 1")
-        for name in ("kill", "most", "controls"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise InputError(f"{name} is {getattr(self, name)!r}; give a share from 0 to 1")
+        check_recipe(self)
 
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]

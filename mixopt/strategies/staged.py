@@ -13,7 +13,7 @@ References: DMT 2310.05492; anneals: Llama 3 2407.21783, OLMo 2 2501.00656, 2406
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,10 @@ from mixopt.errors import InputError
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, REFERENCE, TIME_AVERAGE
 from mixopt.space import MixtureSpace
+from mixopt.space.numbers import Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
-from mixopt.strategies.ledger import Ledger, Memo, check_shares, check_whole, fitted_to
+from mixopt.strategies.ledger import Ledger, Memo, check_recipe, check_shares, fitted_to
 from mixopt.strategies.phase_model import (
     PhaseModel,
     check_problem,
@@ -71,11 +72,11 @@ class Staged(Answers):
     traits: ClassVar[Traits] = Traits(schedules=True)
 
     make: Callable[[MixtureSpace], Template]
-    confirm_seeds: int = 3
+    confirm_seeds: Annotated[int, Within(0, 1000)] = 3
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_whole(self, {"confirm_seeds": 0})
+        check_recipe(self)
 
     def check(self, problem: Problem, metrics: Sequence[str]) -> None:
         """Refuse a pool, a pull towards the natural mixture, and domains that are not there.

@@ -17,21 +17,21 @@ the space's epoch caps (of the mean), and the process's own intervals.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from mixopt import designs
 from mixopt.designs.base import distinct
-from mixopt.errors import InputError
-from mixopt.proposers.bayes import ACQUISITIONS, Acquisition, choose, gains
+from mixopt.proposers.bayes import Acquisition, choose, gains
 from mixopt.proposers.search import minimize
 from mixopt.runs import Kind, Observation, RunSpec, Scale
 from mixopt.runs.kinds import BEST_CONSTANT, DESIGN, PROPOSAL, TIME_AVERAGE
 from mixopt.space import Mixture
+from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
-from mixopt.strategies.ledger import Ledger, Memo, check_shares, check_whole, fitted_to
+from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, check_shares, fitted_to
 from mixopt.strategies.phase_model import (
     PhaseModel,
     check_problem,
@@ -70,24 +70,19 @@ class TwoPhase(Answers):
 
     traits: ClassVar[Traits] = Traits(schedules=True)
 
-    design: int = 32
-    runs: int = 64
-    batch: int = 4
+    design: Annotated[int, Within(6, MANY)] = 32
+    runs: Annotated[int, Within(6, MANY)] = 64
+    batch: Runs = 4
     switches: tuple[float, ...] = SWITCHES
     acquisition: Acquisition = "nei"
-    caution: float = 0.5
-    confirm_seeds: int = 3
+    caution: Annotated[float, Within(0)] = 0.5
+    confirm_seeds: Annotated[int, Within(0, 1000)] = 3
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
     best: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_whole(self, {"design": 6, "runs": 6, "batch": 1, "confirm_seeds": 0})
         object.__setattr__(self, "switches", check_shares("switches", self.switches))
-        if self.acquisition not in ACQUISITIONS:
-            known = ", ".join(ACQUISITIONS)
-            raise InputError(f"acquisition is {self.acquisition!r}; give one of: {known}")
-        if not 0.0 <= self.caution < np.inf:
-            raise InputError(f"caution is {self.caution!r}; give a number of sds, 0 or more")
+        check_recipe(self)
 
     def check(self, problem: Problem, metrics: Sequence[str]) -> None:
         """Refuse a pool of mixtures, or a pull towards the natural mixture.

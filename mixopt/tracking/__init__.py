@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mixopt.lazy import build, named
+from mixopt.lazy import build, check_settings, lookup
 from mixopt.ports import Store
+from mixopt.space.numbers import check_arguments
 
 STORES: dict[str, str] = {
     "mlflow": "mixopt.tracking.mlflow:open_mlflow",
@@ -13,6 +14,22 @@ STORES: dict[str, str] = {
 }
 """Name of a store to what opens it: called with the sweep's `folder` and `name`, `read_only`, and
 its settings as keyword arguments."""
+
+
+def check_store(use: str, settings: Mapping[str, Any]) -> None:
+    """See that a store is there and takes these settings and values; none is opened.
+
+    Args:
+        use: a name of `STORES`, or `"module:attribute"`.
+        settings: by name.
+
+    Raises:
+        InputError: it is not there, or has no such setting, or not with this value.
+    """
+    factory = lookup(use, STORES, "store")
+    where = {"folder": Path(), "name": "", "read_only": False}
+    check_settings(factory, {**settings, **where}, f"store {use!r}")
+    check_arguments(factory, settings)
 
 
 def open_store(
@@ -32,7 +49,7 @@ def open_store(
         StoreError: it cannot be read or written, or another driver holds it.
     """
     where = {"folder": folder, "name": name, "read_only": read_only}
-    made: Store = build(named(use, STORES, "store"), {**settings, **where}, f"store {use!r}")
+    made: Store = build(lookup(use, STORES, "store"), {**settings, **where}, f"store {use!r}")
     return made
 
 

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +22,7 @@ from mixopt.errors import InputError, StoreError
 from mixopt.execution.local import as_json
 from mixopt.lazy import require
 from mixopt.runs import Observation, RunSpec
+from mixopt.space.redaction import redact
 from mixopt.tracking import database_uri, location, records
 from mixopt.tracking.locks import FileLock, Lease
 
@@ -38,7 +40,8 @@ class MLflowStore:
     """A sweep's runs in MLflow.
 
     Args:
-        uri: tracking URI; `sqlite:///<file>` is made if it is not there.
+        uri: tracking URI; `sqlite:///<file>` is made if it is not there. The password in it, or
+            the variable that stands for it as `$NAME`, is shown nowhere.
         name: of the sweep, and of its experiment.
         artifacts: where a SQLite store keeps files, by default `artifacts` beside the database;
             a server has its own place.
@@ -57,26 +60,29 @@ class MLflowStore:
         artifacts: str | Path | None = None,
         read_only: bool = False,
     ) -> None:
-        self.uri, self.name, self.read_only = uri, name, read_only
+        where = location.locate(uri)
+        self.uri, self.name, self.read_only = where.shown, name, read_only
+        self._secrets = frozenset({where.password} if where.password else ())
+        self._session = ExitStack()
         self._lock: FileLock | Lease | None = None
         self._ids: dict[str, str] = {}  # run_id to MLflow's own, in the order of opening
         self._started: dict[str, int] = {}  # run_id to milliseconds
         self._specs: dict[str, RunSpec] = {}
         self._seen: dict[str, Observation] = {}
-        database = location.sqlite_file(uri)
-        self._what = f"sweep {name!r} in {uri}"
-        if database is not None:
-            location.check_folder(database, read_only=read_only)
-            if not read_only:
-                safe = re.sub(r"[^0-9A-Za-z._-]", "_", name)
-                lock = database.with_name(f"{database.name}.{safe}.lock")
-                self._lock = FileLock(lock, self._what)
-        else:
-            location.check_server(uri)
+        self._what = f"sweep {name!r} in {self.uri}"
+        location.check(where, read_only=read_only)
+        database = where.database
+        if database is not None and not read_only:
+            safe = re.sub(r"[^0-9A-Za-z._-]", "_", name)
+            lock = database.with_name(f"{database.name}.{safe}.lock")
+            self._lock = FileLock(lock, self._what)
         with ExitStack() as undo, self._words("open"), _quiet():
             undo.callback(self.release)  # unless everything below succeeds
+            self._session.enter_context(location.signed_in(where))
             self._entities = require("mlflow.entities")
-            self._client = require("mlflow.tracking").MlflowClient(uri, registry_uri=uri)
+            self._client = require("mlflow.tracking").MlflowClient(
+                where.uri, registry_uri=where.uri
+            )
             place = Path(artifacts or database.parent / "artifacts") if database else None
             self._experiment = self._find_experiment(place)
             self._parent = self._find_parent()
@@ -101,6 +107,7 @@ class MLflowStore:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+        self._session.close()
 
     @property
     def sweep_id(self) -> str:
@@ -151,6 +158,9 @@ class MLflowStore:
         if run_id in self._seen:
             return
         self.open(observation.spec)
+        if observation.error:
+            hidden = redact(observation.error, known=self._secrets)
+            observation = replace(observation, error=hidden)
         with self._writing(f"run {run_id}"):
             text = records.write_observation(observation)
             tags = self._text_tags(_SEEN, text, f"observations/{run_id}.json")
@@ -322,6 +332,11 @@ class MLflowStore:
         with self._words(f"write {what} to"):
             yield
 
+    def _brief(self, error: BaseException) -> str:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        first = redact(lines[0], known=self._secrets)[:300] if lines else ""
+        return f"{type(error).__name__}: {first}"
+
     @contextmanager
     def _words(self, what: str) -> Iterator[None]:
         """What MLflow and its database raise, as a `StoreError`."""
@@ -334,8 +349,8 @@ class MLflowStore:
             yield
         except foreign as error:
             raise StoreError(
-                f"cannot {what} the store {self.uri}: {_brief(error)}; what was closed before is "
-                "safe, and the sweep can be resumed"
+                f"cannot {what} the store {self.uri}: {self._brief(error)}; what was closed before "
+                "is safe, and the sweep can be resumed"
             ) from error
 
 
@@ -356,11 +371,6 @@ def open_mlflow(
     return MLflowStore(
         uri or database_uri(folder), name, artifacts=folder / "artifacts", read_only=read_only
     )
-
-
-def _brief(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
 
 
 def _now() -> int:

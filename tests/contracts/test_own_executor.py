@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mixopt.app import launch, publish
-from mixopt.app.spec import read_spec
+from mixopt.app.spec_file import read_spec
 from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.execution.local import MemoryStore, check_pack, run_pack
 from mixopt.ports import Event, Progress
@@ -114,7 +114,7 @@ def test_a_whole_sweep_runs_on_an_executor_and_a_store_of_ones_own(
     [
         ({"execution": {"use": f"{__name__}:Threads", "worker": 3}}, "did you mean 'workers'"),
         ({"execution": {"use": f"{__name__}:Thread"}}, "did you mean 'Threads'"),
-        ({"execution": {"use": f"{__name__}:OPENED"}}, "cannot be called"),
+        ({"execution": {"use": f"{__name__}:OPENED"}}, "name a class, or a function"),
         ({"execution": {"use": "local", "retries": 2}}, "'local' has no setting 'retries'"),
         ({"execution": {"use": "lokal"}}, "did you mean 'local'.*'module:attribute'"),
         ({"store": {"use": f"{__name__}:open_own"}}, "missing .*'project'"),
@@ -156,4 +156,4 @@ def test_a_sweep_in_memory_leaves_its_report_and_says_so(
     with pytest.raises(StoreError, match="ended with its process"), launch.open_sweep(sweep.folder):
         pass
     with pytest.raises(StoreError, match="MLflow cannot show"):
-        launch.store_uri(sweep.folder)
+        launch.store_location(sweep.folder)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from mixopt.app.launch import new_sweep
-from mixopt.app.spec import parse_spec
+from mixopt.app.spec_file import parse_spec
 from mixopt.errors import SpecError
 from mixopt.strategies import STRATEGIES, Traits
 from mixopt.strategies.random import Random

@@ -67,7 +67,7 @@ class TestFinishedSweep:
     ("changes", "message"),
     [
         ({"version": 2}, "this mixopt reads version 1"),
-        ({"objective": {"minimize": "los"}}, "objective: unknown metric 'los'"),
+        ({"objective": {"minimize": "los"}}, "objective (line 2): unknown metric 'los'"),
         ({"space": {"bounds": {"web": [0.9, 1.0], "code": [0.2, 1.0]}}}, "web"),
         ({"trainer": {"use": "mixopt.testing.trainers:Fake"}}, "did you mean 'FakeTrainer'"),
         ({"strategy": {"use": "auto", "desing": 9}}, "did you mean 'design'"),

@@ -16,10 +16,11 @@ from mixopt.app.launch import (
     new_sweep,
     open_sweep,
     run,
-    store_uri,
+    store_location,
     sweep_folder,
 )
-from mixopt.app.spec import Spec, parse_spec
+from mixopt.app.spec import Spec
+from mixopt.app.spec_file import parse_spec
 from mixopt.errors import SpecError, StoreError
 from mixopt.ports import TrainerInfo
 from mixopt.strategies import Problem, strategy
@@ -123,7 +124,7 @@ def test_a_sweep_runs_to_its_end_once_and_is_read_with_every_run(place: Path) ->
         assert [o.run_id for o in opened.store.observations()] == ids
     with new_sweep(spec(place), folder) as (sweep, recipe):
         assert is_finished(sweep, recipe)
-    assert store_uri(folder) == spec(place).store.uri
+    assert store_location(folder).uri == spec(place).store.uri
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_a_folder_without_a_sweep_is_refused(place: Path) -> None:
     with pytest.raises(StoreError, match="no sweep here"), open_sweep(place):
         pass
     with pytest.raises(StoreError, match="no sweep here"):
-        store_uri(place)
+        store_location(place)
 
 
 def test_a_sweep_is_found_by_its_spec_its_name_or_its_folder(place: Path) -> None:

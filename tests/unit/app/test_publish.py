@@ -28,7 +28,7 @@ from mixopt.app.publish import (
     write_report,
     write_table_report,
 )
-from mixopt.app.spec import parse_spec
+from mixopt.app.spec_file import parse_spec
 from mixopt.errors import StoreError
 from mixopt.evidence.numbers import number, percent
 from mixopt.evidence.outcome import Outcome

@@ -18,7 +18,8 @@ from mixopt.app.record import (
     read_info,
     remembered_spec,
 )
-from mixopt.app.spec import Spec, TrainerSpec, parse_spec
+from mixopt.app.spec import Spec, TrainerSpec
+from mixopt.app.spec_file import parse_spec
 from mixopt.errors import StoreError
 from mixopt.execution.local import MemoryStore
 from mixopt.execution.sweep import BATCH

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from mixopt import Domain, Scale
-from mixopt.app.spec import SpecError, json_schema, parse_spec, read_spec
+from mixopt.app.spec_file import json_schema, parse_spec, read_spec
+from mixopt.errors import SpecError
 
 GOOD: dict[str, Any] = {
     "version": 1,

@@ -10,7 +10,7 @@ import pytest
 from mixopt import InputError, Observation, RunSpec
 from mixopt.app.launch import new_sweep, run
 from mixopt.app.publish import finish
-from mixopt.app.spec import parse_spec
+from mixopt.app.spec_file import parse_spec
 from mixopt.errors import SpecError
 from mixopt.laws import fitted_law
 from mixopt.runs.knobs import Choice, Continuous, SearchSpace

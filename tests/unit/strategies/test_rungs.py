@@ -194,7 +194,7 @@ def test_the_prediction_level_is_where_forecasts_stay_right() -> None:
     ("settings", "message"),
     [
         ({"eta": 1.0}, "eta is 1.0"),
-        ({"controls": 1.5}, "controls is 1.5; give a share"),
+        ({"controls": 1.5}, "controls is 1.5; give a number of at least 0 and at most 1"),
         ({"design": 2}, "design is 2"),
         ({"killl": 0.1}, "did you mean 'kill'"),
     ],

@@ -206,7 +206,7 @@ def test_confirmation_trains_what_a_schedule_must_beat_and_then_stands() -> None
         ({"design": 2}, "design is 2; give a whole number of at least 6"),
         ({"switches": (0.5, 1.0)}, "switches is .*each above 0 and below 1"),
         ({"switches": 0.5, "caution": -1.0}, "caution is -1.0"),
-        ({"acquisition": "ei"}, "acquisition is 'ei'; give one of: mixed, nei"),
+        ({"acquisition": "ei"}, "acquisition is 'ei'; known: kg, mes, mixed, nei"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, object], message: str) -> None:

@@ -117,5 +117,5 @@ def test_the_strategies_search_with_it(name: str) -> None:
 
 
 def test_an_unknown_relation_of_scales_is_refused() -> None:
-    with pytest.raises(InputError, match="choose cokriging or truncated"):
+    with pytest.raises(InputError, match="known: cokriging, truncated"):
         strategy("ladder", process="linear")

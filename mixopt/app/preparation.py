@@ -1,0 +1,129 @@
+"""From a spec to what a sweep works on: everything named in it made, checked, its data prepared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mixopt.app.checks import (
+    at,
+    by_setting,
+    check_folders,
+    check_guards,
+    check_knobs,
+    check_schedules,
+    check_warm_start,
+    make_strategy,
+    make_trainer,
+    prepare,
+)
+from mixopt.app.spec import Spec
+from mixopt.execution import check_executor
+from mixopt.ports import Trainer, TrainerInfo, capabilities_of
+from mixopt.strategies import Checking, Problem, Strategy, traits_of
+from mixopt.tracking import check_store, database_uri, location
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a spec names, made and checked; nothing is written to a store.
+
+    Attributes:
+        recipe: the strategy.
+        trainer: as the workers make it, its data prepared.
+        runtime: settings of the trainer that say how it trains.
+        info: what it said of its data.
+        problem: space, objective, scales.
+    """
+
+    recipe: Strategy
+    trainer: Trainer
+    runtime: Mapping[str, Any]
+    info: TrainerInfo
+    problem: Problem
+
+
+def prepared(spec: Spec, folder: Path) -> Prepared:
+    """Make and check what a spec names, and prepare the trainer's data.
+
+    Raises:
+        MixoptError: see `mixopt.app.launch.new_sweep`.
+    """
+    recipe = make_strategy(spec)
+    trainer = make_trainer(spec)
+    check_knobs(spec, recipe)
+    check_schedules(spec, recipe, trainer)
+    check_warm_start(spec, recipe)
+    spec.make_objective()
+    check_folders(folder, cache_of(spec))
+    runs, store = spec.execution, spec.store
+    by_setting("execution", runs.settings, lambda: check_executor(runs.use, runs.settings))
+    by_setting("store", store.settings, lambda: check_store(store.use, store.settings))
+    if spec.store.use == "mlflow":
+        location.check(location.locate(tracking_uri(spec, folder)))
+    info = prepare(trainer, cache_of(spec))
+    config, runtime = _matched(spec, info, trainer), dict(spec.trainer.runtime)
+    able, traits = capabilities_of(trainer), traits_of(recipe)
+    if traits.continuation and able.continues:
+        runtime.setdefault("continue_to", max(scale.tokens for scale in spec.scales))
+    elif traits.continuation:
+        info = replace(info, warnings=(*info.warnings, _from_the_start(spec)))
+    trainer = make_trainer(spec, config, runtime)  # as the workers make it
+    problem = problem_of(spec, info, config)
+    at("objective", lambda: problem.objective.check(info.metrics))
+    check_guards(spec, problem.space)
+    if isinstance(recipe, Checking):
+        at("strategy", lambda: recipe.check(problem, info.metrics))
+    return Prepared(recipe, trainer, runtime, info, problem)
+
+
+def tracking_uri(spec: Spec, folder: Path) -> str:
+    """The MLflow tracking URI: the spec's, or SQLite in the sweep's folder."""
+    return spec.store.settings.get("uri") or database_uri(folder)
+
+
+def cache_of(spec: Spec) -> Path:
+    """Where prepared data is kept, shared by all sweeps of a folder."""
+    return Path(spec.execution.cache or RUNS / "cache").resolve()
+
+
+def problem_of(spec: Spec, info: TrainerInfo, config: Mapping[str, Any]) -> Problem:
+    """The problem that a spec poses over a trainer's data.
+
+    Raises:
+        SpecError: a part of the spec does not fit the data.
+    """
+    return Problem(
+        space=spec.make_space(info.domains),
+        objective=spec.make_objective(),
+        scales=spec.make_scales(),
+        trainer=spec.trainer.use,
+        config=config,
+        data=info.data,
+        seed=spec.seed,
+        knobs=spec.make_knobs(),
+    )
+
+
+def _matched(spec: Spec, info: TrainerInfo, trainer: Trainer) -> dict[str, Any]:
+    """The trainer's configuration, told to repeat domains as often as the target run will.
+
+    On by default where the target's budget is known and the trainer can (2606.07597);
+    `match_repetition: false` in its configuration turns it off.
+    """
+    config = dict(spec.trainer.config)
+    able, budget = capabilities_of(trainer).matches_repetition, spec.space.budget
+    if able and budget is not None and "match_repetition" not in config:
+        domains = spec.make_space(info.domains).domains
+        tokens = {d.name: d.tokens for d in domains if d.tokens}
+        config["match_repetition"] = {"budget": budget, "tokens": tokens}
+    return config
+
+
+def _from_the_start(spec: Spec) -> str:
+    return (
+        f"strategy {spec.strategy.use!r} continues runs and trainer {spec.trainer.use} cannot: "
+        "what goes on to a larger scale is trained from its start"
+    )
