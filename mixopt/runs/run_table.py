@@ -201,7 +201,9 @@ class RunTable:
         seen = list(observations)
         done = [o for o in seen if o.ok]
         if not done:
-            raise InputError(f"none of {len(seen)} runs succeeded; there is nothing to fit")
+            raise InputError(
+                f"none of {len(seen)} runs succeeded; there is nothing to fit{last_words(seen)}"
+            )
         mixtures = seen_mixtures(done)
         named = tuple(dict.fromkeys(d for mixture in mixtures for d in mixture.domains))
         metrics = tuple(dict.fromkeys(k for o in done for k in o.metrics))
@@ -267,3 +269,9 @@ def seen_mixtures(observations: Sequence[Observation]) -> list[Mixture]:
         if asked[plan].mixer is not None or not all(r.follows(asked[plan].mixture) for r in runs)
     }
     return [others.get(seen.spec.plan, seen.spec.mixture) for seen in observations]
+
+
+def last_words(observations: Iterable[Observation]) -> str:
+    """What the last failed run says, to end a message with; empty where none says anything."""
+    errors = [o.error for o in observations if o.error]
+    return f"; the last one says: {errors[-1]}" if errors else ""

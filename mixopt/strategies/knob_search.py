@@ -25,7 +25,7 @@ from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.runs.knobs import SearchSpace, Value, read_knobs
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import RunTable
+from mixopt.runs.run_table import RunTable, last_words
 from mixopt.space import Mixture
 from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
@@ -233,11 +233,9 @@ def _with_values(ledger: Ledger) -> list[Observation]:
     problem = ledger.problem
     runs = [o for o in ledger.at(problem.scales[0]) if _values(problem, o.spec) is not None]
     if not runs:
-        failed = [o.error for o in ledger.runs if o.error]
-        why = f" (the last one says: {failed[-1]})" if failed else ""
         raise InputError(
             f"none of {len(ledger.runs)} runs succeeded with every knob set; nothing can be "
-            f"fitted{why}"
+            f"fitted{last_words(ledger.runs)}"
         )
     return runs
 

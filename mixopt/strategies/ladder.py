@@ -37,7 +37,7 @@ from mixopt.proposers.surrogate import fit_surrogate, fitted_metrics
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import RunTable, standardized
+from mixopt.runs.run_table import RunTable, last_words, standardized
 from mixopt.space import simplex
 from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
@@ -308,7 +308,7 @@ def fit_scales(
     if not any(o.spec.scale == problem.scales[0] for o in known):
         raise InputError(
             f"none of {len(ledger.runs)} runs succeeded at {problem.scales[0]}, the smallest "
-            "scale; there is nothing to fit"
+            f"scale; there is nothing to fit{last_words(ledger.runs)}"
         )
     runs, earlier = RunTable.from_observations(known, space.names), problem.earlier
     objective = problem.objective

@@ -268,5 +268,5 @@ def test_unknown_names_and_settings_are_refused() -> None:
         strategy("regmx")
     question = Problem(SPACE, Objective.of("nope"), (WORLD.target,))
     recipe = strategy("ladder", design=4, runs=6)
-    with pytest.raises(InputError, match="unknown metric"):
+    with pytest.raises(InputError, match="no metric 'nope'"):
         play(recipe, question)
