@@ -331,12 +331,12 @@ def _front_table(outcome: Outcome, most: int = 8) -> Table:
     names = list(outcome.front[0].objectives)
     title = f"Trade-offs, {min(most, len(outcome.front))} of {len(outcome.front)} in the report"
     table = _table(title, (*names, "mixture"))
-    F = np.array([list(found.objectives.values()) for found in outcome.front])
+    F = np.array([list(trade_off.objectives.values()) for trade_off in outcome.front])
     for i in spread_out(F, most):
-        found = outcome.front[i]
-        shares = sorted(found.mixture.to_dict().items(), key=lambda item: -item[1])
+        trade_off = outcome.front[i]
+        shares = sorted(trade_off.mixture.to_dict().items(), key=lambda item: -item[1])
         largest = " ".join(f"{name} {percent(share)}" for name, share in shares[:3])
-        table.add_row(*(number(found.objectives[name]) for name in names), largest)
+        table.add_row(*(number(trade_off.objectives[name]) for name in names), largest)
     return table
 
 
@@ -347,9 +347,9 @@ def _comparison_table(outcome: Outcome) -> Table:
     unit = f" ({named})" if named else ""
     title = f"Trained with fresh seeds: {outcome.objective.describe()}{unit}"
     table = _table(title, ("candidate", "mean", "sd", "seeds", "behind by", "beyond noise"))
-    found = {c.baseline: c for c in confirmation.comparisons}
+    against = {c.baseline: c for c in confirmation.comparisons}
     for candidate in confirmation.candidates:
-        comparison = found.get(candidate.name)
+        comparison = against.get(candidate.name)
         style = "bold" if candidate.name == RECOMMENDED else ""
         table.add_row(
             Text(candidate.name, style=style),

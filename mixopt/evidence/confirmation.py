@@ -138,12 +138,12 @@ class Confirmation:
         )
 
     def _against_random(self) -> str:
-        found = next((c for c in self.comparisons if c.baseline == BEST_RANDOM), None)
-        if found is None or not np.isfinite(self.seed_sd):
+        comparison = next((c for c in self.comparisons if c.baseline == BEST_RANDOM), None)
+        if comparison is None or not np.isfinite(self.seed_sd):
             return ""
-        if found.beyond_noise:
+        if comparison.beyond_noise:
             return "It also beats the best random run of the search."
-        if found.difference < -NOISE_FACTOR * self.seed_sd:
+        if comparison.difference < -NOISE_FACTOR * self.seed_sd:
             return "But the best random run of the search is better: train that one."
         return "The best random run of the search is as good within noise."
 

@@ -75,10 +75,10 @@ def rival_of(shown: Confirmation) -> Comparison | None:
 
 def weighed(trust: Trust, shown: Confirmation | None) -> Trust:
     """Trust in the light of the confirmation: what fresh seeds did not show lowers it."""
-    found = judge(shown)
-    if shown is None or found.state == "untested":
+    verdict = judge(shown)
+    if shown is None or verdict.state == "untested":
         return trust.without(_FRESH)
-    if found.state == "shown":
+    if verdict.state == "shown":
         return trust.holding(_FRESH)
     lost = rival_of(shown) is not None or any(c.difference <= 0 for c in shown.baselines)
     reason = "fresh seeds did not show it to be better than every baseline"
@@ -98,7 +98,7 @@ def headline(
         objective: what was minimised.
         unit: of the objective.
     """
-    shares, found = plan_in_words(answer.mixture, answer.schedule), judge(shown)
+    shares, verdict = plan_in_words(answer.mixture, answer.schedule), judge(shown)
     if shown is None:
         return f"Predicted best, not tested: {shares}; {_predicted(answer, objective, unit)}."
     rival = rival_of(shown)
@@ -111,9 +111,9 @@ def headline(
             f"{number(shown.recommended.mean)}."
         )
     text = _measured(shown, objective, unit)
-    if found.state == "shown":
+    if verdict.state == "shown":
         return f"Train on {shares}: {text}."
-    if found.state == "not-shown":
+    if verdict.state == "not-shown":
         return f"Not shown to be better than every baseline: {shares}; {text}."
     return f"Not tested beyond noise: {shares}; {text}."
 

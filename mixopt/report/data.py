@@ -136,7 +136,7 @@ def table_observations(table: RunTable, domains: Sequence[str] = ()) -> tuple[Ob
     names = tuple(table.domains[i] for i in order)
     seeds = table.facts["seed"] if "seed" in table.facts else np.zeros(len(table))
     costs = table.costs if "cost" in table.facts else np.nan_to_num(6 * table.scales.prod(axis=1))
-    found = []
+    observations = []
     for row, (w, y) in enumerate(zip(table.W[:, order], table.Y, strict=True)):
         scale = table.scales[row]
         spec = RunSpec(
@@ -146,8 +146,10 @@ def table_observations(table: RunTable, domains: Sequence[str] = ()) -> tuple[Ob
             kind=_kind(table, row),
         )
         metrics = {k: float(v) for k, v in zip(table.metrics, y, strict=True) if np.isfinite(v)}
-        found.append(Observation(spec, metrics=metrics, flops=float(np.nan_to_num(costs[row]))))
-    return tuple(found)
+        observations.append(
+            Observation(spec, metrics=metrics, flops=float(np.nan_to_num(costs[row])))
+        )
+    return tuple(observations)
 
 
 def _kind(table: RunTable, row: int) -> Kind:

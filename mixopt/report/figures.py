@@ -77,20 +77,20 @@ def _schedule(data: ReportData) -> Plate | None:
 
 
 def _mixture(data: ReportData) -> Plate | None:
-    found = data.recommendation
-    if found is None:
+    recommendation = data.recommendation
+    if recommendation is None:
         return None
     shown = data.confirmation
     rivals: dict[str, Mixture] = dict(baselines(data.space))
     if shown is not None:
         rivals |= {c.name: c.mixture for c in shown.candidates[1:]}
-    ours = set(found.mixture.domains)
+    ours = set(recommendation.mixture.domains)
     rivals = {k: v for k, v in rivals.items() if set(v.domains) == ours and _spread(v)}
-    mixtures = {RECOMMENDED: found.mixture} | {
+    mixtures = {RECOMMENDED: recommendation.mixture} | {
         name: data.space.mixture(rival.to_dict()) for name, rival in rivals.items()
     }
     figure = plots.mixture_bars(
-        mixtures, intervals=found.intervals, shown={RECOMMENDED, "natural", "uniform"}
+        mixtures, intervals=recommendation.intervals, shown={RECOMMENDED, "natural", "uniform"}
     )
     return Plate(
         "mixture-figure",
@@ -106,7 +106,7 @@ def _front(data: ReportData) -> Plate | None:
     if len(data.front) < 2:
         return None
     names = list(data.front[0][1])[:_FRONT_OBJECTIVES]
-    values = {name: [found[name] for _, found in data.front] for name in names}
+    values = {name: [objectives[name] for _, objectives in data.front] for name in names}
     mixtures = [list(mixture.to_dict().items()) for mixture, _ in data.front]
     options = {
         f"{one} against {other}": plots.trade_off(
@@ -178,10 +178,10 @@ def _held_out(data: ReportData) -> Plate | None:
 
 
 def _responses(data: ReportData) -> Plate | None:
-    found = data.recommendation
-    if found is None or data.predict is None or data.space.dim < 2:
+    recommendation = data.recommendation
+    if recommendation is None or data.predict is None or data.space.dim < 2:
         return None
-    space, centre = data.space, data.space.mixture(found.mixture.to_dict()).array
+    space, centre = data.space, data.space.mixture(recommendation.mixture.to_dict()).array
     ranked = np.argsort(-np.maximum(centre, space.prior), kind="stable")[:_PANELS]
     ranked = ranked[np.argsort(-centre[ranked], kind="stable")]
     shares = np.array([_grid(centre[i], space.lower[i], space.upper[i]) for i in ranked])

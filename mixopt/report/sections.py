@@ -34,7 +34,7 @@ _FOLDED_SHARES = 12
 
 def answer(data: ReportData) -> str:
     """The headline, the verdict and the key numbers."""
-    found = verdict(data)
+    judgement = verdict(data)
     good, failed = len(data.good), len(data.failed)
     flops = sum(o.flops for o in data.observations if np.isfinite(o.flops))
     seconds = sum(o.seconds for o in data.observations if np.isfinite(o.seconds))
@@ -49,8 +49,8 @@ def answer(data: ReportData) -> str:
     cards = "".join(f"<div><b>{escape(v)}</b><span>{escape(k)}</span></div>" for v, k in tiles)
     return (
         f'<section id="answer"><p class="headline">{escape(headline(data))}</p>'
-        f'<p class="verdict {found.state}"><span class="badge">{escape(found.badge)}</span>'
-        f"<span>{escape(found.sentence)}</span></p>"
+        f'<p class="verdict {judgement.state}"><span class="badge">{escape(judgement.badge)}</span>'
+        f"<span>{escape(judgement.sentence)}</span></p>"
         f'<div class="tiles">{cards}</div></section>'
     )
 
@@ -68,20 +68,20 @@ def warnings(data: ReportData) -> str:
 
 def mixture(data: ReportData) -> str:
     """The recommended mixture, domain by domain."""
-    found, space = data.recommendation, data.space
-    if found is None:
+    recommendation, space = data.recommendation, data.space
+    if recommendation is None:
         return ""
-    shares = space.mixture(found.mixture.to_dict())
+    shares = space.mixture(recommendation.mixture.to_dict())
     knows_tokens = bool(np.isfinite(space.tokens).any())
     known = space.prior_name
     heads = ["domain", known, "recommended", "interval", f"× {known}"]
     heads += ["tokens available"] if knows_tokens else []
-    epochs = dict(found.epochs) or _epochs(data)
+    epochs = dict(recommendation.epochs) or _epochs(data)
     heads += ["epochs in the target run"] if epochs else []
     rows: list[list[Cell]] = []
     for i in np.argsort(-shares.array, kind="stable"):
         name, share, natural = space.names[i], shares.weights[i], float(space.prior[i])
-        low, high = found.intervals.get(name, (np.nan, np.nan))
+        low, high = recommendation.intervals.get(name, (np.nan, np.nan))
         times = share / natural if natural > 0 else np.nan
         row: list[Cell] = [
             name,
@@ -93,11 +93,11 @@ def mixture(data: ReportData) -> str:
         row += [count(space.tokens[i])] if knows_tokens else []
         row += [ratio(epochs.get(name))] if epochs else []
         rows.append(row)
-    notes = [f"Constraint that holds it back: {a.name}." for a in found.active[:5]]
+    notes = [f"Constraint that holds it back: {a.name}." for a in recommendation.active[:5]]
     body = markup.table(heads, rows) + (markup.bullets(notes) if notes else "")
     return markup.section(
         "mixture",
-        "The mixture" if found.schedule is None else "What the schedule draws in total",
+        "The mixture" if recommendation.schedule is None else "What the schedule draws in total",
         body,
         "Shares of training tokens. The interval is how far a share can move, the others "
         "re-balanced, before the prediction worsens by more than the noise.",
@@ -106,13 +106,13 @@ def mixture(data: ReportData) -> str:
 
 def _epochs(data: ReportData) -> dict[str, float]:
     """Passes over each domain's unique tokens, where budget and tokens are known."""
-    found, space = data.recommendation, data.space
-    if found is None or not space.budget:
+    recommendation, space = data.recommendation, data.space
+    if recommendation is None or not space.budget:
         return {}
     return {
-        d.name: found.mixture[d.name] * space.budget / d.tokens
+        d.name: recommendation.mixture[d.name] * space.budget / d.tokens
         for d in space.domains
-        if d.tokens and d.name in found.mixture.domains
+        if d.tokens and d.name in recommendation.mixture.domains
     }
 
 
@@ -132,12 +132,12 @@ def comparison(data: ReportData) -> str:
     """The recommendation against the baselines: measured where it was, else predicted."""
     if data.confirmation is not None:
         return _measured(data)
-    found = data.recommendation
-    if found is None or not found.gains:
+    recommendation = data.recommendation
+    if recommendation is None or not recommendation.gains:
         return ""
     rows: list[list[Cell]] = [
         [name, signed(g.raw), signed(g.shrunk), number(g.sd), "yes" if g.certain else "no"]
-        for name, g in sorted(found.gains.items(), key=lambda item: item[1].raw)
+        for name, g in sorted(recommendation.gains.items(), key=lambda item: item[1].raw)
     ]
     heads = ["baseline", "predicted gain", "shrunk gain", "sd", "beyond doubt?"]
     return markup.section(
@@ -201,7 +201,7 @@ def quality(data: ReportData) -> str:
     if data.held_out is None:
         return markup.section("quality", "How far the law can be trusted", words) if words else ""
     order = {k: i for i, k in enumerate(data.objective.metrics)}
-    found = sorted(qualities(data.held_out), key=lambda q: order.get(q.metric, len(order)))
+    per_metric = sorted(qualities(data.held_out), key=lambda q: order.get(q.metric, len(order)))
     heads = ["metric", "in words", "runs", "rank correlation", "typical error", "sd of the runs"]
     heads.append("inside 90 % interval")
     rows: list[list[Cell]] = [
@@ -214,14 +214,14 @@ def quality(data: ReportData) -> str:
             number(q.spread),
             percent(q.coverage, 0),
         ]
-        for q in found
+        for q in per_metric
     ]
     return markup.section(
         "quality",
         "How far the law can be trusted",
         words
         + markup.table(
-            heads, rows, text=2, mark=range(len(set(order) & {q.metric for q in found}))
+            heads, rows, text=2, mark=range(len(set(order) & {q.metric for q in per_metric}))
         ),
         "From cross-validation: every run predicted by a law that has not seen it. The typical "
         "error (root mean square) is to be compared with the sd over runs. Metrics of the "

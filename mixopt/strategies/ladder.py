@@ -211,7 +211,7 @@ class LadderSearch(Answers):
         room = self.allowance + self.share * spent[problem.target]
         room -= sum(spent[s] for s in problem.scales[:-1])
         A = self._answers(ledger, surrogate)
-        best, found = -np.inf, (problem.target, list[RunSpec]())
+        best, choice = -np.inf, (problem.target, list[RunSpec]())
         for scale in problem.scales[::-1]:
             cost, proxy = problem.cost(scale) / price, scale != problem.target
             n = int(np.clip(0.02 / cost, self.batch, _PROXY_ROUND)) if proxy else 1
@@ -227,8 +227,8 @@ class LadderSearch(Answers):
                 specs = [
                     problem.run(problem.space.mixture(X[i]), PROPOSAL, scale=scale) for i in rows
                 ]
-                found = (scale, specs)
-        return found
+                choice = (scale, specs)
+        return choice
 
     def _answers(self, ledger: Ledger, surrogate: Surrogate) -> Array:
         """(a, m) mixtures among which the answer is."""
@@ -263,12 +263,12 @@ def believed(ledger: Ledger, surrogate: Surrogate) -> Ledger:
     """
     if surrogate.metrics == (_OBJECTIVE,):
         raise InputError("wait: false over several scales needs a process per metric (composite)")
-    found = []
+    expected = []
     for spec in ledger.pending:
         values = mean_of(surrogate.fitted, spec.mixture.array[None], _at(spec.scale))[0]
         metrics = dict(zip(surrogate.metrics, values.tolist(), strict=True))
-        found.append(Observation(spec, metrics=metrics))
-    return Ledger.of(ledger.problem, [*ledger.runs, *found])
+        expected.append(Observation(spec, metrics=metrics))
+    return Ledger.of(ledger.problem, [*ledger.runs, *expected])
 
 
 def quick_process(features: str = "sqrt") -> GaussianProcess:

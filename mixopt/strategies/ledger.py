@@ -80,7 +80,7 @@ class Ledger:
         than the end of a run, so that the two may only be mixed where the rate is constant.
         """
         own = {(o.spec.plan, o.spec.seed) for o in self.at(scale)}
-        found = []
+        beginnings = []
         for seen in self.runs:
             spec = seen.spec
             longer = spec.scale.params == scale.params and spec.scale.tokens > scale.tokens
@@ -90,8 +90,8 @@ class Ledger:
             beginning = spec.until(scale.tokens)
             if (beginning.plan, spec.seed) not in own:
                 own.add((beginning.plan, spec.seed))
-                found.append(Observation(beginning, metrics=point.metrics))
-        return found
+                beginnings.append(Observation(beginning, metrics=point.metrics))
+        return beginnings
 
     def count(self, scale: Scale) -> int:
         """Runs of a scale, finished, failed or under way."""

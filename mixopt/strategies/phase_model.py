@@ -178,9 +178,9 @@ def specs_of(problem: Problem, plans: Plans, kind: Kind) -> list[RunSpec]:
     return list({spec.run_id: spec for spec in reversed(specs)}.values())[::-1]
 
 
-def _with_interval(found: Gain) -> str:
-    low, high = found.interval
-    return f"{found.raw:.4f} (90 % interval {low:.4f} to {high:.4f})"
+def _with_interval(advantage: Gain) -> str:
+    low, high = advantage.interval
+    return f"{advantage.raw:.4f} (90 % interval {low:.4f} to {high:.4f})"
 
 
 def _as_points(model: PhaseModel) -> RunTable:

@@ -116,13 +116,13 @@ class Rungs(Answers):
     def planned(self, problem: Problem) -> list[Scale]:
         """All runs at the first rung; of every other one as many as may get there."""
         n = self.design + self.proposals
-        found = [problem.scales[0]] * n
+        scales = [problem.scales[0]] * n
         chosen = n
         for scale in problem.scales[1:]:
             chosen = max(int(np.ceil(self.most * chosen)), int(np.ceil(chosen / self.eta)))
             # Controls are drawn by identity: how many there will be is not known beforehand.
-            found += [scale] * (n if self.controls else min(n, chosen + 1))
-        return found
+            scales += [scale] * (n if self.controls else min(n, chosen + 1))
+        return scales
 
     def answer(
         self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
@@ -150,10 +150,10 @@ class Rungs(Answers):
         if first in problem.pool:
             return ledger.lowest(fit_scales(ledger).value, n, PROPOSAL)
         W, avoid = ledger.weights(first), ledger.avoid(first)
-        found = propose(
+        mixtures = propose(
             fit_scales(ledger), problem.space, n, runs=W, rng=ledger.rng(), pending=avoid
         )
-        return [problem.run(problem.space.mixture(w), PROPOSAL) for w in found]
+        return [problem.run(problem.space.mixture(w), PROPOSAL) for w in mixtures]
 
     def _onward(self, ledger: Ledger, rung: int) -> list[RunSpec]:
         """Runs of a rung that go on to the next now."""

@@ -43,13 +43,13 @@ def _fit(law: Law, W: Array, Y: Array, seed: int = 1) -> FittedLaw:
     return law.fit(W, Y, rng=np.random.default_rng(seed))
 
 
-def _valid(found: Prediction, rows: int, metrics: int) -> None:
-    assert found.mean.shape == found.sd.shape == (rows, metrics), found.mean.shape
-    assert found.noise.shape == (metrics,), found.noise.shape
+def _valid(prediction: Prediction, rows: int, metrics: int) -> None:
+    assert prediction.mean.shape == prediction.sd.shape == (rows, metrics), prediction.mean.shape
+    assert prediction.noise.shape == (metrics,), prediction.noise.shape
     for what in ("mean", "sd", "noise"):
-        assert np.isfinite(getattr(found, what)).all(), f"{what} is not finite"
-    assert (found.sd >= 0).all(), "a negative sd"
-    assert (found.noise >= 0).all(), "a negative noise"
+        assert np.isfinite(getattr(prediction, what)).all(), f"{what} is not finite"
+    assert (prediction.sd >= 0).all(), "a negative sd"
+    assert (prediction.noise >= 0).all(), "a negative noise"
 
 
 def predicts_all_metrics(law: Law) -> None:
@@ -64,8 +64,8 @@ def learns(law: Law) -> None:
     """On an easy problem it beats the mean of the runs, on mixtures that it has not seen."""
     W, Y = planted(n=80)
     train, new = slice(0, 60), slice(60, 80)
-    found = _fit(law, W[train], Y[train]).predict(W[new]).mean
-    error, spread = np.sqrt(((found - Y[new]) ** 2).mean(axis=0)), Y[new].std(axis=0)
+    predicted = _fit(law, W[train], Y[train]).predict(W[new]).mean
+    error, spread = np.sqrt(((predicted - Y[new]) ** 2).mean(axis=0)), Y[new].std(axis=0)
     assert (error / spread).mean() < 0.7, f"rmse {error} against sd {spread}"
 
 
@@ -122,10 +122,10 @@ def leaves_missing_values_out(law: Law) -> None:
     W, Y = planted()
     holes = Y.copy()
     holes[:10, 0] = np.nan
-    found = _fit(law, W, holes).predict(fresh())
-    _valid(found, 25, 3)
+    prediction = _fit(law, W, holes).predict(fresh())
+    _valid(prediction, 25, 3)
     without = _fit(law, W[10:], Y[10:]).predict(fresh())
-    gap = np.sqrt(((found.mean[:, 0] - without.mean[:, 0]) ** 2).mean())
+    gap = np.sqrt(((prediction.mean[:, 0] - without.mean[:, 0]) ** 2).mean())
     assert gap < 0.5 * Y[:, 0].std(), f"differs by {gap:.3g} from the fit without those runs"
 
 
@@ -133,10 +133,10 @@ def takes_a_constant_metric(law: Law) -> None:
     """A metric that never varies is predicted as that value."""
     W, Y = planted()
     Y[:, 2] = 0.75
-    found = _fit(law, W, Y).predict(fresh())
-    _valid(found, 25, 3)
-    np.testing.assert_allclose(found.mean[:, 2], 0.75, atol=1e-6)
-    assert (found.total_sd[:, 2] < 1e-3).all()
+    prediction = _fit(law, W, Y).predict(fresh())
+    _valid(prediction, 25, 3)
+    np.testing.assert_allclose(prediction.mean[:, 2], 0.75, atol=1e-6)
+    assert (prediction.total_sd[:, 2] < 1e-3).all()
 
 
 def takes_replicates(law: Law) -> None:
@@ -144,9 +144,9 @@ def takes_replicates(law: Law) -> None:
     W, Y = planted(n=20)
     rng = np.random.default_rng(3)
     W, Y = np.repeat(W, 3, axis=0), np.repeat(Y, 3, axis=0) + 0.05 * rng.standard_normal((60, 3))
-    found = _fit(law, W, Y).predict(fresh())
-    _valid(found, 25, 3)
-    assert (found.noise > 0.005).all(), "replicates differ by 0.05 and the noise is smaller"
+    prediction = _fit(law, W, Y).predict(fresh())
+    _valid(prediction, 25, 3)
+    assert (prediction.noise > 0.005).all(), "replicates differ by 0.05 and the noise is smaller"
 
 
 def takes_fewer_runs_than_parameters(law: Law) -> None:
@@ -156,9 +156,9 @@ def takes_fewer_runs_than_parameters(law: Law) -> None:
         fitted = _fit(law, W, Y)
     except InputError:
         return
-    found = fitted.predict(fresh(m=12))
-    _valid(found, 25, 3)
-    assert (found.total_sd > 0).all()
+    prediction = fitted.predict(fresh(m=12))
+    _valid(prediction, 25, 3)
+    assert (prediction.total_sd > 0).all()
 
 
 def refuses_one_point(law: Law) -> None:

@@ -54,7 +54,7 @@ def spaces(draw: Draw, *, most: int = 8, groups: bool = True, ties: bool = True)
         for name, w in zip(names, inside, strict=True)
         if rng.random() < 0.5
     }
-    found = []
+    drawn_groups = []
     for g in range(draw(st.integers(0, 3)) if groups else 0):
         held = rng.random(m) < 0.5
         if held.any() and not held.all():
@@ -62,7 +62,7 @@ def spaces(draw: Draw, *, most: int = 8, groups: bool = True, ties: bool = True)
             low, high = rng.choice([0.0, 0.02, 0.3], size=2) * (rng.random(2) < 0.8)
             members = tuple(n for n, h in zip(names, held, strict=True) if h)
             low, high = max(0.0, at - low), min(1.0, at + high)
-            found.append(Group(f"g{g}", members, float(low), float(high)))
+            drawn_groups.append(Group(f"g{g}", members, float(low), float(high)))
     frozen = (
         (Tie("tie", {names[0]: float(inside[0]), names[1]: float(inside[1])}),)
         if tied and min(inside[:2]) > 1e-3
@@ -73,7 +73,7 @@ def spaces(draw: Draw, *, most: int = 8, groups: bool = True, ties: bool = True)
     return MixtureSpace(
         [Domain(n, tokens=float(t)) for n, t in zip(names, tokens, strict=True)],
         bounds,
-        groups=found,
+        groups=drawn_groups,
         ties=frozen,
         budget=1e9 if capped else None,
         epochs=2.0,

@@ -94,8 +94,8 @@ class World:
         rng = np.random.default_rng(int(spec.run_id, 16))
         exact = self.truth(spec.mixture.array, spec.scale)[0]
         noisy = exact + self.noise * rng.standard_normal(exact.shape)
-        found = dict(zip(self.metrics, noisy.tolist(), strict=True))
-        return Observation.of(spec, found, flops=self.costs.get(spec.scale, spec.scale.flops))
+        metrics = dict(zip(self.metrics, noisy.tolist(), strict=True))
+        return Observation.of(spec, metrics, flops=self.costs.get(spec.scale, spec.scale.flops))
 
     @cached_property
     def optimum(self) -> Array:
@@ -103,8 +103,8 @@ class World:
         rng = np.random.default_rng(0)
         starts = np.vstack([self.space.prior, np.eye(self.space.dim)])
         starts = self.space.project(0.99 * starts + 0.01 / self.space.dim, metric="kl")
-        found = minimize(self.value, self.space, rng=rng, starts=starts, candidates=8000)
-        return np.asarray(found[0])
+        minima = minimize(self.value, self.space, rng=rng, starts=starts, candidates=8000)
+        return np.asarray(minima[0])
 
     @cached_property
     def best(self) -> float:
