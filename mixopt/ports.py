@@ -24,7 +24,7 @@ class TrainerInfo:
     Attributes:
         domains: the training domains with their unique token counts.
         metrics: names of the metrics that every run will have.
-        unit: of the metrics, e.g. `"bits/byte"`.
+        unit: of the metrics, e.g. `"bits/byte"`; empty where nobody knows it.
         data: hash of the data manifest; enters every run's identity.
         warnings: what was left out or looks odd, in words for the user.
         notes: facts worth keeping with the sweep (licences, sizes), plain JSON values.
