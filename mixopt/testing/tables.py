@@ -209,7 +209,7 @@ def known_table(name: str, seed: int = 0) -> KnownTable:
         full = _with_bystanders(full)
         seed_sd = np.append(seed_sd, [1.0, 1.0])
     weighed = [name for name in metrics if name.startswith("loss")]
-    space = MixtureSpace([f"d{j}" for j in range(m)])
+    space = MixtureSpace({f"d{j}": 1e12 for j in range(m)})
     objective = Objective(dict.fromkeys(weighed, 1.0), standardize=recipe.trouble == "units")
     table = RunTable(space.names, metrics, W, Y, facts)
     return KnownTable(name, recipe, table, space, objective, full, seed_sd, target)
