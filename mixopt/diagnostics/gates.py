@@ -69,6 +69,9 @@ class Remedy:
     mixtures: tuple[tuple[float, ...], ...] = ()
 
 
+REPEAT = Remedy("2 runs of the recommended mixture, with fresh seeds", 2)
+
+
 @dataclass(frozen=True)
 class Gate:
     """One thing that an answer is asked before it is trusted.
@@ -146,7 +149,7 @@ def local(errors: Errors, w: np.ndarray) -> Gate:
         f"the {len(near.W)} runs nearest to the answer are missed by {ratio:.1f} of the sds that "
         "the law claims",
         ratio, low, high, LOCAL, "trust" if good else "ranking only",
-        None if good else Remedy("2 runs of the recommended mixture, with other seeds", 2),
+        None if good else REPEAT,
     )  # fmt: skip
 
 
@@ -163,13 +166,12 @@ def known(sd: float, noise: float, spread: float, ratio: float) -> Gate:
     unit = max(noise, FINE * spread)
     value = half / unit if unit > 0 else 0.0
     good = value <= KNOWN
-    runs = max(2, int(np.ceil((1.645 / KNOWN) ** 2)))
     return Gate(
         "value of the answer",
         "yes" if good else "no",
         f"the objective of the answer is known to +-{value:.1f} seed sds",
         value, threshold=KNOWN, allows="trust" if good else "ranking only",
-        remedy=None if good else Remedy(f"{runs} runs of the recommended mixture", runs),
+        remedy=None if good else REPEAT,
     )  # fmt: skip
 
 
