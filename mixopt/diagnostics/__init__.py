@@ -1,11 +1,14 @@
 """How far to trust runs, laws and answers. Functions return frozen results with plain `lines()`."""
 
+from mixopt.diagnostics.covered import Covered, covered
 from mixopt.diagnostics.distance import (
     EpochMismatch,
     Extrapolation,
     epoch_mismatch,
     extrapolation,
 )
+from mixopt.diagnostics.gates import Gate, Remedy
+from mixopt.diagnostics.held_out_errors import Errors, Order, held_out_errors, order_effects
 from mixopt.diagnostics.influence import Influence, influence
 from mixopt.diagnostics.noise import Noise, noise
 from mixopt.diagnostics.transfer import Transfer, transfer
@@ -18,20 +21,28 @@ from mixopt.diagnostics.validation import (
 )
 
 __all__ = [
+    "Covered",
     "CrossValidation",
     "EpochMismatch",
+    "Errors",
     "Extrapolation",
+    "Gate",
     "Influence",
     "LearningCurve",
     "Noise",
+    "Order",
+    "Remedy",
     "Transfer",
     "Trust",
+    "covered",
     "cross_validate",
     "epoch_mismatch",
     "extrapolation",
+    "held_out_errors",
     "influence",
     "learning_curve",
     "noise",
+    "order_effects",
     "transfer",
     "trust",
 ]

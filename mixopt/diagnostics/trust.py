@@ -1,117 +1,98 @@
-"""One line: is this answer to be trusted, and why (not)?"""
+"""One line: is this answer to be trusted, how far, and what would change that?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mixopt.diagnostics.distance import EpochMismatch, Extrapolation
-from mixopt.diagnostics.noise import Noise
-from mixopt.diagnostics.transfer import Transfer
-from mixopt.diagnostics.validation import CrossValidation
+from mixopt.diagnostics.gates import Gate, Level, Remedy
 
-_GOOD, _POOR = 0.8, 0.5
+_LEVELS: tuple[Level, ...] = ("do not trust", "ranking only", "trust")
+_HEADS = {
+    "trust": "Trust this answer",
+    "ranking only": "Trust the ranking only",
+    "do not trust": "Do not trust this answer",
+}
+CONFIRM = Remedy("2 runs each of the recommended and the natural mixture, with fresh seeds", 4)
+"""What could still change a verdict of trust."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """A verdict with its reasons.
+    """A verdict with its reasons; screen, report, JSON and promotion all show this one.
 
     Attributes:
-        level: `"yes"`, `"with care"` or `"no"`.
-        reasons: what speaks against it; empty where nothing does.
-        checked: what was looked at.
-        missing: what was not measured and would tell more.
+        level: `"trust"`; `"ranking only"`: better mixtures are told from worse ones among those
+            that were run, but optimum or value are not to be relied upon; `"do not trust"`.
+        gates: what the answer was asked.
+        unasked: what does not arise for this answer, and why.
     """
 
-    level: str
-    reasons: tuple[str, ...]
-    checked: tuple[str, ...]
-    missing: tuple[str, ...]
+    level: Level
+    gates: tuple[Gate, ...]
+    unasked: tuple[str, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What speaks against it, the gravest first; empty where nothing does."""
+        return tuple(
+            f"{g.name} not measured: {g.told}" if g.state == "not measured" else g.told
+            for g in self._against
+        )
+
+    @property
+    def next(self) -> tuple[Remedy, ...]:
+        """The runs that would change the verdict, cheapest first; of trust, to confirm it."""
+        holding = [g.remedy for g in self._against if g.allows == self.level and g.remedy]
+        if self.level == "trust":
+            return (CONFIRM,)
+        unique = {remedy.what: remedy for remedy in holding}
+        return tuple(
+            sorted(unique.values(), key=lambda r: (np.nan_to_num(r.cost, nan=np.inf), r.runs))
+        )
 
     @property
     def line(self) -> str:
         """The verdict in one line."""
-        if not self.checked:
+        if not self.gates:
             return "Do not trust this answer yet: nothing was checked"
-        if self.level == "yes":
-            return f"Trust this answer: {', '.join(self.checked)} hold"
-        head = (
-            "Use this answer with care" if self.level == "with care" else "Do not trust this answer"
-        )
-        return f"{head}: {'; '.join(self.reasons)}"
+        told = list(self.reasons) or [f"{len(self.gates)} gates were asked and none speaks against"]
+        aside = [g.told for g in self.gates if g.allows == "trust" and g.state == "no"]
+        return f"{_HEADS[self.level]}: {'; '.join([*told, *aside])}"
 
-    def doubted(self, reason: str, *, grave: bool) -> "Trust":
-        """The same with a reason against it that counts before all others."""
-        level = "no" if grave or self.level == "no" else "with care"
-        return replace(self, level=level, reasons=(reason, *self.reasons))
-
-    def holding(self, what: str) -> "Trust":
-        """The same with one more thing that was looked at and holds."""
-        return replace(self, checked=(*self.checked, what))
+    def asked(self, gate: Gate) -> "Trust":
+        """The same with one more gate, which counts before all others."""
+        return trust([gate, *self.gates], self.unasked)
 
     def without(self, what: str) -> "Trust":
-        """The same with one more thing that was not measured."""
-        return replace(self, missing=(*self.missing, what))
+        """The same with one more thing that was not asked."""
+        return replace(self, unasked=(*self.unasked, what))
 
     def lines(self) -> list[str]:
-        """The verdict, and what was not measured."""
+        """The verdict, what holds, what would change it, and what does not arise."""
         out = [self.line]
-        if self.missing:
-            out.append(f"not measured: {', '.join(self.missing)}")
+        held = [g.name for g in self.gates if g.state == "yes"]
+        if held:
+            out.append(f"what holds: {', '.join(held)}")
+        if self.next:
+            what = " or " if self.level == "trust" else "; "
+            out.append(f"to change that: {what.join(r.what for r in self.next)}")
+        if self.unasked:
+            out.append(f"not asked: {', '.join(self.unasked)}")
         return out
 
-
-def trust(
-    validation: CrossValidation | None = None,
-    *,
-    extrapolation: Extrapolation | None = None,
-    noise: Noise | None = None,
-    transfer: Transfer | None = None,
-    epochs: EpochMismatch | None = None,
-    doubts: Sequence[str] = (),
-) -> Trust:
-    """Weigh the diagnostics that there are; `doubts` are reasons for care that are in words."""
-    grave: list[str] = []
-    slight: list[str] = list(doubts)
-    if validation is not None:
-        _validation(validation, grave, slight)
-    if extrapolation is not None and extrapolation.far[0]:
-        slight.append("the mixture is far from every run")
-    if noise is not None and np.isfinite(noise.reliability).any():
-        typical = float(np.nanmedian(noise.reliability))
-        if typical < _POOR:
-            grave.append(f"the metrics are mostly seed noise (reliability {typical:.2f})")
-        elif typical < _GOOD:
-            slight.append(f"the metrics are noisy (reliability {typical:.2f})")
-    if transfer is not None and not transfer.ok:
-        worst = transfer.objective_rho < _POOR
-        (grave if worst else slight).append(
-            f"small runs rank like larger ones with rho {transfer.objective_rho:.2f} only "
-            f"(at least {transfer.objective_low:.2f})"
-        )
-    if epochs is not None and epochs.mismatched:
-        slight.append(f"epochs of {', '.join(epochs.mismatched[:3])} differ from the target's")
-    given = {
-        "held-out ranking and intervals": validation,
-        "distance to the runs": extrapolation,
-        "seed noise": noise,
-        "transfer between scales": transfer,
-        "epochs": epochs,
-    }
-    checked = tuple(name for name, value in given.items() if value is not None)
-    if validation is None and checked:
-        grave.append("no run was held out, so nothing shows that the law predicts")
-    missing = tuple(name for name, value in given.items() if value is None)
-    level = "no" if grave or not checked else "with care" if slight else "yes"
-    return Trust(level, tuple(grave + slight), checked, missing)
+    @property
+    def _against(self) -> list[Gate]:
+        low = [g for g in self.gates if g.allows != "trust"]
+        return sorted(low, key=lambda g: _LEVELS.index(g.allows))
 
 
-def _validation(found: CrossValidation, grave: list[str], slight: list[str]) -> None:
-    rho, coverage = found.objective_rho, found.objective_coverage
-    if not rho >= _POOR:
-        grave.append(f"the law ranks held-out runs with rho {rho:.2f} only")
-    elif rho < _GOOD:
-        slight.append(f"the law ranks held-out runs with rho {rho:.2f}")
-    if coverage < 0.75:
-        slight.append(f"90 % intervals hold only {100 * coverage:.0f} % of held-out runs")
+def trust(gates: Sequence[Gate], unasked: Sequence[str] = ()) -> Trust:
+    """The verdict: the highest level that every gate allows.
+
+    Args:
+        gates: what was asked; one that could not be measured allows less than trust.
+        unasked: what does not arise, and why.
+    """
+    lowest = min((_LEVELS.index(g.allows) for g in gates), default=0)
+    return Trust(_LEVELS[lowest], tuple(gates), tuple(unasked))

@@ -18,8 +18,10 @@ from mixopt.diagnostics import (
     Trust,
 )
 from mixopt.errors import InputError
+from mixopt.evidence.gating import Measured, gated
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.runs.run_table import RunTable
+from mixopt.space import MixtureSpace
 from mixopt.strategies import Searched
 
 _LEARNING_CURVE_RUNS = 24  # below, three sizes of a learning curve say nothing
@@ -73,10 +75,12 @@ class Beside:
     """What bears on an answer and needs no law.
 
     Attributes:
+        space: which mixtures are allowed.
         epochs: how often proxies and target pass over each domain, where that is known.
         doubts: what else speaks against trusting the answer, in plain words.
     """
 
+    space: MixtureSpace
     epochs: EpochMismatch | None = None
     doubts: Sequence[str] = ()
 
@@ -85,10 +89,10 @@ def check(
     surrogate: Surrogate,
     runs: RunTable,
     recommendation: Recommendation,
+    beside: Beside,
     *,
     rng: np.random.Generator,
     curve: bool = True,
-    beside: Beside | None = None,
     searched: Searched | None = None,
 ) -> Checkup:
     """Run every diagnostic for which there are enough runs.
@@ -97,19 +101,17 @@ def check(
         surrogate: the model that the answer comes from.
         runs: what it was fitted to, over the domains of the space.
         recommendation: the answer that is judged.
+        beside: what is known without a law.
         rng: draws the folds.
         curve: whether to fit the law to parts of the runs as well (the slowest part).
-        beside: what is known without a law.
         searched: what held-out runs, noise and distance are judged by, where more than the mixture
             was searched; what a domain does is always asked of `surrogate`.
     """
     objective, point = surrogate.objective, recommendation.mixture
     law = surrogate.law or laws.law("auto")
-    if searched is None:
-        searched = Searched(surrogate, runs, point)
-    table, w = searched.runs.only(surrogate.metrics), searched.point.array
+    where = searched or Searched(surrogate, runs, point)
+    table, w = where.runs.only(surrogate.metrics), where.point.array
     missing: dict[str, str] = {}
-    beside = beside or Beside()
 
     def tried(name: str, measure: Callable[[], T]) -> T | None:
         """One that has too few runs leaves the others alone, and its reason is kept."""
@@ -123,7 +125,7 @@ def check(
         "held-out runs", lambda: diagnostics.cross_validate(law, table, objective, rng=rng)
     )
     extrapolation = tried("distance", lambda: diagnostics.extrapolation(w, table.W))
-    noise = tried("seed noise", lambda: diagnostics.noise(table, searched.surrogate.fitted))
+    noise = tried("seed noise", lambda: diagnostics.noise(table, where.surrogate.fitted))
     learning: LearningCurve | None = None
     if curve and len(table) >= _LEARNING_CURVE_RUNS:
         learning = tried(
@@ -147,13 +149,14 @@ def check(
         learning,
         transfer,
         beside.epochs,
-        diagnostics.trust(
-            validation,
-            extrapolation=extrapolation,
-            noise=noise,
-            transfer=transfer,
-            epochs=beside.epochs,
-            doubts=beside.doubts,
+        gated(
+            surrogate,
+            runs,
+            recommendation,
+            beside.space,
+            Measured(validation, extrapolation, noise, transfer, beside.epochs, beside.doubts),
+            searched=searched,
+            rng=rng,
         ),
         missing,
     )

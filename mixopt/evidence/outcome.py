@@ -30,7 +30,7 @@ from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace
 from mixopt.strategies import Answer, Problem, TradeOff
 
-FORMAT = 1
+FORMAT = 2
 """Of a stored outcome; another one is refused, and concluded anew from the runs."""
 
 
@@ -131,7 +131,14 @@ class Outcome:
             "verdict": self.verdict.sentence,
             "runs": self.runs,
             "flops": self.flops,
-            "trust": {"level": self.checkup.trust.level, "lines": self.checkup.lines()},
+            "trust": {
+                "level": self.checkup.trust.level,
+                "line": self.checkup.trust.line,
+                "gates": plain(self.checkup.trust.gates),
+                "next": plain(self.checkup.trust.next),
+                "unasked": list(self.checkup.trust.unasked),
+                "lines": self.checkup.lines(),
+            },
             "warnings": list(self.warnings),
             "notes": list(self.notes),
             "laws": self.surrogate.law_weights(),
@@ -240,10 +247,10 @@ def sweep_outcome(
         surrogate,
         runs,
         recommendation,
+        Beside(problem.space, _epochs(problem, observations, answer.mixture, unique or {})),
         rng=rng,
         curve=False,
         searched=answer.searched,
-        beside=Beside(_epochs(problem, observations, answer.mixture, unique or {})),
     )
     return Outcome(
         surrogate,
@@ -280,7 +287,7 @@ def table_outcome(
     recommendation = proposers.recommend(surrogate, space, W=runs.W, rng=rng)
     unlike = doubts(runs, surrogate.objective)
     reasons = ["the metrics may not say what is meant (see the notes)"] if unlike else []
-    checkup = check(surrogate, runs, recommendation, rng=rng, beside=Beside(doubts=reasons))
+    checkup = check(surrogate, runs, recommendation, Beside(space, doubts=reasons), rng=rng)
     return Outcome(
         surrogate,
         recommendation,

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mixopt.diagnostics.gates import Gate, Level, Remedy
 from mixopt.diagnostics.trust import Trust
 from mixopt.evidence.confirmation import NOISE_FACTOR, Comparison, Confirmation
 from mixopt.evidence.numbers import number, percent, plural
@@ -24,7 +25,7 @@ State = Literal["shown", "not-shown", "untested"]
 
 _NAMED_SHARES = 3  # domains named in the headline
 _PLAIN = ("natural", "uniform")  # what one would train without any search, if it is known
-_FRESH = "a comparison with fresh seeds"
+_FRESH = "comparison with fresh seeds"
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,16 @@ def weighed(trust: Trust, shown: Confirmation | None) -> Trust:
     """Trust in the light of the confirmation: what fresh seeds did not show lowers it."""
     verdict = judge(shown)
     if shown is None or verdict.state == "untested":
-        return trust.without(_FRESH)
+        return trust.without(f"{_FRESH} (none was made)")
     if verdict.state == "shown":
-        return trust.holding(_FRESH)
+        return trust.asked(Gate(_FRESH, "yes", "fresh seeds showed it to be better"))
     lost = rival_of(shown) is not None or any(c.difference <= 0 for c in shown.baselines)
     reason = "fresh seeds did not show it to be better than every baseline"
     if rival_of(shown) is not None:
         reason = "with fresh seeds the best random run of the search was better"
-    return trust.doubted(reason, grave=lost)
+    allows: Level = "do not trust" if lost else "ranking only"
+    more = Remedy("2 more fresh seeds each of the recommended and the best other mixture", 4)
+    return trust.asked(Gate(_FRESH, "no", reason, allows=allows, remedy=more))
 
 
 def headline(

@@ -143,8 +143,10 @@ def test_without_confirmation_there_is_no_table_of_candidates(
 
 def test_the_checkup_is_a_list(screen: io.StringIO, outcome: Outcome) -> None:
     console.show_checkup(outcome)
-    lines = [line for line in screen.getvalue().splitlines() if line.startswith("- ")]
-    assert [line[2:] for line in lines] == outcome.checkup.lines()
+    text = screen.getvalue()
+    assert sum(line.startswith("- ") for line in text.splitlines()) == len(outcome.checkup.lines())
+    for line in outcome.checkup.lines():
+        assert f"- {line}" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(

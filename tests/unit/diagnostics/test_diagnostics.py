@@ -10,7 +10,6 @@ from mixopt.diagnostics import (
     learning_curve,
     noise,
     transfer,
-    trust,
 )
 from mixopt.diagnostics.ranks import decision_accuracy, spearman
 from mixopt.errors import InputError
@@ -152,15 +151,3 @@ def test_influence_finds_what_helps_and_what_interacts():
     np.fill_diagonal(off, 0)
     assert off.min() == off[1, 2] < 0
     np.testing.assert_allclose(found.interaction, found.interaction.T)
-
-
-def test_the_verdict_has_reasons():
-    good = cross_validate("log-linear", table(60), Objective.of("good"), rng=generator())
-    bad = cross_validate("log-linear", table(60), Objective.of("chance"), rng=generator())
-    near = extrapolation(np.full(3, 1 / 3), table(60).W)
-    assert trust(good, extrapolation=near).level == "yes"
-    assert "seed noise" in trust(good).missing
-    verdict = trust(bad)
-    assert verdict.level == "no"
-    assert "rho" in verdict.line
-    assert trust().level == "no"

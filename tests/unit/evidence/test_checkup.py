@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mixopt import MixtureSpace, Objective, RunSpec, Study
-from mixopt.evidence.checkup import Checkup, check
+from mixopt.evidence.checkup import Beside, Checkup, check
 from mixopt.testing.worlds import LARGE, SMALL, World, make_world
 
 PLAIN = make_world(3, 2, seed=1, noise=0.05)
@@ -23,7 +23,7 @@ def study(world: World = PLAIN, *, n: int = 16, seeds: int = 1, scales: int = 1)
 
 def checkup(made: Study, **how: bool) -> Checkup:
     rng = np.random.default_rng(0)
-    return check(made.surrogate, made.table, made.recommend(), rng=rng, **how)
+    return check(made.surrogate, made.table, made.recommend(), Beside(made.space), rng=rng, **how)
 
 
 def test_every_diagnostic_that_one_scale_allows_is_made() -> None:
@@ -37,7 +37,7 @@ def test_every_diagnostic_that_one_scale_allows_is_made() -> None:
     assert found.curve is not None
     assert found.transfer is None
     assert found.influence.objective.shape == (3,)
-    assert found.trust.missing == ("transfer between scales", "epochs")
+    assert [line.split()[0] for line in found.trust.unasked] == ["transfer", "epochs"]
 
 
 def test_two_scales_are_compared() -> None:
@@ -46,7 +46,8 @@ def test_two_scales_are_compared() -> None:
     assert found.transfer is not None
     assert found.transfer.paired
     assert found.transfer.pairs == 14
-    assert "transfer between scales" in found.trust.checked
+    states = {g.name: g.state for g in found.trust.gates}
+    assert states["transfer between scales"] == "yes"
 
 
 def test_a_proxy_that_misleads_costs_the_trust() -> None:
@@ -54,7 +55,7 @@ def test_a_proxy_that_misleads_costs_the_trust() -> None:
     found = checkup(study(world, n=14, scales=2), curve=False)
     assert found.transfer is not None
     assert not found.transfer.ok
-    assert found.trust.level != "yes"
+    assert found.trust.level != "trust"
     assert any("small runs rank" in reason for reason in found.trust.reasons)
 
 
@@ -69,8 +70,8 @@ def test_too_few_runs_leave_the_verdict_with_what_is_missing() -> None:
     made.tell(pd.DataFrame({"w/a": [0.2, 0.5, 0.8], "w/b": [0.8, 0.5, 0.2], "m/loss": [1, 2, 3.0]}))
     found = checkup(made)
     assert found.validation is None
-    assert found.trust.level == "no"
-    assert "held-out ranking and intervals" in found.trust.missing
+    assert found.trust.level == "do not trust"
+    assert any("too few to hold any out" in reason for reason in found.trust.reasons)
     assert found.influence is not None
 
 
@@ -79,7 +80,7 @@ def test_a_metric_of_chance_is_not_trusted() -> None:
     frame = pd.DataFrame(W, columns=["w/d0", "w/d1", "w/d2"])
     made = Study(PLAIN.space, "chance", law="log-linear")
     made.tell(frame.assign(**{"m/chance": np.random.default_rng(3).standard_normal(20)}))
-    assert checkup(made, curve=False).trust.level == "no"
+    assert checkup(made, curve=False).trust.level == "do not trust"
 
 
 def test_metrics_without_weight_are_validated_beside_the_objective() -> None:

@@ -18,7 +18,7 @@ from mixopt import (
     Study,
 )
 from mixopt.errors import StoreError
-from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome, table_outcome
+from mixopt.evidence.outcome import FORMAT, Outcome, evidence_of, sweep_outcome, table_outcome
 from mixopt.runs.kinds import DESIGN
 from mixopt.strategies import Problem, strategy
 from mixopt.strategies.ledger import Ledger
@@ -92,7 +92,7 @@ def test_a_stored_outcome_is_read_back_and_answers_alike() -> None:
     with pytest.raises(StoreError, match="format 99"):
         Outcome.from_dict({**outcome.to_dict(), "format": 99})
     with pytest.raises(StoreError, match="cannot be read"):
-        Outcome.from_dict({"format": 1, "surrogate": {}})
+        Outcome.from_dict({"format": FORMAT, "surrogate": {}})
 
 
 def test_what_an_outcome_rests_on_changes_with_runs_and_question() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixopt import Mixture, Objective, Observation, RunSpec, Scale
+from mixopt.diagnostics.gates import Gate
 from mixopt.diagnostics.trust import Trust
 from mixopt.evidence.confirmation import Confirmation, confirm
 from mixopt.evidence.numbers import number, percent, signed
@@ -23,7 +24,7 @@ MIXTURES = {
     "natural": Mixture.of({"web": 0.9, "code": 0.1}),
     "best-random": Mixture.of({"web": 0.6, "code": 0.4}),
 }
-TRUSTED = Trust("yes", (), ("seed noise",), ())
+TRUSTED = Trust("trust", (Gate("seed noise", "yes", "little noise"),))
 
 
 def shown(**values: list[float]) -> Confirmation:
@@ -37,18 +38,18 @@ def shown(**values: list[float]) -> Confirmation:
 
 
 CASES = {
-    "passed": (shown(recommended=[2.0, 2.02], natural=[2.5, 2.52]), "Shown", "yes"),
-    "unclear": (shown(recommended=[2.0, 2.04], natural=[2.03, 2.07]), "Not shown", "with care"),
-    "tied": (shown(recommended=[2.0, 2.04], natural=[2.0, 2.04]), "Not shown", "no"),
-    "lost": (shown(recommended=[2.5, 2.52], natural=[2.0, 2.02]), "Not shown", "no"),
+    "passed": (shown(recommended=[2.0, 2.02], natural=[2.5, 2.52]), "Shown", "trust"),
+    "unclear": (shown(recommended=[2.0, 2.04], natural=[2.03, 2.07]), "Not shown", "ranking only"),
+    "tied": (shown(recommended=[2.0, 2.04], natural=[2.0, 2.04]), "Not shown", "do not trust"),
+    "lost": (shown(recommended=[2.5, 2.52], natural=[2.0, 2.02]), "Not shown", "do not trust"),
     "beaten": (
         shown(recommended=[2.0, 2.02], natural=[2.5, 2.52], best_random=[1.5, 1.52]),
         "Beaten",
-        "no",
+        "do not trust",
     ),
-    "one seed": (shown(recommended=[2.0], natural=[2.5]), "Not tested", "yes"),
-    "no baseline": (shown(recommended=[2.0, 2.02]), "Not tested", "yes"),
-    "unknown": (None, "Not tested", "yes"),
+    "one seed": (shown(recommended=[2.0], natural=[2.5]), "Not tested", "trust"),
+    "no baseline": (shown(recommended=[2.0, 2.02]), "Not tested", "trust"),
+    "unknown": (None, "Not tested", "trust"),
 }
 
 
@@ -64,8 +65,10 @@ def test_headline_verdict_and_trust_say_the_same(case: str) -> None:
     doubted = badge.startswith("Not") and confirmation is not None
     assert told.startswith("Not") == doubted
     assert "51.2 % web and 48.8 % code" in told
-    assert ("fresh seeds" in " ".join(trust.checked)) == (badge == "Shown")
-    assert ("fresh seeds" in " ".join(trust.missing)) == (badge == "Not tested")
+    states = {gate.name: gate.state for gate in trust.gates}
+    expected = {"Shown": "yes", "Not tested": None}.get(badge, "no")
+    assert states.get("comparison with fresh seeds") == expected
+    assert ("fresh seeds" in " ".join(trust.unasked)) == (badge == "Not tested")
     if confirmation is not None:
         assert number(confirmation.recommended.mean) in told
     assert "−0" not in told.replace("−0.", "")
