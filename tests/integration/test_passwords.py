@@ -113,7 +113,7 @@ class TestPasswords:
         spec = write(
             tmp_path,
             store={"uri": uri},
-            execution={"use": "local", "runtime_env": environment},
+            execution={"use": "ray", "runtime_env": environment},
         )
         done = mixopt("run", "spec.yaml", "--json", "out.json", cwd=tmp_path)
         again = mixopt("run", "spec.yaml", "--json", "again.json", cwd=tmp_path)
