@@ -4,7 +4,7 @@
 
 For every table of `mixopt.testing.tables` and every seed a law is fitted, a mixture is recommended
 and judged, as `mixopt fit` does it. The JSON is a list of records `{world, half, easy, law, seed,
-verdict, reasons, regret, optimism, noise_seen, cover_objective, cover_shares, worse_than_natural,
+verdict, reasons, regret, optimism, cover_objective, cover_shares, worse_than_natural,
 gates}`: `regret` is the true objective of the answer minus the best there is, in sds of the
 objective over random mixtures; `optimism` is the true objective of the answer minus the predicted
 one, in sds of one run; `cover_objective` says whether the 90 % interval of the prediction holds the

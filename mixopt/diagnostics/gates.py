@@ -216,7 +216,7 @@ def order(found: Sequence[Order]) -> Gate:
     """Did anything change while the runs were made?"""
     worst = min(found, key=lambda o: o.p)
     by = "the order of the rows" if worst.by == "rows" else f"the column {worst.by!r}"
-    anchors = Remedy("the natural mixture twice again, at the beginning and the end", 2)
+    anchors = Remedy("two of the first mixtures again, at the end", 2)
     if worst.p < ORDER_P / len(found):
         told = f"held-out errors follow {by} (rho {worst.errors:.2f}, p = {worst.p:.1g})"
         return Gate(
@@ -264,7 +264,7 @@ def reliability(noise: float, spread: float, measured: bool) -> Gate:
     if not np.isfinite(noise):
         return Gate.unmeasured(
             "seed noise", "no mixture was run twice and the law infers no noise",
-            Remedy("the natural mixture with 3 seeds", 3),
+            Remedy("one mixture with 3 seeds", 3),
         )  # fmt: skip
     level: Level = (
         "trust" if value >= RELIABLE else "ranking only" if value >= NOISY else "do not trust"

@@ -13,7 +13,7 @@ _HEADS = {
     "ranking only": "Trust the ranking only",
     "do not trust": "Do not trust this answer",
 }
-CONFIRM = Remedy("2 runs each of the recommended and the natural mixture, with fresh seeds", 4)
+CONFIRM = Remedy("2 runs each of the recommended mixture and the baselines, with fresh seeds", 4)
 """What could still change a verdict of trust."""
 
 

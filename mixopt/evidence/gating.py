@@ -220,7 +220,7 @@ def _transfer(
     scale = "x".join(f"{v:.3g}" for v in surrogate.scale or ())
     what = (
         f"{missing} mixtures of the smaller scale again at the scale of the answer ({scale}): "
-        "the recommended and the natural one, the others from the best to the worst"
+        f"the recommended and the {space.prior_name} one, the others from the best to the worst"
     )
     rows = tuple(tuple(float(x) for x in row) for row in where)
     return gates.transfer(found, Remedy(what, missing, missing * each, rows))
