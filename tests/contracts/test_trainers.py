@@ -1,5 +1,6 @@
 """The trainer contract over the trainers that need no data; and the law of the fake one."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from mixopt.errors import InputError
 from mixopt.runs import RunSpec, Scale, Schedule
+from mixopt.runs.schedule import MixerSpec
 from mixopt.space import Mixture
 from mixopt.testing.executor_contract import fake_spec
 from mixopt.testing.trainer_contract import TrainerContract
@@ -56,10 +58,11 @@ def test_the_fake_one_answers_a_schedule_by_what_it_has_seen_so_far(tmp_path: Pa
     assert seen.tokens == {"web": 7500, "code": 2500}
 
 
-def test_a_world_of_single_mixtures_says_so() -> None:
+def test_a_world_where_the_order_is_no_matter_refuses_mixers() -> None:
     world = make_world(2, 1)
     first, last = (Mixture(world.space.names, w) for w in ((1.0, 0.0), (0.0, 1.0)))
     tokens = world.target.tokens
     spec = RunSpec.scheduled(Schedule(((tokens // 2, first), (tokens, last))), world.target)
-    with pytest.raises(InputError, match="has a schedule or a mixer"):
-        world.run(spec)
+    assert world.run(spec).ok
+    with pytest.raises(InputError, match="has a mixer"):
+        world.run(replace(spec, mixer=MixerSpec("odm")))
