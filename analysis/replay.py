@@ -290,7 +290,7 @@ def _recipe(name: str, options: argparse.Namespace) -> Strategy:
     known = set(getattr(plain, "__dataclass_fields__", ()))
     admire = options.protocol == "admire"
     initial, batch = (1, 1) if admire else (options.initial, options.batch)
-    shared = {"runs": 100_000, "proposals": 100_000, "design": initial, "batch": batch}
+    shared = {"runs": 50_000, "proposals": 50_000, "design": initial, "batch": batch}
     if "design" not in known:  # one-shot recipes are fitted anew at every record: not too often
         shared["batch"] = max(batch, initial)
     if name == "random":
