@@ -56,33 +56,33 @@ def answered(known: KnownTable, law: str, seed: int, cache: Path | None = None) 
     path = None if cache is None else cache / f"{law}_{known.name}_{seed}.json"
     if path is not None and path.is_file():
         values = json.loads(path.read_text())
-        validation = values["validation"]
+        kept = values["validation"]
         return Answered(
             replace(restored(Surrogate, values["surrogate"]), law=laws.law(law)),
             restored(Recommendation, values["recommendation"]),
-            None if validation is None else restored(CrossValidation, validation),
+            None if kept is None else restored(CrossValidation, kept),
         )
     rng, table = np.random.default_rng([seed, 7]), known.table
     surrogate = fit_surrogate(
         table, known.objective, known.space, law, rng=rng, every_metric=True, target=known.target
     )
     recommendation = proposers.recommend(surrogate, known.space, W=table.W, rng=rng)
-    found: CrossValidation | None = None
+    validation: CrossValidation | None = None
     try:
-        found = diagnostics.cross_validate(
+        validation = diagnostics.cross_validate(
             surrogate.law or law, table.only(surrogate.metrics), surrogate.objective, rng=rng
         )
     except InputError:
-        found = None  # too few runs, of which the verdict tells
+        validation = None  # too few runs, of which the verdict tells
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = {
+        values = {
             "surrogate": plain(surrogate),
             "recommendation": plain(recommendation),
-            "validation": plain(found),
+            "validation": plain(validation),
         }
-        path.write_text(json.dumps(kept))
-    return Answered(surrogate, recommendation, found)
+        path.write_text(json.dumps(values))
+    return Answered(surrogate, recommendation, validation)
 
 
 def judged(known: KnownTable, answer: Answered, rng: np.random.Generator) -> Trust:
@@ -132,9 +132,9 @@ def record(known: KnownTable, law: str, seed: int, answer: Answered) -> Record:
     }
 
 
-def wrong(found: Mapping[str, Any]) -> bool:
+def wrong(record: Mapping[str, Any]) -> bool:
     """Whether the answer is one that must not be trusted."""
-    return bool(found["regret"] > REGRET or found["optimism"] > OPTIMISM)
+    return bool(record["regret"] > REGRET or record["optimism"] > OPTIMISM)
 
 
 def summary(records: Sequence[Record]) -> list[str]:

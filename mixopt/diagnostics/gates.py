@@ -175,9 +175,9 @@ def known(sd: float, noise: float, spread: float, ratio: float) -> Gate:
     )  # fmt: skip
 
 
-def distance(found: Extrapolation) -> Gate:
+def distance(measured: Extrapolation) -> Gate:
     """Are there runs near the answer?"""
-    value = float(found.distance[0]) / max(found.wide, 1e-12)
+    value = float(measured.distance[0]) / max(measured.wide, 1e-12)
     good = value <= FAR
     return Gate(
         "distance to the runs",
@@ -188,17 +188,17 @@ def distance(found: Extrapolation) -> Gate:
     )  # fmt: skip
 
 
-def space_covered(found: Covered) -> Gate:
+def space_covered(covered: Covered) -> Gate:
     """Is there a part of the allowed space that no run tells of?"""
-    good = found.bare <= BARE and found.open <= OPEN
-    value, threshold = (found.open, OPEN) if found.bare <= BARE else (found.bare, BARE)
+    good = covered.bare <= BARE and covered.open <= OPEN
+    value, threshold = (covered.open, OPEN) if covered.bare <= BARE else (covered.bare, BARE)
     told = (
-        f"{100 * found.bare:.0f} % of the allowed space is out of reach of all runs"
-        if found.bare > BARE or good
-        else f"of {100 * found.open:.0f} % of the allowed space the law cannot say that it is not "
-        "better"
+        f"{100 * covered.bare:.0f} % of the allowed space is out of reach of all runs"
+        if covered.bare > BARE or good
+        else f"of {100 * covered.open:.0f} % of the allowed space the law cannot say that it is "
+        "not better"
     )
-    where = tuple(tuple(float(x) for x in w) for w in found.mixtures)
+    where = tuple(tuple(float(x) for x in w) for w in covered.mixtures)
     return Gate(
         "space covered",
         "yes" if good else "no",
@@ -212,18 +212,18 @@ def space_covered(found: Covered) -> Gate:
     )  # fmt: skip
 
 
-def order(found: Sequence[Order]) -> Gate:
+def order(orders: Sequence[Order]) -> Gate:
     """Did anything change while the runs were made?"""
-    worst = min(found, key=lambda o: o.p)
+    worst = min(orders, key=lambda o: o.p)
     by = "the order of the rows" if worst.by == "rows" else f"the column {worst.by!r}"
     anchors = Remedy("two of the first mixtures again, at the end", 2)
-    if worst.p < ORDER_P / len(found):
+    if worst.p < ORDER_P / len(orders):
         told = f"held-out errors follow {by} (rho {worst.errors:.2f}, p = {worst.p:.1g})"
         return Gate(
             "order and batches", "no", told, worst.p, threshold=ORDER_P, allows="do not trust",
             remedy=anchors,
         )  # fmt: skip
-    mixed = max(found, key=lambda o: o.mixtures)
+    mixed = max(orders, key=lambda o: o.mixtures)
     if mixed.mixtures > ORDERED:
         by = "the order of the rows" if mixed.by == "rows" else f"the column {mixed.by!r}"
         return Gate.unmeasured(
@@ -279,39 +279,39 @@ def reliability(noise: float, spread: float, measured: bool) -> Gate:
     )  # fmt: skip
 
 
-def transfer(found: Transfer | None, remedy: Remedy) -> Gate:
+def transfer(measured: Transfer | None, remedy: Remedy) -> Gate:
     """Do smaller runs rank as runs of the answer's scale do? Of two scales, with runs at both."""
-    if found is None or not found.paired or found.pairs < LEAST:
-        pairs = 0 if found is None or not found.paired else found.pairs
+    if measured is None or not measured.paired or measured.pairs < LEAST:
+        pairs = 0 if measured is None or not measured.paired else measured.pairs
         some = f"{pairs} mixtures ran" if pairs else "no mixture ran"
         return Gate.unmeasured(
             "transfer between scales", f"{some} at the scale of the answer and at a smaller one",
             remedy,
         )  # fmt: skip
-    low = found.objective_low
+    low = measured.objective_low
     level: Level = (
         "trust" if low > TRANSFER else "ranking only" if low > TRANSFER_POOR else "do not trust"
     )
     return Gate(
         "transfer between scales",
         "yes" if level == "trust" else "no",
-        f"small runs rank {found.pairs} mixtures like larger ones with rho "
-        f"{found.objective_rho:.2f} (at least {low:.2f})",
-        found.objective_rho, low, found.objective_high, TRANSFER, level,
+        f"small runs rank {measured.pairs} mixtures like larger ones with rho "
+        f"{measured.objective_rho:.2f} (at least {low:.2f})",
+        measured.objective_rho, low, measured.objective_high, TRANSFER, level,
         None if level == "trust" else remedy,
     )  # fmt: skip
 
 
-def epochs(found: EpochMismatch) -> Gate:
+def epochs(mismatch: EpochMismatch) -> Gate:
     """Do proxies repeat their data as often as the target will?"""
-    good = not found.mismatched
+    good = not mismatch.mismatched
     told = (
         "proxies and target repeat every domain about as often"
         if good
-        else f"epochs of {', '.join(found.mismatched[:3])} differ from the target's"
+        else f"epochs of {', '.join(mismatch.mismatched[:3])} differ from the target's"
     )
     return Gate(
-        "epochs", "yes" if good else "no", told, float(len(found.mismatched)), threshold=0.0,
+        "epochs", "yes" if good else "no", told, float(len(mismatch.mismatched)), threshold=0.0,
         allows="trust" if good else "ranking only",
         remedy=None if good else Remedy("proxies with repetition matched to the target's", LEAST),
     )  # fmt: skip

@@ -114,9 +114,9 @@ def held_out_errors(
     Raises:
         InputError: no run has both the objective and a held-out prediction of it.
     """
-    found, names = validation.predicted, validation.metrics
+    predicted, names = validation.predicted, validation.metrics
     truth = objective.value(validation.observed, names)
-    mean, sd = objective.moments(found.mean, found.total_sd, names)
+    mean, sd = objective.moments(predicted.mean, predicted.total_sd, names)
     known = np.isfinite(truth) & np.isfinite(mean) & np.isfinite(sd)
     scales = np.nan_to_num(table.scales)
     at = known.copy()
@@ -170,13 +170,13 @@ def order_effects(errors: Errors, table: RunTable) -> list[Order]:
     time = next((c for c in TIMES if c in facts and facts[c].nunique() > 2), None)
     when = np.arange(len(facts)) if time is None else facts[time].rank().to_numpy()
     residual = errors.truth - errors.mean
-    found = [_by_order(time or "rows", np.asarray(when, float), errors.W, residual)]
+    orders = [_by_order(time or "rows", np.asarray(when, float), errors.W, residual)]
     for column in BATCHES:
         if column in facts and 1 < facts[column].nunique() <= len(facts) // 4:
-            found.append(
+            orders.append(
                 _by_batch(column, facts[column].astype(str).to_numpy(), errors.W, residual)
             )
-    return found
+    return orders
 
 
 def _by_order(name: str, when: Array, W: Array, residual: Array) -> Order:

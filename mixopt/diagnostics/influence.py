@@ -44,9 +44,9 @@ class Influence:
         hurts = [i for i in order[::-1][:count] if self.objective[i] > 0]
         share = f"{100 * self.step:.0f} % more"
         out = []
-        for verb, found in (("helps", helps), ("hurts", hurts)):
-            if found:
-                shown = ", ".join(f"{self.domains[i]} ({self.objective[i]:+.2g})" for i in found)
+        for verb, chosen in (("helps", helps), ("hurts", hurts)):
+            if chosen:
+                shown = ", ".join(f"{self.domains[i]} ({self.objective[i]:+.2g})" for i in chosen)
                 out.append(f"{share} of these {verb} the objective most: {shown}")
         strongest = np.abs(self.interaction)
         i, j = np.unravel_index(int(strongest.argmax()), strongest.shape)
@@ -85,15 +85,15 @@ def influence(
     pairs = (1.0 - step) * w + step / 2 * (np.eye(m)[first] + np.eye(m)[second])
     points = np.vstack([w, alone, half, pairs])
     at = None if scale is None else np.tile(np.asarray(scale, dtype=float), (len(points), 1))
-    found = fitted.predict(points, at)
-    F, sd = objective.moments(found.mean, found.sd, tuple(metrics))
+    predicted = fitted.predict(points, at)
+    F, sd = objective.moments(predicted.mean, predicted.sd, tuple(metrics))
     one, small = F[1 : m + 1] - F[0], F[m + 1 : 2 * m + 1] - F[0]
     interaction = np.zeros((m, m))
     interaction[first, second] = F[2 * m + 1 :] - F[0] - small[first] - small[second]
     return Influence(
         tuple(domains),
         tuple(metrics),
-        found.mean[1 : m + 1] - found.mean[0],
+        predicted.mean[1 : m + 1] - predicted.mean[0],
         one,
         np.sqrt(sd[1 : m + 1] ** 2 + sd[0] ** 2),
         interaction + interaction.T,

@@ -22,8 +22,10 @@ def spearman(x: Array, y: Array) -> float:
 
 def spearman_within(x: Array, y: Array, strata: NDArray[np.intp]) -> float:
     """Mean of rho within strata (scales), weighted by their pairs; across them it would flatter."""
-    found = [(spearman(x[strata == s], y[strata == s]), (strata == s).sum()) for s in set(strata)]
-    known = [(rho, count) for rho, count in found if np.isfinite(rho)]
+    correlations = [
+        (spearman(x[strata == s], y[strata == s]), (strata == s).sum()) for s in set(strata)
+    ]
+    known = [(rho, count) for rho, count in correlations if np.isfinite(rho)]
     if not known:
         return float("nan")
     rhos, counts = zip(*known, strict=True)
@@ -34,11 +36,11 @@ def bootstrap_spearman(
     x: Array, y: Array, *, rng: np.random.Generator, draws: int = 400
 ) -> tuple[float, float]:
     """5 % and 95 % points of rho over resampled pairs."""
-    found = []
+    resampled = []
     for _ in range(draws):
         rows = rng.integers(len(x), size=len(x))
-        found.append(spearman(x[rows], y[rows]))
-    known = np.array([r for r in found if np.isfinite(r)])
+        resampled.append(spearman(x[rows], y[rows]))
+    known = np.array([r for r in resampled if np.isfinite(r)])
     if known.size == 0:
         return float("nan"), float("nan")
     return float(np.quantile(known, 0.05)), float(np.quantile(known, 0.95))

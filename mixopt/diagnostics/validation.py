@@ -99,22 +99,24 @@ def cross_validate(
     if mixtures < 4:
         raise InputError(f"{mixtures} different mixtures; cross-validation needs 4 or more")
     folds = min(folds, mixtures)
-    found = refit_folds(law_for(law, checked.scale), checked, folds=folds, rng=rng)
-    return _scores(table, checked, found, objective, folds)
+    predicted = refit_folds(law_for(law, checked.scale), checked, folds=folds, rng=rng)
+    return _scores(table, checked, predicted, objective, folds)
 
 
 def _scores(
-    table: RunTable, runs: Runs, found: Prediction, objective: Objective, folds: int
+    table: RunTable, runs: Runs, predicted: Prediction, objective: Objective, folds: int
 ) -> CrossValidation:
     strata = scale_numbers(runs)
-    Y, total = runs.Y, found.total_sd
+    Y, total = runs.Y, predicted.total_sd
     k = Y.shape[1]
-    rho = np.array([spearman_within(found.mean[:, j], Y[:, j], strata) for j in range(k)])
+    rho = np.array([spearman_within(predicted.mean[:, j], Y[:, j], strata) for j in range(k)])
     spread = np.nanstd(_within(Y, strata), axis=0)
-    error = np.sqrt(np.nanmean((Y - found.mean) ** 2, axis=0)) / np.where(spread > 0, spread, 1.0)
-    coverage = np.array([_coverage(Y[:, j], found.mean[:, j], total[:, j]) for j in range(k)])
+    error = np.sqrt(np.nanmean((Y - predicted.mean) ** 2, axis=0)) / np.where(
+        spread > 0, spread, 1.0
+    )
+    coverage = np.array([_coverage(Y[:, j], predicted.mean[:, j], total[:, j]) for j in range(k)])
     F = objective.value(Y, table.metrics)
-    mean, sd = objective.moments(found.mean, total, table.metrics)
+    mean, sd = objective.moments(predicted.mean, total, table.metrics)
     return CrossValidation(
         runs=len(Y),
         folds=folds,
@@ -125,7 +127,7 @@ def _scores(
         objective_rho=spearman_within(mean, F, strata),
         objective_coverage=_coverage(F, mean, sd),
         observed=Y,
-        predicted=found,
+        predicted=predicted,
     )
 
 
@@ -205,8 +207,8 @@ def learning_curve(
             fitted = made.fit(
                 checked.W[train], checked.Y[train], None if scale is None else scale[train], rng=rng
             )
-            found = fitted.predict(checked.W[~train], None if scale is None else scale[~train])
-            mean, _ = objective.moments(found.mean, found.sd, table.metrics)
+            predicted = fitted.predict(checked.W[~train], None if scale is None else scale[~train])
+            mean, _ = objective.moments(predicted.mean, predicted.sd, table.metrics)
             ranks.append(spearman_within(mean, F[~train], strata[~train]))
             errors.append(np.sqrt(np.nanmean((mean - F[~train]) ** 2)) / spread)
         rho.append(np.nanmean(ranks))

@@ -205,7 +205,7 @@ def _transfer(
 ) -> Gate:
     """Runs at the answer's scale: by pairs, or by many of its own that were held out."""
     at = (runs.scales == np.asarray(surrogate.scale)).all(axis=1)
-    found = measured.transfer if at.any() else None
+    transfer = measured.transfer if at.any() else None
     if errors is not None and errors.at_target and len(errors.W) >= 2.5 * LEAST:
         rho, low, high = errors.ranking(np.random.default_rng(0))
         if low > gates.RANKING:
@@ -214,7 +214,9 @@ def _transfer(
                 f"{len(errors.W)} runs of the answer's scale are ranked with rho {rho:.2f} when "
                 "held out", rho, low, high, gates.RANKING,
             )  # fmt: skip
-    missing = max(1, gates.ANCHORS - (found.pairs if found is not None and found.paired else 0))
+    missing = max(
+        1, gates.ANCHORS - (transfer.pairs if transfer is not None and transfer.paired else 0)
+    )
     where = anchors(surrogate, runs, recommendation.mixture.array, space.prior, missing)
     each = _cost(runs, at, surrogate.scale)
     scale = "x".join(f"{v:.3g}" for v in surrogate.scale or ())
@@ -223,7 +225,7 @@ def _transfer(
         f"the recommended and the {space.prior_name} one, the others from the best to the worst"
     )
     rows = tuple(tuple(float(x) for x in row) for row in where)
-    return gates.transfer(found, Remedy(what, missing, missing * each, rows))
+    return gates.transfer(transfer, Remedy(what, missing, missing * each, rows))
 
 
 def anchors(surrogate: Surrogate, runs: RunTable, w: Array, natural: Array, count: int) -> Array:
