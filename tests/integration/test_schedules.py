@@ -45,7 +45,7 @@ def test_a_schedule_goes_from_yaml_to_screen_report_and_export(
     screen = mixopt("run", "spec.yaml", "--json", "out.json")
     assert "Recommended schedule" in screen
     assert "What the schedule draws in total" in screen
-    assert "(70%)" in screen
+    assert "(70 %)" in screen
     result = json.loads((tmp_path / "out.json").read_text())
     first, last = result["schedule"]["phases"]
     assert last["mixture"]["web"] < first["mixture"]["web"]

@@ -20,7 +20,9 @@ def table(tmp_path):
         W[:, -1] = (1 - W[:, :-1].sum(axis=1)).round(3)
         loss = 2 + np.exp(-2 * W[:, 0]) + (params / 1e6) ** -0.3
         frame = pd.DataFrame(W, columns=["w/a", "w/b", "w/c"])
-        frames.append(frame.assign(params=params, **{"m/loss": loss, "m/score": W[:, 0]}))
+        frames.append(
+            frame.assign(params=params, tokens=1e9, **{"m/loss": loss, "m/score": W[:, 0]})
+        )
     whole = pd.concat(frames, ignore_index=True)
     whole.loc[3, "m/loss"] = np.nan
     path = tmp_path / "runs.csv"

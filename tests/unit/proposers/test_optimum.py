@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from mixopt import Group, Guard, MixtureSpace, Objective, Tie
+from mixopt import Domain, Group, Guard, MixtureSpace, Objective, Tie
 from mixopt.laws.base import Prediction
 from mixopt.proposers import Surrogate
 from mixopt.proposers.optimum import optimum
 from mixopt.space.simplex import Array
 
 NAMES = ["a", "b", "c", "d"]
+DOMAINS = [Domain(name, prior=0.25) for name in NAMES]
 GOAL = np.array([1.0, 2.0, 3.0, 4.0])  # all would go to a
 HURT = np.array([4.0, 1.0, 1.0, 1.0])  # which hurts the guarded metric; 1.75 at the natural mixture
 
@@ -33,15 +34,15 @@ def answer(space: MixtureSpace, tolerance: float | None) -> Array:
 
 
 def test_without_a_guard_it_is_the_best_corner() -> None:
-    np.testing.assert_allclose(answer(MixtureSpace(NAMES), None), [1, 0, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(answer(MixtureSpace(DOMAINS), None), [1, 0, 0, 0], atol=1e-6)
 
 
 def test_a_guard_is_used_up_and_no_more() -> None:
     """4 a + (1 - a) <= 1.75 keeps a at .25; the rest goes to the next best."""
-    np.testing.assert_allclose(answer(MixtureSpace(NAMES), 0.0), [0.25, 0.75, 0, 0], atol=1e-3)
+    np.testing.assert_allclose(answer(MixtureSpace(DOMAINS), 0.0), [0.25, 0.75, 0, 0], atol=1e-3)
     # A fifth more, 2.1, allows a = 1.1 / 3.
     a = 1.1 / 3
-    np.testing.assert_allclose(answer(MixtureSpace(NAMES), 0.2), [a, 1 - a, 0, 0], atol=1e-3)
+    np.testing.assert_allclose(answer(MixtureSpace(DOMAINS), 0.2), [a, 1 - a, 0, 0], atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_a_guard_is_used_up_and_no_more() -> None:
 )
 def test_guards_and_constraints_hold_together(given: dict, expected: list[float]) -> None:
     """The guard stays at 1.75: the natural mixture does not change with constraints here."""
-    space = MixtureSpace(NAMES, **given)
+    space = MixtureSpace(DOMAINS, **given)
     limit = float(space.natural.array @ HURT)
     w = answer(space, 1.75 / limit - 1.0)
     assert space.contains(w[None], 1e-6)[0]
@@ -65,6 +66,6 @@ def test_guards_and_constraints_hold_together(given: dict, expected: list[float]
 
 
 def test_where_nothing_keeps_the_guard_it_is_broken_least() -> None:
-    space = MixtureSpace(NAMES, {"a": (0.5, 1.0)})
+    space = MixtureSpace(DOMAINS, {"a": (0.5, 1.0)})
     w = answer(space, -0.9)
     assert w[0] == pytest.approx(0.5, abs=1e-3)

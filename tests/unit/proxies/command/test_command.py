@@ -206,7 +206,7 @@ def test_a_domain_that_a_mixture_leaves_out_has_share_zero(tmp_path):
         ({"metrics": []}, "metrics is empty"),
         ({"metrics_file": "../elsewhere.json"}, "without '..'"),
         ({"timeout": 0}, "timeout is 0"),
-        ({"timeout": "1e3"}, "write 1.0e-3"),
+        ({"timeout": "1e3"}, "without quotes"),
         ({"timeouts": 5}, "did you mean 'timeout'"),
     ],
 )
