@@ -14,6 +14,8 @@ from mixopt.space import Mixture
 from proxies import LanguageModelTrainer
 from proxies.lm.ranks import Ranks
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # every test starts torchrun
+
 TEXT = {"birds": "robin heron finch crane stork ", "rocks": "basalt gneiss schist quartz marble "}
 SCALE = Scale(params=20_000, tokens=4096)
 
