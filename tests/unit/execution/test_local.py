@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,15 @@ def test_a_trainer_may_be_given_in_place_of_its_name(tmp_path: Path) -> None:
     assert not seen.ok
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C is heard, also where the tests run as a background job, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_pack_is_still_there_after_an_interrupt_and_gone_after_close(tmp_path: Path) -> None:
     def interrupt(seen: list[Observation]) -> list[Observation]:
         signal.raise_signal(signal.SIGINT)  # Ctrl-C, as the system delivers it
