@@ -22,7 +22,7 @@ from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.files import write_atomically
 from mixopt.runs import Observation
 from mixopt.runs.objective import Objective, judged
-from mixopt.runs.run_table import RunTable
+from mixopt.runs.run_table import RunTable, last_words
 from mixopt.space import Domain, MixtureSpace
 from mixopt.strategies import Answering, strategy
 from mixopt.study import Study
@@ -101,8 +101,7 @@ def _how(sweep: Sweep) -> str:
 def _nothing(observations: Sequence[Observation]) -> str:
     if not observations:
         return "no run has finished yet; there is nothing to conclude"
-    failed = [o.error for o in observations if o.error]
-    why = f"; the last one says: {failed[-1]}" if failed else ""
+    why = last_words(observations)
     return f"none of {len(observations)} runs succeeded; there is nothing to conclude{why}"
 
 
