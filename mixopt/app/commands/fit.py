@@ -1,0 +1,80 @@
+"""`mixopt fit`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mixopt.app import console, publish
+from mixopt.app.commands.application import JsonOption, app
+from mixopt.app.spec_file import read_spec
+from mixopt.runs.reading import read_table
+from mixopt.study import Study
+
+
+@app.command()
+def fit(
+    table: Annotated[
+        Path,
+        typer.Argument(help="Runs as CSV or parquet: columns w/<domain>, m/<metric>, params, ..."),
+    ],
+    metrics: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Second file of a two-file layout; RegMix's and Olmix's are found by their names.",
+        ),
+    ] = None,
+    minimize: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC", help="Metric to minimise; repeat for a mean (default: all)."
+        ),
+    ] = None,
+    maximize: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC", help="Metric where higher is better; repeat for a mean."),
+    ] = None,
+    standardize: Annotated[
+        bool,
+        typer.Option("--standardize", help="Weigh metrics in units of their sd over the runs."),
+    ] = False,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Use only these rows, e.g. \"params == 1e6 and split == 'train'\".",
+        ),
+    ] = None,
+    law: Annotated[str, typer.Option(help="Law to fit; an unknown name lists them all.")] = "auto",
+    spec: Annotated[
+        Path | None, typer.Option(metavar="SPEC", help="Take priors and constraints from it.")
+    ] = None,
+    renormalize: Annotated[
+        bool, typer.Option("--renormalize", help="Scale weights that do not sum to 1.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write an HTML report as well.")
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Fit laws to a table of runs: diagnostics, and the mixture that they propose.
+
+    Needs no cluster. Every run counts as evidence, whoever trained it.
+
+    Example: mixopt fit runs.csv --minimize code --where "params == 1e6"
+    """
+    with console.working(f"Reading {table}"):
+        runs = read_table(table, metrics, where=where, renormalize=renormalize)
+    objective = publish.table_objective(runs, minimize, maximize, standardize=standardize)
+    space = publish.table_space(runs, read_spec(spec) if spec else None)
+    study = Study(space, objective, law=law, seed=seed)
+    with console.results_to(json) as write:
+        outcome = publish.fit_table(runs, study, console.working)
+        console.show_outcome(outcome, space)
+        console.show_checkup(outcome)
+        if report is not None:
+            publish.write_table_report(report, outcome, study, title=table.stem)
+            console.say(f"Report: {report}")
+        write(outcome.summary())

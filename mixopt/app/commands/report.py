@@ -1,0 +1,34 @@
+"""`mixopt report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mixopt.app import console, launch, publish
+from mixopt.app.commands.application import JsonOption, SweepArgument, app, leave
+
+
+@app.command()
+def report(
+    sweep: SweepArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write (default: in the sweep's folder)."),
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Write a sweep's report anew from its store (also while the sweep is running).
+
+    Ends with 1 where the runs do not allow an answer yet; the report then says why.
+
+    Example: mixopt report runs/quickstart
+    """
+    with console.results_to(json) as write:
+        with launch.open_sweep(sweep) as opened:
+            answer = publish.concluded(opened)
+            path = publish.write_report(opened, answer, out)
+        console.say(f"{answer.headline} {answer.verdict.line}")
+        console.say(f"Report: {path}")
+        write(answer.summary())
+    leave(answer)

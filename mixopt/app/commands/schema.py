@@ -1,0 +1,14 @@
+"""`mixopt schema`."""
+
+from mixopt.app import console
+from mixopt.app.commands.application import app
+from mixopt.app.spec_file import json_schema
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of spec.yaml, for editors that complete and check it.
+
+    Example: mixopt schema > spec.schema.json
+    """
+    console.write_json(None, json_schema())
