@@ -52,7 +52,10 @@ def optimum(
 
 
 class _Guarded:
-    """Objective and guards as SLSQP wants them; the last point's values are kept."""
+    """Objective and guards as SLSQP wants them; the last point's values are kept.
+
+    What it is given is a copy: SciPy's SLSQP works in the arrays that it gets.
+    """
 
     def __init__(self, surrogate: Surrogate, space: MixtureSpace) -> None:
         self.surrogate, self.space = surrogate, space
@@ -70,7 +73,9 @@ class _Guarded:
         """The local optimum from a start."""
         constraints: list[LinearConstraint | NonlinearConstraint] = [
             LinearConstraint(self.equations, self.sides, self.sides),
-            NonlinearConstraint(self._guards, -np.inf, 0.0, jac=lambda w: self._look(w)[1][1:]),
+            NonlinearConstraint(
+                self._guards, -np.inf, 0.0, jac=lambda w: self._look(w)[1][1:].copy()
+            ),
         ]
         if len(self.rows):
             constraints.append(LinearConstraint(self.rows, -np.inf, self.limits))
@@ -90,10 +95,13 @@ class _Guarded:
         return float(self._look(w)[0][0])
 
     def _slope(self, w: Array) -> Array:
-        return np.asarray(self._look(w)[1][0])
+        return np.array(self._look(w)[1][0])
+
+    def _tilts(self, w: Array) -> Array:
+        return self._look(w)[1][1:].copy()
 
     def _guards(self, w: Array) -> Array:
-        return self._look(w)[0][1:]
+        return self._look(w)[0][1:].copy()
 
     def _look(self, w: Array) -> tuple[Array, Array]:
         """(1 + c,) objective and guards, and their (1 + c, m) slopes along the simplex."""
