@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mixopt.runs import Observation, Point, RunSpec
+from mixopt.runs import Observation, Place, Point, RunSpec
 from mixopt.runs.realised import Realised
 
 HUGE = 1e30
@@ -74,8 +74,6 @@ def sound(seen: Observation) -> Observation:
     if seen.realised is not None and realised is None:
         left_out.append(f"realised is {_brief(seen.realised)}")
     info = _plain(seen.info, left_out)
-    if left_out:
-        info[LEFT_OUT] = left_out
     error = seen.error if isinstance(seen.error, str) else str(seen.error)
     rest: dict[str, Any] = {
         "flops": flops,
@@ -83,7 +81,10 @@ def sound(seen: Observation) -> Observation:
         "curve": curve,
         "realised": realised,
         "info": info,
+        "place": _place(seen.place, left_out),
     }
+    if left_out:
+        info[LEFT_OUT] = left_out
     if seen.status == "failed":
         return Observation.failure(seen.spec, error or "the trainer gave no reason", **rest)
     wrong = _wrong(seen)
@@ -135,6 +136,17 @@ def _cost(name: str, value: Any, left_out: list[str]) -> float:
         left_out.append(f"{name} is {_brief(value)}, no number of at least 0; it counts as 0")
         return 0.0
     return number
+
+
+def _place(place: Any, left_out: list[str]) -> Place | None:
+    """Where a run was trained, if that can be kept; what is no number in it counts as 0."""
+    if place is None:
+        return None
+    if not isinstance(place, Place) or not isinstance(place.host, str):
+        left_out.append(f"place is {_brief(place)}")
+        return None
+    seconds = _cost("seconds of its place", place.seconds, left_out)
+    return Place(place.host, seconds, _cost("GPUs of its place", place.gpus, left_out))
 
 
 def _curve(curve: Any, left_out: list[str]) -> tuple[Point, ...]:

@@ -6,12 +6,14 @@
 import json
 import logging
 import signal
+import socket
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,7 +22,7 @@ from mixopt import lazy
 from mixopt.errors import InputError
 from mixopt.execution.answers import matched
 from mixopt.ports import Event, Progress, Report, Trainer, capabilities_of, ignore_report, refusal
-from mixopt.runs import Observation, Point, RunSpec
+from mixopt.runs import Observation, Place, Point, RunSpec
 
 _log = logging.getLogger(__name__)
 _TRACEBACK_CHARS = 2000
@@ -56,9 +58,10 @@ def run_pack(
 ) -> list[Observation]:
     """Train a pack; whatever the trainer does, one observation per run comes back, in order.
 
-    A trainer that cannot be loaded, raises, exits, or answers for other runs than it was asked
-    gives failed observations with the reason; so does a run whose metrics are no finite numbers,
-    alone (see `mixopt.execution.answers`).
+    Each says where it was trained, and for how long its pack took a slot. A trainer that cannot be
+    loaded, raises, exits, or answers for other runs than it was asked gives failed observations
+    with the reason; so does a run whose metrics are no finite numbers, alone (see
+    `mixopt.execution.answers`).
 
     Args:
         specs: runs of one scale, trainer and configuration.
@@ -71,9 +74,22 @@ def run_pack(
         KeyboardInterrupt: somebody pressed Ctrl-C; one that the trainer raises itself is a failure.
     """
     started = time.perf_counter()
+    answers = _answers(specs, cache, report, runtime or {}, trainer)
+    place = Place(socket.gethostname(), (time.perf_counter() - started) / len(specs))
+    return [replace(seen, place=place) for seen in answers]
+
+
+def _answers(
+    specs: Sequence[RunSpec],
+    cache: Path,
+    report: Report,
+    runtime: Mapping[str, Any],
+    trainer: Trainer | None,
+) -> list[Observation]:
+    started = time.perf_counter()
     with _listening() as interrupted:
         try:
-            maker = trainer or make_trainer(specs[0].trainer, specs[0].config, runtime or {})
+            maker = trainer or make_trainer(specs[0].trainer, specs[0].config, runtime)
             refused = {s.run_id: reason for s in specs if (reason := refusal(maker, s))}
             able = [s for s in specs if s.run_id not in refused]
             answers = iter(matched(able, maker.train(able, cache, report)) if able else [])

@@ -27,7 +27,7 @@ from ray.exceptions import RayError, RayTaskError
 from mixopt.errors import InputError, MixoptError
 from mixopt.execution.local import check_pack, run_pack
 from mixopt.ports import Event, Progress
-from mixopt.runs import Observation, Point, RunSpec
+from mixopt.runs import Observation, Place, Point, RunSpec
 from mixopt.space.numbers import MANY, Within, check_arguments
 from mixopt.space.redaction import known_secrets, redact
 
@@ -179,8 +179,15 @@ class RayExecutor:
         events: list[Event] = [Progress(attempt.specs[i], point) for i, point in points]
         if answers is not None:
             del self._running[stream]
-            events += [replace(o, spec=s) for o, s in zip(answers, attempt.specs, strict=True)]
+            events += [
+                replace(o, spec=s, place=self._held(o))
+                for o, s in zip(answers, attempt.specs, strict=True)
+            ]
         return events
+
+    def _held(self, seen: Observation) -> Place | None:
+        """Where a run was trained, with the GPUs that its pack had."""
+        return None if seen.place is None else replace(seen.place, gpus=float(self._needs["GPU"]))
 
     def _again(self, stream: Any, cause: str) -> list[Event]:
         """Start a pack again after its worker died, or give its runs up."""

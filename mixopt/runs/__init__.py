@@ -1,5 +1,6 @@
 """Runs and what is asked of them: scales, schedules, run specs, tables, objectives, knobs."""
 
+from mixopt.runs.attempts import Attempt, Place
 from mixopt.runs.kinds import Kind, What
 from mixopt.runs.realised import Realised
 from mixopt.runs.run_spec import UNSTATED, Observation, Point, RunSpec, Scale, short_number
@@ -7,9 +8,11 @@ from mixopt.runs.schedule import MixerSpec, Schedule
 
 __all__ = [
     "UNSTATED",
+    "Attempt",
     "Kind",
     "MixerSpec",
     "Observation",
+    "Place",
     "Point",
     "Realised",
     "RunSpec",

@@ -1,13 +1,14 @@
 """Scales, run specs and observations: what a run is, and what came of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from mixopt.errors import InputError
+from mixopt.runs.attempts import Attempt, Place
 from mixopt.runs.kinds import GIVEN, Kind
 from mixopt.runs.realised import Realised
 from mixopt.runs.schedule import MixerSpec, Phases, Schedule, digest, plan_identity
@@ -203,6 +204,8 @@ class Observation:
         seconds: wall-clock seconds spent.
         realised: what was really drawn, phase by phase; None where the trainer does not know.
         info: what else the trainer wants to be on record (plain JSON values).
+        place: where it was trained, as the executor says; None where that is not known.
+        attempts: earlier ones that failed, before the run was trained again; oldest first.
     """
 
     spec: RunSpec
@@ -214,6 +217,8 @@ class Observation:
     realised: Realised | None = field(default=None, hash=False)
     error: str = ""
     info: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    place: Place | None = None
+    attempts: tuple[Attempt, ...] = ()
 
     @classmethod
     def of(cls, spec: RunSpec, metrics: Mapping[str, float], **rest: Any) -> "Observation":
@@ -240,6 +245,26 @@ class Observation:
         return self.status == "ok"
 
     @property
+    def spent(self) -> float:
+        """Training FLOPs of the run, failed attempts included."""
+        return self.flops + sum(attempt.flops for attempt in self.attempts)
+
+    @property
+    def gpu_seconds(self) -> float:
+        """GPU-seconds that the run took, failed attempts included; 0 where nobody counted."""
+        places = [self.place, *(attempt.place for attempt in self.attempts)]
+        return sum(place.gpu_seconds for place in places if place is not None)
+
+    @property
+    def slot_seconds(self) -> float:
+        """Seconds for which it took a slot of its executor, alone or as its part of a pack.
+
+        Failed attempts included; where no executor counted, the trainer's own seconds.
+        """
+        tries = [(self.place, self.seconds), *((a.place, a.seconds) for a in self.attempts)]
+        return sum(seconds if place is None else place.seconds for place, seconds in tries)
+
+    @property
     def tokens(self) -> dict[str, int]:
         """Training tokens per domain that were really drawn; empty where that is not known."""
         return {} if self.realised is None else self.realised.tokens
@@ -256,6 +281,8 @@ class Observation:
             "realised": None if self.realised is None else self.realised.to_dict(),
             "error": self.error,
             "info": dict(self.info),
+            "place": None if self.place is None else asdict(self.place),
+            "attempts": [attempt.to_dict() for attempt in self.attempts],
         }
 
     @classmethod
@@ -267,6 +294,9 @@ class Observation:
         totals = fields.pop("tokens", {})  # of records that knew no phases
         drawn = fields.pop("realised", None)
         fields["realised"] = Realised.from_dict(drawn) if drawn else Realised.from_totals(totals)
+        place = fields.pop("place", None)
+        fields["place"] = None if place is None else Place(**place)
+        fields["attempts"] = tuple(map(Attempt.from_dict, fields.get("attempts", ())))
         return cls(**fields)
 
 

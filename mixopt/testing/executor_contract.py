@@ -73,6 +73,7 @@ class ExecutorContract:
         assert [o.metrics for o in back] == [o.metrics for o in expected]
         assert [o.curve for o in back] == [o.curve for o in expected]
         assert all(o.ok for o in back)
+        assert all(o.place is not None and o.place.host for o in back)
 
     def test_progress_comes_before_the_end(self, tmp_path: Path) -> None:
         """Points of the curve of a slow run, for the specs that were submitted."""

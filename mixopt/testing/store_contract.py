@@ -8,7 +8,7 @@ import pytest
 
 from mixopt.errors import InputError
 from mixopt.ports import Store
-from mixopt.runs import Kind, Observation, Point, Realised, RunSpec, Scale
+from mixopt.runs import Attempt, Kind, Observation, Place, Point, Realised, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.space import Mixture
 
@@ -39,6 +39,8 @@ def example_observation(spec: RunSpec) -> Observation:
             ((30_000, {"web": 20_000, "c++": 10_000}), (67_890, {"web": 367, "a/b": 37_523})), 640
         ),
         info={"note": "kept", "numbers": [0.1, 2]},
+        place=Place("node-7.example", 13.5, 0.25),
+        attempts=(Attempt("the disk went away", 1e12, 3.5, Place("node-1", 4.0), 1.7e9),),
     )
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mixopt import MixtureSpace, Observation, Point, RunSpec, Scale
 from mixopt.execution.answers import HUGE, LEFT_OUT, matched, sound
+from mixopt.runs import Place
 
 SPACE = MixtureSpace(["web", "code"])
 SPECS = [RunSpec(SPACE.natural, Scale(1000, 4000), seed=i, trainer="lab:T") for i in range(3)]
@@ -139,3 +140,12 @@ def test_anything_at_all_becomes_an_observation_that_can_be_written(**fields: An
     assert Observation.from_dict(json.loads(text)).run_id == SPECS[0].run_id
     assert kept.ok == (kept.error == "" or fields["status"] == "ok")
     assert all(abs(v) <= HUGE for v in kept.metrics.values())
+
+
+@pytest.mark.parametrize("place", ["node-1", Place(7), Place("a", float("nan"), -1.0)])  # type: ignore[arg-type]
+def test_a_place_that_is_none_is_left_out_and_named(place: Any) -> None:
+    kept = sound(seen(place=place))
+    assert kept.ok
+    assert kept.place in {None, Place("a")}
+    assert "place" in " ".join(kept.info[LEFT_OUT])
+    assert sound(seen(place=Place("b", 2.0, 0.5))).place == Place("b", 2.0, 0.5)
