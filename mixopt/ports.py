@@ -1,11 +1,11 @@
-"""The three ports: what a sweep needs from a trainer, an executor and a store."""
+"""The three ports: what a sweep needs from a trainer, an executor and a store; and signals."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from mixopt.errors import InputError
+from mixopt.errors import InputError, did_you_mean
 from mixopt.runs import Observation, Point, RunSpec, Scale
 from mixopt.space import Domain
 
@@ -39,6 +39,81 @@ class TrainerInfo:
 
 
 @dataclass(frozen=True)
+class Signal:
+    """Something that a trainer can measure inside a run, for the method that mixes there.
+
+    Attributes:
+        axes: of its array: `"m"` training domains, `"n"` targets, `"e"` whatever the trainer has.
+        over: whether it is a mean over the segment; else it is taken at the end of the segment, of
+            the model that then stands.
+        meaning: definition and unit.
+        gradients: whether the scope of the gradients (`SCOPES`) must be said.
+    """
+
+    axes: tuple[str, ...]
+    over: bool
+    meaning: str
+    gradients: bool = False
+
+
+SIGNALS: dict[str, Signal] = {
+    "train_loss": Signal(
+        ("m",), True, "mean nats a token over the domain's tokens of the segment; nan without any"
+    ),
+    "heldout": Signal(
+        ("n",), False, "loss of each target on fixed steering data, which judges nothing later"
+    ),
+    "excess": Signal(
+        ("m",), True, "mean over tokens of max(loss - loss of the frozen reference, 0), nats"
+    ),
+    "excess_mean": Signal(
+        ("m",), True, "mean loss - mean loss of the frozen reference, nats; may be negative"
+    ),
+    "gram": Signal(("m", "m"), False, "inner products of the domains' mean gradients", True),
+    "gram_target": Signal(
+        ("m", "n"), False, "inner products of domains' and targets' mean gradients", True
+    ),
+    "grad_sq": Signal(("m",), False, "squared norm of each domain's mean gradient", True),
+    "grad_var": Signal(("m",), False, "trace of the covariance of one sample's gradient", True),
+    "gate_load": Signal(
+        ("m", "e"), True, "mean router assignment by domain, before capacity, layers in a row"
+    ),
+}
+"""What a mixer may ask for (METHODS-ONLINE, section B); tokens are always reported."""
+
+SCOPES = ("full", "last", "head", "sketch")
+"""Gradients of all parameters, the last linear layer, the output head, or a random projection."""
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """What a trainer offers to a method that changes the mixture inside a run (a mixer).
+
+    Attributes:
+        signals: names of `SIGNALS`.
+        scopes: of gradients, names of `SCOPES`; empty where it measures none.
+        loss_weights: it can weigh the loss of each domain under another sampling.
+        branches: it can go back to the start of a period and throw away what it did since.
+        references: it can train a reference run and keep it frozen beside the run.
+    """
+
+    signals: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    loss_weights: bool = False
+    branches: bool = False
+    references: bool = False
+
+    def __post_init__(self) -> None:
+        for what, given, known in (
+            ("signal", self.signals, SIGNALS),
+            ("scope", self.scopes, SCOPES),
+        ):
+            unknown = next((name for name in sorted(given) if name not in known), None)
+            if unknown is not None:
+                raise InputError(f"unknown {what} {unknown!r}; {did_you_mean(unknown, known)}")
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """What a trainer can do, and which of its settings are no part of what is trained.
 
@@ -59,6 +134,8 @@ class Capabilities:
         matches_repetition: it takes the setting `match_repetition`, `{budget, tokens}` of the
             target run, and repeats every domain as often as that run will (2606.07597).
         schedules: it draws by the schedule of a run; one that does not refuses such a run.
+        mixing: what it offers to methods that change the mixture inside a run; None where it runs
+            none, and refuses such a run.
     """
 
     runtime: frozenset[str] = frozenset()
@@ -66,6 +143,7 @@ class Capabilities:
     continues: bool = False
     matches_repetition: bool = False
     schedules: bool = False
+    mixing: Mixing | None = None
 
 
 @runtime_checkable
@@ -105,10 +183,11 @@ def refusal(trainer: object, spec: RunSpec) -> str:
     schedule that is trained as its mean would pass for evidence of something that was never run.
     """
     name = type(trainer).__name__
-    if spec.mixer is not None:
+    if spec.mixer is not None and capabilities_of(trainer).mixing is None:
         return (
             f"{name} cannot change the mixture inside a run, and run {spec.run_id} asks for the "
-            f"mixer {spec.mixer.name!r}; ask for a run without one"
+            f"mixer {spec.mixer.name!r}; name a trainer that declares mixing, or ask for a run "
+            "without one"
         )
     if spec.schedule is not None and not capabilities_of(trainer).schedules:
         return (

@@ -18,6 +18,7 @@ ROOMS = {
     "laws",
     "designs",
     "proposers",
+    "mixers",
     "strategies",
     "execution",
     "tracking",

@@ -181,9 +181,15 @@ class Schedule:
 class MixerSpec:
     """Which online method changes the mixture inside a run, and how it is set.
 
+    All of it is part of what a run is: with other bounds, or other targets, it is another run.
+
     Attributes:
         name: of the method, or `"module:attribute"`.
         settings: plain JSON values.
+        space: the constraints that hold inside the run, as `mixopt.space.plain.to_dict` writes
+            them; empty: the simplex over the domains of the run's mixture.
+        targets: metric to its weight in what the method steers by; empty: the metrics that the
+            trainer has for the training domains, alike.
 
     Raises:
         InputError: no name, or settings that are no JSON values.
@@ -191,12 +197,14 @@ class MixerSpec:
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    space: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    targets: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not self.name:
             raise InputError("a mixer has no name; name a method, or give no mixer")
         try:
-            json.dumps(dict(self.settings), allow_nan=False)
+            json.dumps(self.to_dict(), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"settings of the mixer {self.name!r} are no JSON values ({error}); give numbers, "
@@ -205,7 +213,9 @@ class MixerSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `MixerSpec(**values)` reads them back."""
-        return {"name": self.name, "settings": dict(self.settings)}
+        more = {"space": dict(self.space), "targets": dict(self.targets)}
+        whole = {"name": self.name, "settings": dict(self.settings)}
+        return whole | {name: part for name, part in more.items() if part}
 
 
 def phase_arrays(runs: Iterable[Phases], domains: Sequence[str]) -> tuple[Array, NDArray[np.int64]]:

@@ -1,0 +1,61 @@
+"""Mixers: methods that change the mixture inside a run, one file each, found by name."""
+
+from typing import Any
+
+from mixopt.errors import InputError
+from mixopt.lazy import build, lookup
+from mixopt.mixers.base import Measured, Mixer, Needs, Note, Segment, Setup, State, refused
+from mixopt.mixers.course import Course, course
+from mixopt.mixers.session import Session
+from mixopt.runs import MixerSpec
+from mixopt.space.numbers import check_arguments
+
+MIXERS: dict[str, str] = {
+    "fixed": "mixopt.mixers.fixed:Fixed",
+}
+"""Name of a mixer to where it lives; a user's own is named `"module:attribute"`."""
+
+
+def mixer(name: str, **settings: Any) -> Mixer:
+    """The mixer of that name.
+
+    Raises:
+        InputError: an unknown name or setting; the message lists the known ones.
+    """
+    recipe = lookup(name, MIXERS, "mixer")
+    check_arguments(recipe, settings)
+    made = build(recipe, settings, f"mixer {name!r}")
+    if not isinstance(made, Mixer):
+        raise InputError(
+            f"mixer {name!r} gives {type(made).__name__}, which lacks some of needs, start, plan, "
+            "update, name and product; name a mixer, or a class of your own that has them"
+        )
+    return made
+
+
+def mixer_of(spec: MixerSpec) -> Mixer:
+    """The mixer of a run.
+
+    Raises:
+        InputError: see `mixer`.
+    """
+    return mixer(spec.name, **spec.settings)
+
+
+__all__ = [
+    "MIXERS",
+    "Course",
+    "Measured",
+    "Mixer",
+    "MixerSpec",
+    "Needs",
+    "Note",
+    "Segment",
+    "Session",
+    "Setup",
+    "State",
+    "course",
+    "mixer",
+    "mixer_of",
+    "refused",
+]

@@ -1,0 +1,105 @@
+"""The gate through which every weight vector of a mixer leaves.
+
+Whatever a method says, what is drawn keeps the bounds, groups and ties of the space; and no domain
+is drawn more often than its epoch cap allows, by a bound that follows what is left of it:
+
+    hi_i(t) = min(hi_i, (k_i N_i - used_i) / tokens that the run still has to draw)
+
+A domain that was drawn less than its share may be drawn more later. No online method that we know
+of does this; on small domains they repeat without noticing.
+
+Notation:
+    m domains; w: (m,) weights; k_i N_i: passes times unique tokens of domain i
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mixopt.space import MixtureSpace
+from mixopt.space.simplex import Array
+
+_INSIDE = 1e-12  # weights that are allowed leave as they came
+_CLOSE = 1e-9
+_HALVINGS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Gated:
+    """Weights as they may be used.
+
+    Attributes:
+        weights: (m,) within every constraint.
+        moved: largest change that a constraint made to a weight.
+        raised: factor on the epoch caps, above 1 where what is left of all domains together could
+            not fill the run.
+    """
+
+    weights: Array
+    moved: float
+    raised: float
+
+
+def inventory(space: MixtureSpace, tokens: int) -> Array:
+    """(m,) tokens of each domain that a run may draw, by the epoch caps; inf without a cap.
+
+    A run shorter than the budget of the space may draw the same share of the allowance.
+    """
+    if space.budget is None:
+        return np.full(space.dim, np.inf)
+    allowed = space.passes * space.tokens * (tokens / space.budget)
+    return np.where(np.isfinite(allowed), allowed, np.inf)
+
+
+def gate(
+    space: MixtureSpace, weights: ArrayLike, tokens: int, used: Sequence[float] | Array
+) -> Gated:
+    """The nearest weights (KL) that the space allows, with what is left of every domain.
+
+    Args:
+        space: bounds, groups, ties, passes and budget.
+        weights: (m,) on the simplex.
+        tokens: of the whole run.
+        used: (m,) tokens drawn so far.
+    """
+    w = np.asarray(weights, dtype=float)
+    drawn = np.asarray(used, dtype=np.float64)
+    rest = max(tokens - float(drawn.sum()), 1.0)
+    allowed = inventory(space, tokens)
+    bound = np.array([space.bounds.get(name, (0.0, 1.0))[1] for name in space.names])
+    # without the space's own caps, which are those of a run whose mixture stays the same
+    polytope = replace(space.polytope, upper=bound)
+
+    def upper(factor: float) -> Array:
+        left = np.maximum(factor * allowed - drawn, 0.0) / rest
+        return np.asarray(np.minimum(bound, left))
+
+    def feasible(factor: float) -> bool:
+        return replace(polytope, upper=upper(factor)).feasible
+
+    held = replace(polytope, upper=upper(1.0))
+    if held.excess(w[None])[0] <= _INSIDE:
+        return Gated(w, 0.0, 1.0)
+    raised = 1.0 if feasible(1.0) else _least(feasible)
+    if raised > 1.0:
+        held = replace(polytope, upper=upper(raised))
+    out = held.project(w[None], "kl")[0]
+    return Gated(out, float(np.abs(out - w).max()), raised)
+
+
+def _least(feasible: Callable[[float], bool]) -> float:
+    """The smallest factor on the caps with which some mixture is allowed."""
+    low, high = 1.0, 2.0
+    while not feasible(high) and high < 1e12:
+        low, high = high, 2.0 * high
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        if feasible(middle):
+            high = middle
+        else:
+            low = middle
+        if high - low < _CLOSE * high:
+            break
+    return high
