@@ -214,7 +214,7 @@ class OptunaSearch(Answers):
         whole = min(self.design, self.runs)
         missing = whole - ledger.asked
         if missing > 0:
-            return ledger.design(whole, DESIGN, scale=problem.target)[:missing]
+            return ledger.design(whole, DESIGN, scale=problem.target, most=missing)
         n = min(self.batch, self.runs - ledger.asked)
         if ledger.pending or n < 1:
             return []

@@ -27,7 +27,7 @@ from mixopt.app.spec import Spec
 from mixopt.app.spec_file import read_spec
 from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.execution import executor as make
-from mixopt.execution.sweep import SweepStatus, run_sweep
+from mixopt.execution.sweep import SweepStatus, queued, run_sweep
 from mixopt.ports import (
     ContinuingTrainer,
     Executor,
@@ -186,7 +186,7 @@ def _pack_size(sweep: Sweep, scale: Scale) -> int:
 
 def is_finished(sweep: Sweep, recipe: Strategy) -> bool:
     """Whether the strategy has nothing left to ask."""
-    if sweep.store.pending():
+    if sweep.store.pending() or queued(sweep.store):
         return False
     return not recipe.next(sweep.problem, sweep.store.observations(), [])
 

@@ -1,30 +1,35 @@
 """The loop: a strategy driven through an executor into a store until it has no more to ask.
 
-The store is the journal. A batch of runs is written there before the first of them is opened, a run
-is opened before it is submitted and closed when its result is in; what is open when a sweep starts
-is submitted again. Nothing else remembers anything, so a sweep that was killed goes on from its
-store, to the same runs.
+The store is the journal. Runs that a strategy has chosen are written there before the first of
+them goes out, as a list; each is opened there when it is submitted, and closed when its result is
+in. What is chosen or open when a sweep starts is submitted again. Nothing else remembers anything,
+so a sweep that was killed goes on from its store, to the same runs.
+
+What one run costs here does not grow with the runs in the store: everything that is looked at per
+run is counted as runs come in (`Known`, `Standing`, `Waiting`).
 """
 
-import math
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby
+from functools import lru_cache
 from typing import Any
 
 from mixopt.errors import MixoptError
 from mixopt.execution.answers import sound
+from mixopt.execution.standing import Best, Standing
+from mixopt.execution.waiting import Waiting
 from mixopt.ports import Executor, Progress, Store
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.runs.objective import judged, objective_of
-from mixopt.runs.run_table import RunTable, standardized
 from mixopt.strategies import Problem, Strategy
+from mixopt.strategies.known import Known
 
 HOPELESS = 5  # so many failures without one success stop a sweep before it wastes its budget
 BATCH = "batch"
-"""The annotation that holds the newest batch, all of whose runs are to be opened."""
+"""The annotation that holds what was chosen and is not opened yet (and maybe some that is)."""
+_AHEAD = (
+    32  # runs that wait for a slot; with as many, a strategy that waits for nothing is not asked
+)
 _POLL_SECONDS = 0.5
 
 
@@ -103,6 +108,13 @@ def run_sweep(
     return loop.status
 
 
+def queued(store: Store) -> list[RunSpec]:
+    """The runs of a sweep that were chosen and never submitted, in order."""
+    known = {o.run_id for o in store.observations()} | {spec.run_id for spec in store.pending()}
+    specs = [RunSpec.from_dict(values) for values in store.annotations().get(BATCH) or ()]
+    return [spec for spec in specs if spec.run_id not in known]
+
+
 class _Loop:
     """The state of one call of `run_sweep`, all of it read off the store at the start."""
 
@@ -117,26 +129,34 @@ class _Loop:
     ) -> None:
         self._strategy, self._problem = strategy, problem
         self._executor, self._store = executor, store
-        self._pack_size, self._runtime = pack_size, runtime
+        self._pack_size, self._runtime = lru_cache(pack_size), runtime
         self._started = time.monotonic()
-        self._observations = [judged(o, problem.objective) for o in store.observations()]
-        self._queue = deque(store.pending())  # opened, not submitted by this call
+        self._known, self._standing = Known(problem), Standing(problem.objective)
+        for seen in store.observations():
+            self._standing.add(self._known.see(seen))
+        self._waiting = Waiting()
         self._running: dict[str, RunSpec] = {}
         self._packs: list[set[str]] = []
+        # What a killed driver had submitted goes first, then what it had chosen.
+        chosen = queued(store)
+        for spec in [*store.pending(), *chosen]:
+            self._queue(spec)
         planned = strategy.planned(problem)
         self._work = sum(scale.flops for scale in planned)  # 6 N D of everything that is to come
         self._pace: tuple[float, float] | None = None  # when the first runs came in, and their work
+        self._noted = bool(chosen)  # whether the store holds a list of runs that were chosen
+        self._best: Best | None = None
         self.status = SweepStatus(planned=len(planned))
-        # What a killed driver had chosen and not opened is opened now.
-        self._open([RunSpec.from_dict(v) for v in store.annotations().get(BATCH) or ()])
         self._refresh()
 
     def fill(self) -> bool:
         """Ask the strategy, submit what fits; False when there is nothing left to do."""
-        self._open(self._strategy.next(self._problem, self._observations, self._pending))
-        while self._queue and len(self._packs) < self._executor.slots:
+        self._ask()
+        while self._waiting and self._free > 0:
             self._submit()
         self._refresh()
+        if not self._running and self._noted:
+            self._store.annotate({BATCH: []})
         return bool(self._running)
 
     def collect(self) -> None:
@@ -148,66 +168,70 @@ class _Loop:
                 self._finish(event)
         self._refresh()
 
-    def _open(self, asked: Sequence[RunSpec]) -> None:
-        """Open the runs that are new, all of them whatever happens in between.
-
-        A strategy chooses a batch in view of all runs before it. Were the driver killed between
-        two openings, the rest would be chosen anew in view of a part of the batch: other runs than
-        without the kill. So the batch is written down as a whole before its first run is opened.
-        """
-        known = {o.run_id for o in self._observations} | set(self._running)
-        known |= {spec.run_id for spec in self._queue}
-        new = list({s.run_id: s for s in asked if s.run_id not in known}.values())
-        if len(new) > 1:
-            self._store.annotate({BATCH: [spec.to_dict() for spec in new]})
-        for spec in new:
-            self._store.open(spec)
-            self._queue.append(spec)
-
     @property
-    def _pending(self) -> list[RunSpec]:
-        return [*self._running.values(), *self._queue]
+    def _free(self) -> int:
+        return self._executor.slots - len(self._packs)
+
+    def _ask(self) -> None:
+        """Have the strategy choose runs, until there are some for every slot or it waits."""
+        fed = self._executor.slots * self._pack_size(self._problem.scales[0])
+        new: list[RunSpec] = []
+        if len(self._waiting) < max(2 * fed, _AHEAD):
+            while chosen := self._choose():
+                new += chosen
+                if len(self._waiting) >= fed:
+                    break
+        # A strategy chooses a batch in view of all runs before it. Were the driver killed when a
+        # part of it is open, the rest would be chosen anew in view of that part: other runs than
+        # without the kill. So the whole is written down first. One that goes out now is whole.
+        if new and (len(self._waiting) > 1 or self._free < 1):
+            waiting = [s.to_dict() for s in self._waiting]
+            self._store.annotate({BATCH: waiting})
+            self._noted = True
+
+    def _choose(self) -> list[RunSpec]:
+        """What the strategy asks for now and nobody knows yet, put into the queue."""
+        known = self._known
+        asked = self._strategy.next(self._problem, known.observations, known.pending)
+        new = [spec for spec in {s.run_id: s for s in asked}.values() if spec.run_id not in known]
+        for spec in new:
+            self._queue(spec)
+        return new
+
+    def _queue(self, spec: RunSpec) -> None:
+        self._known.ask(spec)
+        self._waiting.add(spec)
 
     def _submit(self) -> None:
-        """Take a pack of the next scale off the queue.
-
-        Packs are no larger than it takes to keep all slots equally busy: 40 runs in packs of at
-        most 8 on 2 slots go out in 6 packs, not in 5 of which the last leaves a slot idle.
-        """
-        first = self._queue[0]
-        scale = first.scale
-        # A pack shares one configuration: runs with other values of a knob go out apart.
-        same = [s for s in self._queue if s.scale == scale and s.config == first.config]
-        slots, most = self._executor.slots, self._pack_size(scale)
-        free = slots - len(self._packs)
-        later = math.ceil(max(len(same) - free * most, 0) / (slots * most))
-        pack = same[: math.ceil(len(same) / (free + slots * later))]
-        taken = {spec.run_id for spec in pack}
-        self._queue = deque(s for s in self._queue if s.run_id not in taken)
+        """Open a pack in the store and send it out."""
+        most = self._pack_size(self._waiting.scale)
+        pack = self._waiting.take(self._free, self._executor.slots, most)
+        for spec in pack:
+            self._store.open(spec)
         self._executor.submit(pack, self._runtime)
-        self._packs.append(set(taken))
+        self._packs.append({spec.run_id for spec in pack})
         self._running.update({spec.run_id: spec for spec in pack})
 
     def _finish(self, seen: Observation) -> None:
         # The executor may have rebuilt the spec on another machine; ours holds its kind.
         seen = replace(seen, spec=self._running.pop(seen.run_id))
-        seen = judged(sound(seen), self._problem.objective)
+        seen = self._known.see(sound(seen))
         self._store.close(seen)
-        self._observations.append(seen)
+        self._standing.add(seen)
         for pack in self._packs:
             pack.discard(seen.run_id)
         self._packs = [pack for pack in self._packs if pack]
         self.status = replace(self.status, trained=self.status.trained + 1)
-        failures = [o for o in self._observations if not o.ok]
-        if len(failures) == len(self._observations) >= HOPELESS:
+        standing = self._standing
+        if standing.failed == standing.done >= HOPELESS:
             raise SweepError(
-                f"the first {len(failures)} runs all failed, so the sweep stops; the last one "
-                f"says: {failures[-1].error}"
+                f"the first {standing.done} runs all failed, so the sweep stops; the last one "
+                f"says: {standing.error}"
             )
 
     def _eta(self) -> float | None:
         """Seconds left by the work left; the time to start workers is no part of the pace."""
-        done = _nominal(self._observations)
+        done = self._standing.work
         if self.status.trained < self._executor.slots:
             return None
         if self._pace is None:
@@ -225,47 +249,26 @@ class _Loop:
         self.status = replace(self.status, latest=text)
 
     def _refresh(self) -> None:
-        best = _best(self._observations, self._problem)
-        pending = self._pending
+        standing, pending, status = self._standing, self._known.pending, self.status
+        best = standing.best
+        if best is not None and best is not self._best:
+            self._best = best
+            several = len(self._problem.scales) > 1
+            scale = str(best.run.spec.scale) if several else ""
+            status = replace(
+                status, best=best.value, best_mixture=_shares(best.run), best_scale=scale
+            )
         self.status = replace(
-            self.status,
-            planned=max(self.status.planned, len(self._observations) + len(pending)),
-            done=len(self._observations),
-            failed=sum(not o.ok for o in self._observations),
+            status,
+            planned=max(status.planned, standing.done + len(pending)),
+            done=standing.done,
+            failed=standing.failed,
             running=len(self._running),
-            flops=sum(o.flops for o in self._observations),
+            flops=standing.flops,
             seconds=time.monotonic() - self._started,
             eta_seconds=self._eta(),
-            best=None if best is None else best[0],
-            best_mixture="" if best is None else _shares(best[1]),
-            best_scale=str(best[1].spec.scale) if best and len(self._problem.scales) > 1 else "",
-            phase=str(pending[-1].kind.what) if pending else self.status.phase,
+            phase=str(pending[-1].kind.what) if pending else status.phase,
         )
-
-
-def _nominal(observations: Sequence[Observation]) -> float:
-    return sum(o.spec.scale.flops for o in observations)
-
-
-def _best(
-    observations: Sequence[Observation], problem: Problem
-) -> tuple[float, Observation] | None:
-    """The lowest objective among search runs of the smallest scale that has any: like with like."""
-    search = [o for o in observations if o.ok and o.spec.kind.in_search]
-    if not search:
-        return None
-    _, lowest = next(groupby(sorted(search, key=_scale), key=_scale))
-    objective = (
-        standardized(problem.objective, RunTable.from_observations(search, problem.space.names))
-        if problem.objective.standardize
-        else problem.objective
-    )
-    scored = [(objective_of(o.metrics, objective), o) for o in lowest]
-    return min(scored, key=lambda pair: pair[0])
-
-
-def _scale(seen: Observation) -> tuple[int, int]:
-    return seen.spec.scale.params, seen.spec.scale.tokens
 
 
 def _shares(seen: Observation) -> str:

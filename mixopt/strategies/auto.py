@@ -30,6 +30,7 @@ from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture
 from mixopt.space.numbers import MANY, Within
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
+from mixopt.strategies.known import known_ids
 from mixopt.strategies.ladder import LadderSearch
 from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, fitted_to, free_slots
 from mixopt.strategies.phases import (
@@ -90,7 +91,7 @@ class Auto(Answers):
         """The rest of the design, then a round of proposals, then the confirmation."""
         if _given(problem):
             return self._ladder.next(problem, observations, pending)
-        known = {o.run_id for o in observations} | {spec.run_id for spec in pending}
+        known = known_ids(observations, pending)
         missing = [s for s in Design(self.design).specs(problem) if s.run_id not in known]
         if missing:
             return missing

@@ -55,7 +55,7 @@ class Climb(Answers):
         ledger = Ledger.of(problem, observations, pending)
         missing = self.rounds[0] - ledger.asked
         if missing > 0:
-            return ledger.design(self.rounds[0], DESIGN, name="dirichlet")[:missing]
+            return ledger.design(self.rounds[0], DESIGN, name="dirichlet", most=missing)
         ends = np.cumsum(self.rounds)
         if ledger.pending or ledger.asked >= ends[-1]:
             return []

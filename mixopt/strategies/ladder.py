@@ -120,7 +120,7 @@ class LadderSearch(Answers):
         whole = min(max(self.design, _LEAST), self.runs)
         missing = whole - ledger.count(first)
         if missing > 0:
-            return ledger.design(whole, DESIGN)[:missing]
+            return ledger.design(whole, DESIGN, most=missing)
         room = min(free_slots(ledger, self.batch, self.wait), self.runs - ledger.asked)
         if room < 1:
             return []

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Annotated, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from mixopt.space import Mixture, MixtureSpace
 from mixopt.space.numbers import MANY, Within, check_settings
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
+from mixopt.strategies.known import Index, Observations
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ class Ledger:
         problem: what is asked.
         runs: finished search runs, failed ones included, by run id.
         pending: search runs under way.
+        index: of these runs, where somebody keeps it (see `Known`); else it is made when asked for.
     """
 
     problem: Problem
     runs: tuple[Observation, ...]
     pending: tuple[RunSpec, ...] = ()
+    index: Index | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -55,6 +59,10 @@ class Ledger:
 
         A run without a metric that the objective needs counts as failed.
         """
+        if isinstance(observations, Observations):
+            known = observations.known
+            if known.problem is problem and known.pending is pending:
+                return cls(problem, known.search(), known.waiting(), known.index)
         search = [judged(o, problem.objective) for o in observations if o.spec.kind.in_search]
         under_way = [s for s in pending if s.kind.in_search]
         return cls(
@@ -95,8 +103,7 @@ class Ledger:
 
     def count(self, scale: Scale) -> int:
         """Runs of a scale, finished, failed or under way."""
-        specs = [*(o.spec for o in self.runs), *self.pending]
-        return sum(spec.scale == scale for spec in specs)
+        return self._index.counts[scale]
 
     def table(self, scale: Scale) -> RunTable:
         """Successful runs of a scale.
@@ -143,8 +150,8 @@ class Ledger:
 
     def _left(self, scale: Scale) -> list[Mixture]:
         """Mixtures of the pool that nobody has asked for; empty without a pool."""
-        used = self._used
-        return [m for m in self.problem.pool.get(scale, ()) if (scale, m.weights) not in used]
+        used = self._index
+        return [m for m in self.problem.pool.get(scale, ()) if not used.has(scale, m.weights)]
 
     def _pooled(self, scale: Scale) -> bool:
         return scale in self.problem.pool
@@ -166,6 +173,7 @@ class Ledger:
         name: str = "regmix",
         scale: Scale | None = None,
         beside: Sequence[Mixture] = (),
+        most: int = MANY,
     ) -> list[RunSpec]:
         """What nobody has asked for yet of `whole` runs that ignore what is known.
 
@@ -178,24 +186,26 @@ class Ledger:
             name: see `mixopt.designs.DESIGNS`; no matter in a pool.
             scale: of the runs; the smallest by default.
             beside: mixtures that are run in any case, from which the design keeps apart.
+            most: runs to give at most.
         """
         problem = self.problem
         scale = scale or problem.scales[0]
-        if whole < 1:
+        if min(whole, most) < 1:
             return []
-        seed = (problem.seed, len(beside))
+        seed, index = (problem.seed, len(beside)), self._index
         if self._pooled(scale):
             pool = problem.pool[scale]
             order = np.random.default_rng(seed).permutation(len(pool))[: self.count(scale) + whole]
-            drawn = [pool[i] for i in order]
+            begun, drawn = 0, tuple(pool[i] for i in order)
         else:
-            W = _drawn(name, problem.space, whole, seed, tuple(m.weights for m in beside))
-            drawn = [problem.space.mixture(w) for w in W]
-        return [
-            problem.run(mixture, kind, scale=scale)
-            for mixture in drawn
-            if (scale, mixture.weights) not in self._used
-        ]
+            key = (name, problem.space, whole, seed, tuple(m.weights for m in beside))
+            drawn = drawn_mixtures(*key)
+            begun = index.begun.get((key, scale), 0)
+            while begun < len(drawn) and index.has(scale, drawn[begun].weights):
+                begun += 1
+            index.begun[key, scale] = begun
+        left = (m for m in islice(drawn, begun, None) if not index.has(scale, m.weights))
+        return [problem.run(mixture, kind, scale=scale) for mixture in islice(left, most)]
 
     def lowest(
         self, score: Score, n: int, kind: Kind, *, scale: Scale | None = None
@@ -204,7 +214,7 @@ class Ledger:
         scale = scale or self.problem.scales[0]
         X = self.candidates(scale, lambda: self._optima(score, scale))
         mixtures = dict.fromkeys(self.problem.space.mixture(w) for w in X)
-        new = [m for m in mixtures if (scale, m.weights) not in self._used]
+        new = [m for m in mixtures if not self._index.has(scale, m.weights)]
         if not new:
             return []
         order = np.argsort(score(np.array([m.weights for m in new])), kind="stable")[:n]
@@ -237,25 +247,33 @@ class Ledger:
         raise InputError(f"none of {len(self.runs)} runs succeeded, so no mixture is the best")
 
     @cached_property
-    def _used(self) -> set[tuple[Scale, tuple[float, ...]]]:
-        specs = [*(o.spec for o in self.runs), *self.pending]
-        # A run by a schedule is none of its mean: that one can still be asked for.
-        return {(spec.scale, spec.mixture.weights) for spec in specs if spec.is_static}
+    def _index(self) -> Index:
+        # Runs are never forgotten: one that was kept while as many came in is of the same runs.
+        if self.index is not None and len(self.index) == self.asked:
+            return self.index
+        return Index([*(o.spec for o in self.runs), *self.pending])
 
 
 @lru_cache(maxsize=8)
-def _drawn(
+def drawn_mixtures(
     name: str,
     space: MixtureSpace,
     n: int,
     seed: tuple[int, ...],
     beside: tuple[tuple[float, ...], ...],
-) -> Array:
-    """(n, m) mixtures of a design; it is asked for again with every run that comes in."""
+) -> tuple[Mixture, ...]:
+    """(n) mixtures of a design; it is asked for again with every run that comes in.
+
+    Args:
+        name: see `mixopt.designs.DESIGNS`.
+        space: of the mixtures.
+        n: how many.
+        seed: of the random numbers.
+        beside: weights of mixtures from which the design keeps apart.
+    """
     existing = np.array(beside) if beside else None
     W = designs.design(name, space, n, rng=np.random.default_rng(seed), existing=existing)
-    W.setflags(write=False)
-    return W
+    return tuple(space.mixture(w) for w in W)
 
 
 @dataclass

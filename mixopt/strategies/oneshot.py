@@ -62,7 +62,7 @@ class OneShot(Answers):
         left = whole - ledger.asked
         if left < 1:
             return []
-        return ledger.design(whole, DESIGN, name=self.swarm)[: min(self.batch or left, left)]
+        return ledger.design(whole, DESIGN, name=self.swarm, most=min(self.batch or left, left))
 
     def planned(self, problem: Problem) -> list[Scale]:
         """The swarm at the smallest scale."""

@@ -6,6 +6,7 @@ Notation:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from mixopt.space import Mixture
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
 from mixopt.strategies.ladder import LadderSearch, fit_scales
-from mixopt.strategies.ledger import Ledger
+from mixopt.strategies.ledger import Ledger, drawn_mixtures
 
 _MANY = 200  # runs from which the ensemble knows no more than one process, in ten times the time
 _REPLICATES = 1000  # seeds of replicates start so far above those of the search and confirmation
@@ -57,17 +58,18 @@ class Design:
 
     def specs(self, problem: Problem) -> list[RunSpec]:
         """All of it, the same whatever is known."""
-        space = problem.space
-        known = np.array([m.array for m in dict.fromkeys((space.natural, space.uniform))])
-        random = designs.design(
-            "regmix",
-            space,
-            self.runs - len(known),
-            rng=np.random.default_rng([problem.seed, 0]),
-            existing=known,
-        )
-        mixtures = [space.mixture(w) for w in np.vstack([known, random])]
-        return [problem.run(mixture, DESIGN) for mixture in mixtures]
+        return list(_design(problem, self.runs))
+
+
+@lru_cache(maxsize=4)
+def _design(problem: Problem, runs: int) -> tuple[RunSpec, ...]:
+    """(runs) of the design; it is asked for again with every run that comes in."""
+    space = problem.space
+    known = tuple(dict.fromkeys((space.natural, space.uniform)))
+    beside = tuple(m.weights for m in known)
+    seed = (problem.seed, 0)
+    mixtures = [*known, *drawn_mixtures("regmix", space, runs - len(known), seed, beside)]
+    return tuple(problem.run(mixture, DESIGN) for mixture in mixtures)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from mixopt import designs
 from mixopt.runs import Kind, Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN
 from mixopt.strategies.base import Answer, Answers, Problem
+from mixopt.strategies.known import known_ids
 from mixopt.strategies.ledger import Ledger, Runs, check_recipe
 
 
@@ -35,7 +36,7 @@ class Random(Answers):
         n = min(self.batch, self.runs - ledger.asked)
         if n < 1:
             return []
-        return ledger.design(self.runs, DESIGN, name=self.design, scale=problem.target)[:n]
+        return ledger.design(self.runs, DESIGN, name=self.design, scale=problem.target, most=n)
 
     def planned(self, problem: Problem) -> list[Scale]:
         """All runs at the target."""
@@ -57,7 +58,7 @@ class Baselines(Answers):
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
     ) -> list[RunSpec]:
         """All that were not asked for yet."""
-        known = {o.run_id for o in observations} | {s.run_id for s in pending}
+        known = known_ids(observations, pending)
         named = designs.baselines(problem.space)
         specs = [
             problem.run(m, Kind.reference(name), scale=problem.target) for name, m in named.items()

@@ -101,7 +101,7 @@ class Rungs(Answers):
         first = problem.scales[0]
         missing = self.design - ledger.count(first)
         if missing > 0:
-            return ledger.design(self.design, DESIGN)[:missing]
+            return ledger.design(self.design, DESIGN, most=missing)
         if ledger.pending:
             return []
         left = min(self.batch, self.design + self.proposals - ledger.count(first))

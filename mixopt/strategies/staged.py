@@ -25,6 +25,7 @@ from mixopt.space import MixtureSpace
 from mixopt.space.numbers import Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
+from mixopt.strategies.known import known_ids
 from mixopt.strategies.ledger import Ledger, Memo, check_recipe, check_shares, fitted_to
 from mixopt.strategies.phase_model import (
     PhaseModel,
@@ -93,7 +94,7 @@ class Staged(Answers):
     ) -> list[RunSpec]:
         """The whole grid at once, then the confirmation."""
         check_problem(problem)
-        known = {o.run_id for o in observations} | {s.run_id for s in pending}
+        known = known_ids(observations, pending)
         missing = [s for s in self._specs(problem) if s.run_id not in known]
         ledger = Ledger.of(problem, observations, pending)
         if missing or ledger.pending or not self.confirm_seeds:

@@ -31,6 +31,7 @@ from mixopt.space import Mixture
 from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
+from mixopt.strategies.known import known_ids
 from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, check_shares, fitted_to
 from mixopt.strategies.phase_model import (
     PhaseModel,
@@ -99,7 +100,7 @@ class TwoPhase(Answers):
     ) -> list[RunSpec]:
         """The design, then rounds, then the confirmation; each waits for the one before."""
         check_problem(problem)
-        known = {o.run_id for o in observations} | {s.run_id for s in pending}
+        known = known_ids(observations, pending)
         missing = [s for s in self._design(problem) if s.run_id not in known]
         if missing:
             return missing

@@ -1,5 +1,6 @@
 """The whole loop in memory: strategy, executor, store; stopped and continued at every point."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from mixopt import InputError, MixtureSpace, Objective, Observation, RunSpec, Scale
 from mixopt.evidence.outcome import sweep_outcome
 from mixopt.execution.local import LocalExecutor, MemoryStore
-from mixopt.execution.sweep import SweepError, SweepStatus, run_sweep
+from mixopt.execution.sweep import SweepError, SweepStatus, queued, run_sweep
 from mixopt.ports import Event
 from mixopt.runs.kinds import DESIGN
 from mixopt.strategies import Problem, strategy
@@ -193,3 +194,111 @@ def test_a_run_without_the_objectives_metric_is_one_failed_run(tmp_path: Path) -
     assert all(o.spec.mixture == problem().space.natural for o in failed)
     assert all("no metric" in o.error and "unknown" in o.error for o in failed)
     assert RECIPE.answer(problem(), store.observations()).surrogate is not None
+
+
+class Journal(MemoryStore):
+    """Remembers what was written, and is killed at the n-th writing, before or after it."""
+
+    def __init__(self, kill_at: int | None = None, after: bool = False) -> None:
+        super().__init__()
+        self.written: list[str] = []
+        self.kill_at, self.after = kill_at, after
+
+    def _write(self, what: str, write: Any, value: Any) -> None:
+        self.written.append(what)
+        killed = len(self.written) - 1 == self.kill_at
+        if killed and not self.after:
+            raise KeyboardInterrupt
+        write(value)
+        if killed:
+            raise KeyboardInterrupt
+
+    def open(self, spec: RunSpec) -> None:
+        if spec not in self.pending():  # closing opens what is not there
+            self._write("open", super().open, spec)
+
+    def annotate(self, values: Mapping[str, Any]) -> None:
+        self._write("annotate", super().annotate, values)
+
+
+def test_what_was_chosen_is_written_as_a_whole_and_opened_when_it_goes_out(tmp_path: Path) -> None:
+    store = Journal()
+    run_sweep(RECIPE, problem(), LocalExecutor(tmp_path), store, pack_size=lambda _: 4)
+    assert store.written[:5] == ["annotate", "open", "open", "open", "open"]
+    assert store.written.count("open") == len(store.observations())
+    assert queued(store) == []
+    stopped, executor = MemoryStore(), Counting(tmp_path, stop_after=0)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(RECIPE, problem(), executor, stopped, pack_size=lambda _: 4)
+    assert len(stopped.pending()) == 4
+    left = [s.run_id for s in queued(stopped)]
+    assert len(left) == RECIPE.design - 4
+    assert not set(left) & {s.run_id for s in stopped.pending()}
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_any_writing_it_goes_on_to_the_same_runs(tmp_path: Path, after: bool) -> None:
+    recipe = replace(RECIPE, proposals=2, corrections=0, singles=False, confirm_seeds=1)
+    small = problem(scales=(Scale(1000, 10_000),))
+    whole = Journal()
+    run_sweep(recipe, small, LocalExecutor(tmp_path), whole)
+    expected = {o.run_id for o in whole.observations()}
+    for kill_at in range(0, len(whole.written), 3):
+        store, again = Journal(kill_at, after), Counting(tmp_path)
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(recipe, small, LocalExecutor(tmp_path), store)
+        done = {o.run_id for o in store.observations()}
+        run_sweep(recipe, small, again, store)
+        assert {o.run_id for o in store.observations()} == expected
+        assert not done & {s.run_id for s in again.submitted}
+
+
+class Instant:
+    """Two slots that answer at once, all runs alike."""
+
+    slots = 2
+
+    def __init__(self) -> None:
+        self._done: list[Event] = []
+
+    def submit(self, pack: Sequence[RunSpec], runtime: Any = None) -> None:
+        self._done += [Observation(s, metrics=dict.fromkeys(TRAINER.metrics, 1.0)) for s in pack]
+
+    def wait(self, timeout: float) -> list[Event]:
+        done, self._done = self._done, []
+        return done
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+@pytest.mark.parametrize("name", ["random", "regmix"])
+def test_what_a_run_costs_does_not_grow_with_the_store(name: str, standardize: bool) -> None:
+    """Counted in calls of Python functions, which no other process disturbs."""
+    objective = Objective.of(TRAINER.metrics)
+    question = problem(objective=replace(objective, standardize=standardize))
+
+    def calls_per_run(before: int) -> float:
+        store, more = MemoryStore(), 40
+        recipe = strategy(name, runs=before + more)
+        for spec in strategy(name, runs=before + more, batch=before).next(question, [], []):
+            metrics = dict.fromkeys(TRAINER.metrics, 2.0)
+            store.close(Observation(spec, metrics=metrics))
+        count = [0]
+
+        def count_call(frame: Any, event: str, argument: Any) -> None:
+            count[0] += event == "call"
+
+        def on_change(status: SweepStatus) -> None:
+            if status.trained == 10:  # reading the store is no part of it
+                sys.setprofile(count_call)
+
+        try:
+            status = run_sweep(recipe, question, Instant(), store, on_change=on_change)
+        finally:
+            sys.setprofile(None)
+        assert status.trained == more
+        return count[0] / (more - 10)
+
+    assert calls_per_run(600) < 1.2 * calls_per_run(60)
