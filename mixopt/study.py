@@ -12,7 +12,6 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,8 @@ from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective, weights_of
 from mixopt.runs.run_table import RunTable
+from mixopt.runs.scales import each_scale, placed, scales_of
+from mixopt.runs.told_again import new_runs
 from mixopt.space import Mixture, MixtureSpace
 
 MOST_RUNS = 1200  # what laws and diagnostics take in minutes; RegMix's tables are just below
@@ -82,14 +83,17 @@ class Study:
     ) -> None:
         """Add runs: a tidy table, observations, or one run that `ask` gave with its metrics.
 
+        A run that was told before counts once, which a note of `table` says; a run that failed
+        (`Observation.failed`) is no longer waited for.
+
         Args:
             runs: what was run.
             metrics: by name, if `runs` is a run spec; a number where the objective has one metric.
 
         Raises:
             InputError: weights off the simplex, a domain that the space does not hold, an unknown
-                metric, a metric that is not finite (tell nothing of a run that diverged), another
-                scale than was asked, or runs with a scale beside runs without.
+                metric, a metric that is not finite (see `forget`), another scale than was asked, runs
+                with a scale beside runs without, or a run that was told before with other metrics.
         """
         if isinstance(runs, RunSpec):
             runs = _observation(runs, metrics, self.objective)
@@ -98,6 +102,11 @@ class Study:
         if isinstance(runs, Observation):
             self._check_asked(runs.spec)
             runs = [runs]
+        if not isinstance(runs, pd.DataFrame | RunTable):
+            runs = list(runs)
+            failed = [self._asked.pop(o.run_id, None) for o in runs if not o.ok]
+            if runs and len(runs) == sum(spec is not None for spec in failed):
+                return  # runs that were asked have failed, and that is all there is to know
         if isinstance(runs, pd.DataFrame):
             table = RunTable.from_frame(runs)
         elif isinstance(runs, RunTable):
@@ -105,12 +114,28 @@ class Study:
         else:
             table = RunTable.from_observations(runs, self.space.names)
         self.objective.check(table.metrics)
-        table = _placed(table.within(self.space.names), self.scale)
+        table = placed(table.within(self.space.names), self.scale)
         self._check_scales(table)
-        self._tables.append(table)
+        fresh = new_runs(table, self.table if self._tables else None)
         for run_id in table.facts.get("run", ()):
             self._asked.pop(str(run_id), None)
-        self._surrogate = None
+        if len(fresh):
+            self._tables.append(fresh)
+            self._surrogate = None
+        else:
+            self._tables = [self.table.with_notes(*fresh.notes)]
+
+    def forget(self, asked: RunSpec) -> None:
+        """No longer wait for a run that `ask` gave: it diverged, or was never started.
+
+        Raises:
+            InputError: it was not asked, or was told already.
+        """
+        if asked.run_id not in self._asked:
+            raise InputError(
+                f"run {asked.run_id} is not waited for: it was told, forgotten, or never asked"
+            )
+        del self._asked[asked.run_id]
 
     @property
     def table(self) -> RunTable:
@@ -237,7 +262,7 @@ class Study:
 
     def _only_scale(self) -> Scale:
         """The scale of all runs told and asked; `UNSTATED` where none states one."""
-        seen = {scale for table in self._tables for scale in _scales_of(table)}
+        seen = {scale for table in self._tables for scale in scales_of(table)}
         seen |= {spec.scale for spec in self._asked.values()} - {UNSTATED}
         if len(seen) > 1:
             raise InputError(
@@ -260,12 +285,12 @@ class Study:
         Raises:
             InputError: see above.
         """
-        now = _scales_of(table)
-        for run, scale in zip(table.facts.get("run", ()), _each_scale(table), strict=False):
+        now = scales_of(table)
+        for run, scale in zip(table.facts.get("run", ()), each_scale(table), strict=False):
             asked = self._asked.get(str(run))
             if asked is not None and scale is not None:
                 _same_scale(str(run), asked.scale, scale)
-        before = [_scales_of(other) for other in self._tables]
+        before = [scales_of(other) for other in self._tables]
         asked_for = {spec.scale for spec in self._asked.values()}
         stated = any(before) or bool(asked_for - {UNSTATED})
         silent = not all(before) or UNSTATED in asked_for
@@ -320,27 +345,6 @@ def _same_scale(run: str, asked: Scale, told: Scale) -> None:
         )
 
 
-def _each_scale(table: RunTable) -> list[Scale | None]:
-    """The scale of every run; None where the table does not say."""
-    return [
-        Scale(int(params), int(tokens)) if np.isfinite(params) and np.isfinite(tokens) else None
-        for params, tokens in table.scales
-    ]
-
-
-def _scales_of(table: RunTable) -> set[Scale]:
-    known = table.scales[np.isfinite(table.scales).all(axis=1)]
-    return {Scale(int(n), int(d)) for n, d in np.unique(known, axis=0)}
-
-
-def _placed(table: RunTable, scale: Scale | None) -> RunTable:
-    """Runs that state no scale at the study's, where it has one."""
-    if scale is None or not np.isnan(table.scales).all():
-        return table
-    sizes = {"params": float(scale.params), "tokens": float(scale.tokens)}
-    return replace(table, facts=table.facts.assign(**sizes))
-
-
 def _observation(
     spec: RunSpec, metrics: Mapping[str, float] | float | None, objective: Objective
 ) -> Observation:
@@ -356,5 +360,5 @@ def _observation(
         metrics = {objective.metrics[0]: float(metrics)}
     seen = Observation.of(spec, metrics)
     if not seen.ok:
-        raise InputError(f"run {spec.run_id}: {seen.error}; leave a run that diverged out")
+        raise InputError(f"run {spec.run_id}: {seen.error}; tell study.forget(spec) instead")
     return seen

@@ -122,9 +122,12 @@ def test_one_metric_may_be_told_as_a_number() -> None:
         (lambda s: s.tell(s.ask(1)[0], {"loss-0": 1.0}), "unknown metric 'loss-1'"),
         (
             lambda s: s.tell(s.ask(1)[0], {"loss-0": float("nan"), "loss-1": 1.0}),
-            "leave a run that diverged out",
+            "forget\\(spec\\) instead",
         ),
-        (lambda s: s.tell(Observation.failure(s.ask(1)[0], "died")), "none of 1 runs succeeded"),
+        (
+            lambda s: s.tell(Observation.failure(RunSpec(WORLD.space.uniform, LARGE), "died")),
+            "none of 1 runs succeeded",
+        ),
         (
             lambda s: s.tell(pd.DataFrame({"w/x": [1.0], "m/loss-0": [1], "m/loss-1": [1]})),
             "'x', which the space does not hold",
@@ -322,3 +325,45 @@ def test_metrics_that_the_objective_does_not_weigh_are_fitted_for_the_report() -
     made = told(15, minimize=Objective.of("loss-0"))
     assert set(made.surrogate.metrics) == {"loss-0", "loss-1"}
     assert set(made.recommend().metrics) == {"loss-0", "loss-1"}
+
+
+# -- told twice, and never -------------------------------------------------------------------------
+
+
+def test_a_run_that_is_told_again_counts_once() -> None:
+    seen = runs(12)
+    made = told(12)
+    before = made.fit()
+    made.tell(seen[3])
+    made.tell(seen[2:9])
+    assert len(made) == 12
+    assert made.fit() is before, "nothing new was told"
+    assert "7 runs were told before and count once" in made.table.notes
+
+
+def test_rows_without_a_name_that_are_told_again_count_once_and_repeats_all() -> None:
+    made = Study(MixtureSpace(["a", "b"]), "loss", law="linear")
+    table = line(8, tilt=1.0)
+    made.tell(table)
+    made.tell(table)
+    assert len(made) == 8
+    made.tell(table.assign(**{"m/loss": lambda f: f["m/loss"] + 1e-3}))
+    assert len(made) == 16, "another result of the same mixture is a repeat"
+
+
+def test_a_run_has_one_result() -> None:
+    made = told(12)
+    seen = runs(12)[4]
+    with pytest.raises(InputError, match="told before with loss-0 = .*another seed"):
+        made.tell(seen.spec, {k: v + 0.1 for k, v in seen.metrics.items()})
+    assert len(made) == 12
+
+
+def test_a_run_that_was_asked_and_failed_is_no_longer_waited_for() -> None:
+    made = told(12)
+    first, second, third = made.ask(3)
+    made.forget(first)
+    made.tell(Observation.failure(second, "diverged"))
+    assert list(made._asked) == [third.run_id]
+    with pytest.raises(InputError, match="not waited for"):
+        made.forget(first)
