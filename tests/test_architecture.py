@@ -29,6 +29,7 @@ ROOMS = {
     "export",
     "adapters",
     "app",
+    "study",
     "testing",
 }
 HEAVY = {
@@ -82,7 +83,7 @@ def test_modules_and_functions_hold_one_idea(path: Path) -> None:
 def test_the_rooms_are_those_of_the_design() -> None:
     modules = {path.stem for path in (ROOT / "mixopt").glob("*.py")}
     rooms = {path.parent.name for path in (ROOT / "mixopt").glob("*/__init__.py")}
-    assert modules == {"__init__", "__main__", "errors", "lazy", "threads", "ports", "study"}
+    assert modules == {"__init__", "__main__", "errors", "lazy", "threads", "ports"}
     assert rooms == ROOMS
 
 

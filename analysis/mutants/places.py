@@ -28,7 +28,7 @@ ROOMS = (
     "mixopt/strategies",
     "mixopt/evidence",
     "mixopt/execution",
-    "mixopt/study.py",
+    "mixopt/study",
 )
 # The longest beginning of a module's path decides.
 BESIDE: dict[str, tuple[str, ...]] = {

@@ -105,8 +105,8 @@ class Record:
 
 
 def room(module: str) -> str:
-    """`space` of `mixopt/space/rules.py`; `study` of `mixopt/study.py`."""
-    return module.split("/")[1].removesuffix(".py")
+    """`space` of `mixopt/space/rules.py`."""
+    return module.split("/")[1]
 
 
 def rate(outcomes: Iterable[str]) -> dict[str, float]:

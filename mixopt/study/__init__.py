@@ -1,0 +1,5 @@
+"""The notebook facade: see `mixopt.study.study`."""
+
+from mixopt.study.study import MOST_RUNS, Study
+
+__all__ = ["MOST_RUNS", "Study"]
