@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mixopt.diagnostics.gates import Gate, Level, Remedy
+from mixopt.space import html
 
 _LEVELS: tuple[Level, ...] = ("do not trust", "ranking only", "trust")
 _HEADS = {
@@ -59,6 +60,11 @@ class Trust:
         told = list(self.reasons) or [f"{len(self.gates)} gates were asked and none speaks against"]
         aside = [g.told for g in self.gates if g.allows == "trust" and g.state == "no"]
         return f"{_HEADS[self.level]}: {'; '.join([*told, *aside])}"
+
+    def _repr_html_(self) -> str:
+        rows = [[g.name, g.state, g.told, g.remedy.what if g.remedy else None] for g in self.gates]
+        header = ["gate", "holds", "what was measured", "what would change it"]
+        return html.paragraph(self.line, strong=True) + html.table(header, rows)
 
     def asked(self, gate: Gate) -> "Trust":
         """The same with one more gate, which counts before all others."""

@@ -17,6 +17,7 @@ from mixopt.laws.base import Law, Prediction, Runs, check_runs
 from mixopt.laws.held_out import refit_folds
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
+from mixopt.space import html
 from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
 
@@ -46,6 +47,17 @@ class CrossValidation:
     objective_coverage: float
     observed: Array
     predicted: Prediction
+
+    def _repr_html_(self) -> str:
+        columns = zip(self.metrics, self.rho, self.error, self.coverage, strict=True)
+        rows: list[list[html.Cell]] = [
+            [name, float(rho), float(error), html.percent(float(inside))]
+            for name, rho, error, inside in columns
+        ]
+        inside = html.percent(self.objective_coverage)
+        rows.insert(0, ["the objective", self.objective_rho, None, inside])
+        title = f"{self.runs} runs held out in {self.folds} folds"
+        return html.table(["metric", "rank correlation", "error / sd", "in 90 %"], rows, title)
 
     def lines(self) -> list[str]:
         """In plain words."""

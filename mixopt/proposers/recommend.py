@@ -15,7 +15,7 @@ from mixopt.proposers.search import finite_differences
 from mixopt.proposers.sensitivity import Active, active_constraints, intervals
 from mixopt.proposers.surrogate import Surrogate
 from mixopt.runs import Schedule
-from mixopt.space import Mixture, MixtureSpace
+from mixopt.space import Mixture, MixtureSpace, html
 from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
 
@@ -84,6 +84,20 @@ class Recommendation:
     active: tuple[Active, ...] = ()
     broken: tuple[str, ...] = ()
     schedule: Schedule | None = None
+
+    def _repr_html_(self) -> str:
+        value = f"Predicted objective {self.value:.4g} (sd {self.sd:.2g})"
+        gains = [
+            [f"against {name}", gain.shrunk, gain.sd, "beyond" if gain.certain else "within"]
+            for name, gain in self.gains.items()
+        ]
+        parts = [
+            html.paragraph(value, strong=True),
+            html.shares(self.mixture.to_dict(), intervals=self.intervals),
+            html.table(["gain", "less luck", "sd", "its error"], gains) if gains else "",
+            *(html.paragraph(line) for line in self.broken),
+        ]
+        return "".join(parts)
 
 
 @one_blas_thread

@@ -23,8 +23,10 @@ from mixopt.runs.conditions import rows_where
 from mixopt.runs.objective import Objective
 from mixopt.runs.realised import Realised, mean_of
 from mixopt.runs.run_spec import UNSTATED, Observation, RunSpec
-from mixopt.space import Mixture, simplex
+from mixopt.space import Mixture, html, simplex
 from mixopt.space.simplex import Array
+
+_SHOWN = 8  # rows in a notebook
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,18 @@ class RunTable:
         weights = pd.DataFrame(self.W, columns=[WEIGHT + d for d in self.domains])
         metrics = pd.DataFrame(self.Y, columns=[METRIC + k for k in self.metrics])
         return pd.concat([self.facts, weights, metrics], axis=1)
+
+    def _repr_html_(self) -> str:
+        frame = self.frame
+        told = [c for c in frame if frame[c].notna().any() and set(frame[c]) - {"", 0}]
+        rows = [
+            [None if pd.isna(v) else v if isinstance(v, str | float) else str(v) for v in row]
+            for row in frame[told].head(_SHOWN).to_numpy(dtype=object)
+        ]
+        count = f"{len(self)} runs, {len(self.domains)} domains, {len(self.metrics)} metrics"
+        first = f"; the first {_SHOWN}" if len(self) > _SHOWN else ""
+        notes = "".join(html.paragraph(note) for note in self.notes)
+        return html.table([str(c) for c in told], rows, count + first) + notes
 
     @cached_property
     def scales(self) -> Array:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mixopt.errors import InputError, did_you_mean
-from mixopt.space import simplex
+from mixopt.space import html, simplex
 from mixopt.space.simplex import Array
 
 
@@ -96,6 +96,9 @@ class Mixture:
     def to_dict(self) -> dict[str, float]:
         """Domain to share."""
         return dict(zip(self.domains, self.weights, strict=True))
+
+    def _repr_html_(self) -> str:
+        return html.shares(self.to_dict())
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog
 
+from mixopt.errors import InfeasibleError
 from mixopt.space.simplex import Array
 
 _TOLERANCE = 1e-9
@@ -105,3 +106,36 @@ def _up(value: float) -> str:
     """Three digits, rounded up, so that doing what the message says is enough."""
     digits = 10.0 ** (np.floor(np.log10(max(value, 1e-12))) - 2)
     return f"{np.ceil(value / digits - 1e-6) * digits:.3g}"
+
+
+def check_sums(names: Sequence[str], lower: Array, upper: Array, budget: float | None) -> None:
+    """Refuse the two commonest conflicts, of bounds alone, with what would resolve them.
+
+    Args:
+        names: (m,) domains.
+        lower: (m,) bounds.
+        upper: (m,) bounds, epoch caps included.
+        budget: tokens of the target run, where there is one.
+
+    Raises:
+        InfeasibleError: lower bounds add up to more than 1, or upper bounds to less.
+    """
+    if lower.sum() > 1 + 1e-9:
+        order = np.argsort(-lower, kind="stable")
+        needed = order[: int(np.searchsorted(lower[order].cumsum(), 1 + 1e-9)) + 1]
+        those = listing(f"{names[i]} >= {lower[i]:.3g}" for i in needed)
+        raise InfeasibleError(
+            f"lower bounds add up to {lower.sum():.4g}, above 1; these conflict: {those}; lower "
+            "some of them"
+        )
+    total = upper.sum()
+    if total < 1 - 1e-9:
+        those = listing(f"{names[i]} <= {upper[i]:.3g}" for i in np.flatnonzero(upper < 1).tolist())
+        room = f" (to at most {budget * total:.4g} tokens)" if budget else ""
+        raise InfeasibleError(
+            f"upper bounds and epoch caps add up to {total:.4g}, below 1; these conflict: {those}; "
+            f"raise some of them, allow more epochs (about {1 / total:.3g} times as many), or plan "
+            f"a smaller budget{room}"
+            if total > 0
+            else "all upper bounds are 0; raise some of them"
+        )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixopt.errors import InfeasibleError, InputError, did_you_mean
-from mixopt.space import feasibility, sampling, simplex
+from mixopt.space import feasibility, html, sampling, simplex
 from mixopt.space.constraints import Polytope
 from mixopt.space.domains import (
     Domain,
@@ -318,6 +318,13 @@ class MixtureSpace:
         """The same space with some fields changed."""
         return replace(self, **changes)
 
+    def _repr_html_(self) -> str:
+        limits = dict(zip(self.names, zip(self.lower, self.upper, strict=True), strict=True))
+        prior = dict(zip(self.names, self.prior.tolist(), strict=True))
+        known = {d.name: d.tokens for d in self.domains if d.tokens is not None}
+        rules = [rule.text for rule in self.rules]
+        return html.space(prior, limits, known, rules, self.prior_name)
+
     # -- constraints -----------------------------------------------------------------------------
 
     @cached_property
@@ -365,33 +372,10 @@ class MixtureSpace:
                 tied[name] = tie.name
         if not 0.0 <= self.min_weight <= 1.0:
             raise InputError(f"min_weight is {self.min_weight}; give a share from 0 to 1")
-        self._check_sums()
+        feasibility.check_sums(self.names, self.lower, self.upper, self.budget)
         if not self.polytope.feasible:
             conflict = feasibility.conflict(self.rules, self.dim)
             raise InfeasibleError(feasibility.explain(conflict, self.dim))
-
-    def _check_sums(self) -> None:
-        """The two commonest conflicts, of bounds alone, with what would resolve them."""
-        if self.lower.sum() > 1 + 1e-9:
-            order = np.argsort(-self.lower, kind="stable")
-            needed = order[: int(np.searchsorted(self.lower[order].cumsum(), 1 + 1e-9)) + 1]
-            listing = feasibility.listing(f"{self.names[i]} >= {self.lower[i]:.3g}" for i in needed)
-            raise InfeasibleError(
-                f"lower bounds add up to {self.lower.sum():.4g}, above 1; these conflict: "
-                f"{listing}; lower some of them"
-            )
-        total = self.upper.sum()
-        if total < 1 - 1e-9:
-            tight = np.flatnonzero(self.upper < 1)
-            listing = feasibility.listing(f"{self.names[i]} <= {self.upper[i]:.3g}" for i in tight)
-            room = f" (to at most {self.budget * total:.4g} tokens)" if self.budget else ""
-            raise InfeasibleError(
-                f"upper bounds and epoch caps add up to {total:.4g}, below 1; these conflict: "
-                f"{listing}; raise some of them, allow more epochs (about {1 / total:.3g} times as "
-                f"many), or plan a smaller budget{room}"
-                if total > 0
-                else "all upper bounds are 0; raise some of them"
-            )
 
     def _check_budget(self) -> None:
         if self.budget is not None and not (np.isfinite(self.budget) and self.budget > 0):
