@@ -6,7 +6,7 @@ from mixopt.runs.objective import Guard, Objective
 from mixopt.runs.reading import read_table
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Domain, Group, Mixture, MixtureSpace, Tie
-from mixopt.study import Study
+from mixopt.study import Study, load_study, save_study
 
 __version__ = "0.1.0"
 
@@ -30,5 +30,7 @@ __all__ = [
     "Schedule",
     "Study",
     "Tie",
+    "load_study",
     "read_table",
+    "save_study",
 ]

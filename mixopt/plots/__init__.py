@@ -1,6 +1,6 @@
 """Figures of a study, as plotly figures over plain inputs; they print and show nothing."""
 
-from mixopt.plots.fronts import trade_off
+from mixopt.plots.fronts import against, trade_off
 from mixopt.plots.mixtures import (
     SHARE_AXIS,
     along,
@@ -10,10 +10,13 @@ from mixopt.plots.mixtures import (
     schedule_steps,
 )
 from mixopt.plots.runs import SEARCH, best_so_far, learning_curves, predicted_observed
+from mixopt.plots.style import RECOMMENDED
 
 __all__ = [
+    "RECOMMENDED",
     "SEARCH",
     "SHARE_AXIS",
+    "against",
     "along",
     "best_so_far",
     "confirmed",

@@ -48,6 +48,28 @@ def trade_off(
     return figure
 
 
+def against(first: ArrayLike, second: ArrayLike, *, axes: tuple[str, str]) -> Figure:
+    """One value over another of the same mixtures, a point each: small runs and large ones.
+
+    Args:
+        first: (n,) along the bottom.
+        second: (n,) upwards.
+        axes: names of both, with units.
+    """
+    figure = new_figure(height=430)
+    figure.add_scatter(
+        x=plain(np.asarray(first, dtype=float)),
+        y=plain(np.asarray(second, dtype=float)),
+        mode="markers",
+        name="one mixture",
+        marker={"color": BLUE, "size": 8, "line": RIM},
+        hovertemplate="%{x:.4f}, %{y:.4f}<extra></extra>",
+    )
+    figure.update_xaxes(title_text=label(axes[0]))
+    figure.update_yaxes(title_text=label(axes[1]))
+    return figure
+
+
 def _largest(shares: Sequence[tuple[str, float]]) -> str:
     largest = sorted(shares, key=lambda item: -item[1])[:_NAMED]
     return ", ".join(f"{label(name)} {share:.0%}" for name, share in largest if share > 0)

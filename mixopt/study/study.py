@@ -10,24 +10,27 @@
 16
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from mixopt import designs, proposers
-from mixopt.designs.subset import covering_subset
+from mixopt.diagnostics import Trust
 from mixopt.errors import InputError, NotFittedError
+from mixopt.evidence.outcome import Outcome, table_outcome
 from mixopt.laws.base import FittedLaw, Law
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
-from mixopt.runs.objective import Metrics, Objective, weights_of
-from mixopt.runs.run_table import RunTable
+from mixopt.runs.objective import Metrics, Objective
+from mixopt.runs.run_table import RunTable, standardized
 from mixopt.runs.scales import each_scale, placed, scales_of
 from mixopt.runs.told_again import new_runs
-from mixopt.space import Mixture, MixtureSpace
+from mixopt.space import Mixture, MixtureSpace, html
+from mixopt.study.pictures import Pictures
+from mixopt.study.telling import check_scale_asked, covering_part, objective_from, observation_of
+from mixopt.study.views import Best, MixturesLike, best_of, mixtures_of, predicted
 
 MOST_RUNS = 1200  # what laws and diagnostics take in minutes; RegMix's tables are just below
 
@@ -61,7 +64,7 @@ class Study:
         seed: int = 0,
     ) -> None:
         self.space = space
-        self.objective = _objective(minimize, maximize)
+        self.objective = objective_from(minimize, maximize)
         self.scale = scale
         self.seed = seed
         self.law = law
@@ -69,6 +72,22 @@ class Study:
         self._asked: dict[str, RunSpec] = {}
         self._surrogate: Surrogate | None = None
         self._evidence: tuple[int, RunTable] | None = None
+        self._outcome: Outcome | None = None
+
+    def __repr__(self) -> str:
+        runs, waiting = len(self), len(self._asked)
+        asked = f", {waiting} asked and not told" if waiting else ""
+        law = self.law if isinstance(self.law, str) else type(self.law).__name__
+        return (
+            f"<Study of {self.objective.describe()} over {self.space.dim} domains: {runs} runs"
+            f"{asked}; law {law}>"
+        )
+
+    def _repr_html_(self) -> str:
+        head = html.paragraph(repr(self).strip("<>"), strong=True)
+        if not self._tables:
+            return head + self.space._repr_html_()
+        return head + self.best._repr_html_()
 
     def __len__(self) -> int:
         """Number of runs told."""
@@ -92,11 +111,11 @@ class Study:
 
         Raises:
             InputError: weights off the simplex, a domain that the space does not hold, an unknown
-                metric, a metric that is not finite (see `forget`), another scale than was asked, runs
+                metric, one that is not finite (see `forget`), another scale than was asked, runs
                 with a scale beside runs without, or a run that was told before with other metrics.
         """
         if isinstance(runs, RunSpec):
-            runs = _observation(runs, metrics, self.objective)
+            runs = observation_of(runs, metrics, self.objective)
         elif metrics is not None:
             raise InputError("metrics belong to one run spec; a table carries its own")
         if isinstance(runs, Observation):
@@ -124,6 +143,15 @@ class Study:
             self._surrogate = None
         else:
             self._tables = [self.table.with_notes(*fresh.notes)]
+
+    @property
+    def asked(self) -> tuple[RunSpec, ...]:
+        """Runs that `ask` gave and that were neither told nor forgotten."""
+        return tuple(self._asked.values())
+
+    def expect(self, runs: Iterable[RunSpec]) -> None:
+        """Wait for runs that were chosen elsewhere, as for those that `ask` gave."""
+        self._asked.update({spec.run_id: spec for spec in runs})
 
     def forget(self, asked: RunSpec) -> None:
         """No longer wait for a run that `ask` gave: it diverged, or was never started.
@@ -160,16 +188,8 @@ class Study:
         if len(table) <= MOST_RUNS:
             return table
         if self._evidence is None or self._evidence[0] != len(table):
-            _, strata = np.unique(np.nan_to_num(table.scales), axis=0, return_inverse=True)
-            rng = np.random.default_rng([self.seed, len(table)])
-            complete = np.isfinite(table.values(self.objective.metrics)).all(axis=1)
-            rows = np.flatnonzero(complete)
-            picked = rows[covering_subset(table.W[rows], strata.reshape(-1)[rows], MOST_RUNS, rng)]
-            note = (
-                f"laws are fitted to {len(picked)} of {len(table)} runs, which cover the others' "
-                f"mixtures: half spread over them, half drawn at random (seed {self.seed})"
-            )
-            self._evidence = (len(table), table.take(picked).with_notes(note))
+            part = covering_part(table, self.objective.metrics, MOST_RUNS, self.seed)
+            self._evidence = (len(table), part)
         return self._evidence[1]
 
     # -- what follows from it --------------------------------------------------------------------
@@ -211,7 +231,7 @@ class Study:
             n,
             W=self.evidence.W,
             pending=self._pending(),
-            rng=self._rng(),
+            rng=self._rng(len(self._asked)),
         )
         return [self.space.mixture(w) for w in W]
 
@@ -227,6 +247,83 @@ class Study:
         return proposers.recommend(
             self.surrogate, self.space, W=self.evidence.W, rng=self._rng(), mixture=mixture
         )
+
+    def predict(self, mixtures: MixturesLike) -> pd.DataFrame:
+        """Objective and metrics at mixtures: one row each, with the sd of what the law leaves open.
+
+        Args:
+            mixtures: one or several: mixtures, shares by domain, a frame of shares, or weights
+                (n, m) in the order of the space.
+
+        Raises:
+            NotFittedError: nothing was told yet.
+            InputError: weights off the simplex, or an unknown domain.
+        """
+        return predicted(self.surrogate, mixtures_of(self.space, mixtures))
+
+    @property
+    def best(self) -> Best:
+        """The best run told; `recommend` says what is better than all of them.
+
+        Raises:
+            NotFittedError: nothing was told yet.
+        """
+        return best_of(self.table, standardized(self.objective, self.table))
+
+    @property
+    def outcome(self) -> Outcome:
+        """The recommendation with all that speaks for and against it; made when first asked for.
+
+        Raises:
+            NotFittedError: nothing was told yet.
+        """
+        surrogate = self.surrogate
+        if self._outcome is None or self._outcome.surrogate is not surrogate:
+            self._outcome = table_outcome(surrogate, self.evidence, self.space, rng=self._rng())
+        return self._outcome
+
+    def check(self) -> Trust:
+        """Whether the answer is to be trusted: every gate in words, and what would change it.
+
+        Raises:
+            NotFittedError: nothing was told yet.
+        """
+        return self.outcome.checkup.trust
+
+    @property
+    def plot(self) -> Pictures:
+        """Pictures: `weights`, `response`, `front`, `fidelity`, `calibration`, `history`."""
+        return Pictures(self)
+
+    def optimize(
+        self,
+        train: Callable[[RunSpec], Mapping[str, float] | float],
+        runs: int,
+        *,
+        callbacks: Iterable[Callable[["Study", Observation], None]] = (),
+    ) -> None:
+        """Ask, train and tell, one run at a time.
+
+        Args:
+            train: gives the metrics of a run; a run whose metrics are not finite is forgotten.
+            runs: how many.
+            callbacks: called with the study and each run; one that raises `StopIteration` ends it.
+        """
+        told = list(callbacks)
+        for _ in range(runs):
+            (spec,) = self.ask(1)
+            metrics = train(spec)
+            named = metrics if isinstance(metrics, Mapping) else {self.objective.needed[0]: metrics}
+            seen = Observation.of(spec, {name: float(v) for name, v in named.items()})
+            if seen.ok:
+                self.tell(spec, metrics)
+            else:
+                self.forget(spec)
+            try:
+                for callback in told:
+                    callback(self, seen)
+            except StopIteration:
+                return
 
     def ask(self, n: int = 1, scale: Scale | None = None) -> list[RunSpec]:
         """The next n runs: a design while runs are few, proposals after.
@@ -250,14 +347,14 @@ class Study:
                 "regmix",
                 self.space,
                 n,
-                rng=self._rng(),
+                rng=self._rng(len(self._asked)),
                 existing=np.vstack(existing) if existing else None,
             )
             mixtures = [self.space.mixture(w) for w in W]
         else:
             mixtures = self.propose(n)
         specs = [RunSpec(m, at, seed=self.seed) for m in mixtures]
-        self._asked.update({spec.run_id: spec for spec in specs})
+        self.expect(specs)
         return specs
 
     def _only_scale(self) -> Scale:
@@ -277,7 +374,7 @@ class Study:
             return
         for spec in self._asked.values():
             if (spec.mixture, spec.seed) == (told.mixture, told.seed):
-                _same_scale(spec.run_id, spec.scale, told.scale)
+                check_scale_asked(spec.run_id, spec.scale, told.scale)
 
     def _check_scales(self, table: RunTable) -> None:
         """Refuse runs of another scale than was asked, and runs with a scale beside runs without.
@@ -289,7 +386,7 @@ class Study:
         for run, scale in zip(table.facts.get("run", ()), each_scale(table), strict=False):
             asked = self._asked.get(str(run))
             if asked is not None and scale is not None:
-                _same_scale(str(run), asked.scale, scale)
+                check_scale_asked(str(run), asked.scale, scale)
         before = [scales_of(other) for other in self._tables]
         asked_for = {spec.scale for spec in self._asked.values()}
         stated = any(before) or bool(asked_for - {UNSTATED})
@@ -307,58 +404,6 @@ class Study:
             return None
         return np.array([spec.mixture.array for spec in self._asked.values()])
 
-    def _rng(self) -> np.random.Generator:
-        return np.random.default_rng([self.seed, len(self), len(self._asked)])
-
-
-def _objective(minimize: Metrics | Objective, maximize: Metrics) -> Objective:
-    if isinstance(minimize, Objective):
-        return minimize
-    twice = set(weights_of(minimize)) & set(weights_of(maximize))
-    if twice:
-        raise InputError(f"{min(twice)!r} is to be both minimised and maximised; name it once")
-    return Objective.of(minimize, maximize)
-
-
-def _check_names(metrics: Mapping[str, float], objective: Objective) -> None:
-    """Refuse a misspelt metric: one the objective does not know in place of one that it needs."""
-    missing = [k for k in objective.needed if k not in metrics]
-    for name in (k for k in metrics if k not in objective.needed):
-        close = difflib.get_close_matches(name, missing, n=1, cutoff=0.5)
-        if close:
-            raise InputError(
-                f"unknown metric {name!r}: the objective needs {', '.join(objective.needed)}; did "
-                f"you mean {close[0]!r}?"
-            )
-    if missing:
-        raise InputError(
-            f"unknown metric {missing[0]!r}: the objective needs it, and the run has "
-            f"{', '.join(metrics) or 'none'}; tell all of {', '.join(objective.needed)}"
-        )
-
-
-def _same_scale(run: str, asked: Scale, told: Scale) -> None:
-    if asked != told:
-        raise InputError(
-            f"run {run} was asked at {asked} and is told at {told}; ask at the scale that is "
-            "trained: ask(n, scale=mixopt.Scale(params, tokens))"
-        )
-
-
-def _observation(
-    spec: RunSpec, metrics: Mapping[str, float] | float | None, objective: Objective
-) -> Observation:
-    if metrics is None:
-        raise InputError("tell(spec, metrics) needs the run's metrics, by name")
-    if isinstance(metrics, Mapping):
-        _check_names(metrics, objective)
-    else:
-        if len(objective.metrics) != 1:
-            raise InputError(
-                f"the objective has {len(objective.metrics)} metrics; give them by name"
-            )
-        metrics = {objective.metrics[0]: float(metrics)}
-    seen = Observation.of(spec, metrics)
-    if not seen.ok:
-        raise InputError(f"run {spec.run_id}: {seen.error}; tell study.forget(spec) instead")
-    return seen
+    def _rng(self, *more: int) -> np.random.Generator:
+        """The same for the same runs told, whatever was asked before."""
+        return np.random.default_rng([self.seed, len(self), *more])

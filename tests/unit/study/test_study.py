@@ -354,7 +354,7 @@ def test_rows_without_a_name_that_are_told_again_count_once_and_repeats_all() ->
 def test_a_run_has_one_result() -> None:
     made = told(12)
     seen = runs(12)[4]
-    with pytest.raises(InputError, match="told before with loss-0 = .*another seed"):
+    with pytest.raises(InputError, match=r"told before with loss-0 = .*another seed"):
         made.tell(seen.spec, {k: v + 0.1 for k, v in seen.metrics.items()})
     assert len(made) == 12
 

@@ -1,0 +1,96 @@
+"""What a study is told: checked, and so much of it picked as laws can be fitted to."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mixopt.designs.subset import covering_subset
+from mixopt.errors import InputError
+from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.objective import Metrics, Objective, weights_of
+from mixopt.runs.run_table import RunTable
+
+
+def objective_from(minimize: Metrics | Objective, maximize: Metrics) -> Objective:
+    """The objective that a study was made with.
+
+    Raises:
+        InputError: no metric is named, or one twice.
+    """
+    if isinstance(minimize, Objective):
+        return minimize
+    twice = set(weights_of(minimize)) & set(weights_of(maximize))
+    if twice:
+        raise InputError(f"{min(twice)!r} is to be both minimised and maximised; name it once")
+    return Objective.of(minimize, maximize)
+
+
+def _check_names(metrics: Mapping[str, float], objective: Objective) -> None:
+    """Refuse a misspelt metric: one the objective does not know in place of one that it needs."""
+    missing = [k for k in objective.needed if k not in metrics]
+    for name in (k for k in metrics if k not in objective.needed):
+        close = difflib.get_close_matches(name, missing, n=1, cutoff=0.5)
+        if close:
+            raise InputError(
+                f"unknown metric {name!r}: the objective needs {', '.join(objective.needed)}; did "
+                f"you mean {close[0]!r}?"
+            )
+    if missing:
+        raise InputError(
+            f"unknown metric {missing[0]!r}: the objective needs it, and the run has "
+            f"{', '.join(metrics) or 'none'}; tell all of {', '.join(objective.needed)}"
+        )
+
+
+def check_scale_asked(run: str, asked: Scale, told: Scale) -> None:
+    """Refuse a run that is told at another scale than it was asked at."""
+    if asked != told:
+        raise InputError(
+            f"run {run} was asked at {asked} and is told at {told}; ask at the scale that is "
+            "trained: ask(n, scale=mixopt.Scale(params, tokens))"
+        )
+
+
+def observation_of(
+    spec: RunSpec, metrics: Mapping[str, float] | float | None, objective: Objective
+) -> Observation:
+    """One run with its metrics, by name or as a number.
+
+    Raises:
+        InputError: metrics are missing, misspelt or not finite.
+    """
+    if metrics is None:
+        raise InputError("tell(spec, metrics) needs the run's metrics, by name")
+    if isinstance(metrics, Mapping):
+        _check_names(metrics, objective)
+    else:
+        if len(objective.metrics) != 1:
+            raise InputError(
+                f"the objective has {len(objective.metrics)} metrics; give them by name"
+            )
+        metrics = {objective.metrics[0]: float(metrics)}
+    seen = Observation.of(spec, metrics)
+    if not seen.ok:
+        raise InputError(f"run {spec.run_id}: {seen.error}; tell study.forget(spec) instead")
+    return seen
+
+
+def covering_part(table: RunTable, metrics: Sequence[str], runs: int, seed: int) -> RunTable:
+    """So many runs of a table, which cover the others of their scale; a note says so.
+
+    Args:
+        table: all runs.
+        metrics: that a run must have to be among them.
+        runs: how many.
+        seed: the same part for the same seed.
+    """
+    _, strata = np.unique(np.nan_to_num(table.scales), axis=0, return_inverse=True)
+    rows = np.flatnonzero(np.isfinite(table.values(metrics)).all(axis=1))
+    rng = np.random.default_rng([seed, len(table)])
+    picked = rows[covering_subset(table.W[rows], strata.reshape(-1)[rows], runs, rng)]
+    note = (
+        f"laws are fitted to {len(picked)} of {len(table)} runs, which cover the others' "
+        f"mixtures: half spread over them, half drawn at random (seed {seed})"
+    )
+    return table.take(picked).with_notes(note)
