@@ -25,8 +25,10 @@ from mixopt.app.record import (
 )
 from mixopt.app.spec import Spec
 from mixopt.app.spec_file import read_spec
+from mixopt.app.studies import named
 from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.execution import executor as make
+from mixopt.execution.heartbeat import beating
 from mixopt.execution.sweep import SweepStatus, queued, run_sweep
 from mixopt.ports import (
     ContinuingTrainer,
@@ -112,7 +114,7 @@ def open_sweep(path: Path) -> Iterator[Sweep]:
     """A sweep as it is, for reports and exports; nothing is prepared or trained.
 
     Args:
-        path: its folder; or its spec.yaml, which also has the password of a store.
+        path: its folder or name; or its spec.yaml, which also has the password of a store.
 
     Raises:
         StoreError: there is no sweep in the folder.
@@ -156,7 +158,13 @@ def run(
             failed=sum(not o.ok for o in observations),
             flops=sum(o.flops for o in observations),
         )
-    with make_executor(sweep.spec) as executor:
+    tell = on_change or (lambda _: None)
+    with beating(sweep.store) as heartbeat, make_executor(sweep.spec) as executor:
+
+        def changed(status: SweepStatus) -> None:
+            heartbeat.beat(status)
+            tell(status)
+
         status = run_sweep(
             recipe,
             sweep.problem,
@@ -164,7 +172,7 @@ def run(
             sweep.store,
             pack_size=lambda scale: _pack_size(sweep, scale),
             runtime=sweep.runtime,
-            on_change=on_change,
+            on_change=changed,
         )
     trainer = sweep.trainer
     if isinstance(trainer, ContinuingTrainer) and capabilities_of(trainer).continues:
@@ -189,13 +197,6 @@ def is_finished(sweep: Sweep, recipe: Strategy) -> bool:
     if sweep.store.pending() or queued(sweep.store):
         return False
     return not recipe.next(sweep.problem, sweep.store.observations(), [])
-
-
-def sweep_folder(path: Path) -> Path:
-    """The folder of a sweep, given that folder or the spec that made it."""
-    if path.suffix in {".yaml", ".yml"} or (path / "spec.yaml").is_file():
-        return folder_of(read_spec(path))
-    return path
 
 
 def store_location(path: Path) -> location.Location:
@@ -265,12 +266,12 @@ def _open_store(spec: Spec, folder: Path, *, read_only: bool = False) -> Iterato
 
 
 def _remembered(path: Path) -> tuple[Path, Spec]:
-    """The folder of a sweep and the spec that it runs by, given that folder or the spec's file.
+    """The folder of a sweep and the spec that it runs by, given folder, name or the spec's file.
 
     The spec in the folder has no passwords, so the store is looked for where the file says.
     """
-    folder = sweep_folder(path)
-    kept = remembered_spec(folder)
-    if folder != path:
-        kept = kept.model_copy(update={"store": read_spec(path).store})
-    return folder, kept
+    meant = named(path)
+    kept = remembered_spec(meant.folder)
+    if meant.spec is not None:
+        kept = kept.model_copy(update={"store": read_spec(meant.spec).store})
+    return meant.folder, kept

@@ -31,7 +31,8 @@ CONFIRMING = ("strategy.confirm_seeds", "strategy.singles", "strategy.wait", "st
 
 _CHANGES = "changes"  # the annotation that holds what was changed, and after how many runs
 _SHOWN = 80  # characters of a value in a message
-_FILE = "spec.json"
+SPEC_FILE = "spec.json"
+"""In the folder of a sweep: the spec that it runs by, without secrets."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def keep_spec(folder: Path, spec: Spec) -> None:
         StoreError: the folder cannot be written.
     """
     try:
-        write_atomically(folder / _FILE, json.dumps(spec.shown(), indent=2).encode())
+        write_atomically(folder / SPEC_FILE, json.dumps(spec.shown(), indent=2).encode())
     except OSError as error:
         raise StoreError(
             f"cannot write to {folder}: {error}; free some space or give another folder with --out"
@@ -139,7 +140,7 @@ def check_folder(folder: Path, spec: Spec) -> None:
         StoreError: see above.
     """
     try:
-        name = json.loads((folder / _FILE).read_text(encoding="utf-8"))["name"]
+        name = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))["name"]
     except (OSError, ValueError, KeyError, TypeError):
         return
     if name != spec.name:
@@ -199,7 +200,7 @@ def remembered_spec(folder: Path) -> Spec:
     Raises:
         StoreError: there is no sweep in the folder.
     """
-    file = folder / _FILE
+    file = folder / SPEC_FILE
     if not file.is_file():
         raise StoreError(
             f"{folder}: no sweep here; give the folder that 'mixopt run' wrote (runs/<name>)"

@@ -55,6 +55,22 @@ class TestFinishedSweep:
         refused = mixopt("export", "runs/tiny", "-f", "hf-dataset", cwd=finished, ok=False)
         assert "did you mean 'hf-datasets'" in refused.stderr
 
+    def test_status_and_list_read_the_store_alone(self, finished: Path) -> None:
+        values = json.loads((finished / "out.json").read_text())
+        (finished / "elsewhere").mkdir(exist_ok=True)
+        store = finished / "runs" / "tiny"
+        shown = mixopt("status", store, "--json", "-", cwd=finished / "elsewhere")
+        state = json.loads(shown.stdout)
+        assert (state["state"], state["done"]) == ("finished", values["runs"])
+        assert state["answer"][0] == values["headline"]
+        assert values["headline"] in shown.stderr
+        assert sum(host["runs"] for host in state["hosts"]) == values["runs"]
+        assert mixopt("status", "--watch", cwd=finished).stdout.startswith("tiny: finished")
+        listed = json.loads(mixopt("list", "--json", "-", cwd=finished).stdout)
+        assert [s["name"] for s in listed["sweeps"]] == ["tiny"]
+        unknown = mixopt("status", "tin", cwd=finished, ok=False)
+        assert "did you mean 'tiny'" in unknown.stderr
+
     def test_another_spec_under_the_same_name_is_refused(self, finished: Path) -> None:
         write(finished, trainer={**SPEC["trainer"], "config": {"noise": 0.1}})
         refused = mixopt("run", "spec.yaml", cwd=finished, ok=False)

@@ -9,7 +9,7 @@ from sandbox import write
 from typer.testing import CliRunner
 
 from mixopt.app.commands import app
-from mixopt.app.launch import open_sweep, sweep_folder
+from mixopt.app.launch import open_sweep
 from mixopt.app.publish import OUTCOME, conclude
 from mixopt.evidence.outcome import Outcome
 
@@ -60,7 +60,7 @@ def test_a_schedule_goes_from_yaml_to_screen_report_and_export(
     assert "The mixture over the run" in page
     assert "to its end" in page
 
-    with open_sweep(sweep_folder(tmp_path / "spec.yaml")) as sweep:
+    with open_sweep(tmp_path / "spec.yaml") as sweep:
         kept = Outcome.from_dict(sweep.store.annotations()[OUTCOME])
         schedule = kept.recommendation.schedule
         assert schedule is not None

@@ -22,7 +22,7 @@ SpecArgument = Annotated[
     Path, typer.Argument(help="The spec.yaml of the sweep, or the folder that holds it.")
 ]
 SweepArgument = Annotated[
-    Path, typer.Argument(help="The sweep: its folder (runs/<name>), or its spec.yaml.")
+    Path, typer.Argument(help="The sweep: its name, its folder (runs/<name>), or its spec.yaml.")
 ]
 JsonOption = Annotated[
     Path | None,

@@ -17,7 +17,6 @@ from mixopt.app.launch import (
     open_sweep,
     run,
     store_location,
-    sweep_folder,
 )
 from mixopt.app.spec import Spec
 from mixopt.app.spec_file import parse_spec
@@ -225,14 +224,10 @@ def test_a_folder_without_a_sweep_is_refused(place: Path) -> None:
         store_location(place)
 
 
-def test_a_sweep_is_found_by_its_spec_its_name_or_its_folder(place: Path) -> None:
+def test_folder_and_cache_of_a_spec(place: Path) -> None:
     made = spec(place)
     assert folder_of(made) == Path("runs") / made.name
     assert folder_of(made, place) == place
-    assert sweep_folder(place) == place
-    (place / "spec.yaml").write_text(made.model_dump_json())
-    assert sweep_folder(place) == Path("runs") / made.name
-    assert sweep_folder(place / "spec.yaml") == Path("runs") / made.name
     assert cache_of(made) == place / "cache"
 
 
