@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from mixopt.errors import InputError, did_you_mean
-from mixopt.runs import Observation, Point, RunSpec, Scale
+from mixopt.runs import Attempt, Observation, Point, RunSpec, Scale
 from mixopt.space import Domain
 
 Report = Callable[[RunSpec, Point], None]
@@ -295,6 +295,22 @@ class Store(Protocol):
 
     def close(self, observation: Observation) -> None:
         """Note what came of a run. The first observation of a `run_id` stays."""
+        ...
+
+    def retry(self, run_id: str) -> None:
+        """Have a failed run trained again: it is open once more, in its old place.
+
+        What came of it stays on record: it is the newest of the run's `attempts`, which the next
+        observation of the run will have, whatever it says itself. A run that is open stays so.
+        A driver that is killed meanwhile leaves the run closed, or open with its attempts.
+
+        Raises:
+            InputError: there is no such run, or it succeeded.
+        """
+        ...
+
+    def attempts(self) -> dict[str, tuple[Attempt, ...]]:
+        """The failed attempts of runs that are open once more, by run id."""
         ...
 
     def observations(self) -> list[Observation]:

@@ -22,7 +22,7 @@ from mixopt import lazy
 from mixopt.errors import InputError
 from mixopt.execution.answers import matched
 from mixopt.ports import Event, Progress, Report, Trainer, capabilities_of, ignore_report, refusal
-from mixopt.runs import Observation, Place, Point, RunSpec
+from mixopt.runs import Attempt, Observation, Place, Point, RunSpec
 
 _log = logging.getLogger(__name__)
 _TRACEBACK_CHARS = 2000
@@ -196,6 +196,27 @@ def as_json(name: str, value: Any) -> str:
         ) from error
 
 
+def attempts_of(run_id: str, spec: RunSpec | None, seen: Observation | None) -> tuple[Attempt, ...]:
+    """The attempts of a failed run that is to be trained again, its last one among them.
+
+    Args:
+        run_id: of the run.
+        spec: as it was opened; None where it was not.
+        seen: what came of it; None where it is open, and there is nothing to do.
+
+    Raises:
+        InputError: there is no such run, or it succeeded.
+    """
+    if spec is None:
+        raise InputError(f"there is no run {run_id!r} to train again; give the id of a failed one")
+    if seen is None:
+        return ()
+    if seen.ok:
+        raise InputError(f"run {run_id!r} succeeded; only failed runs are trained again")
+    last = Attempt(seen.error, seen.flops, seen.seconds, seen.place, until=time.time())
+    return (*seen.attempts, last)
+
+
 class LocalExecutor:
     """Trains packs in this process, one per call of `wait`.
 
@@ -254,6 +275,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._specs: dict[str, RunSpec] = {}
         self._observations: dict[str, Observation] = {}
+        self._attempts: dict[str, tuple[Attempt, ...]] = {}
         self._notes: dict[str, str] = {}
         self.files: dict[str, bytes] = {}
         """What was attached: file name to content."""
@@ -265,7 +287,24 @@ class MemoryStore:
     def close(self, observation: Observation) -> None:
         """Note what came of a run; the first observation of a `run_id` stays."""
         self.open(observation.spec)
-        self._observations.setdefault(observation.run_id, observation)
+        if observation.run_id not in self._observations:
+            attempts = self._attempts.pop(observation.run_id, ())
+            self._observations[observation.run_id] = replace(observation, attempts=attempts)
+
+    def retry(self, run_id: str) -> None:
+        """Have a failed run trained again; what came of it stays on record as an attempt.
+
+        Raises:
+            InputError: there is no such run, or it succeeded.
+        """
+        tries = attempts_of(run_id, self._specs.get(run_id), self._observations.get(run_id))
+        if tries:
+            self._attempts[run_id] = tries
+            del self._observations[run_id]
+
+    def attempts(self) -> dict[str, tuple[Attempt, ...]]:
+        """The failed attempts of runs that are to be trained again, by run id."""
+        return dict(self._attempts)
 
     def observations(self) -> list[Observation]:
         """All closed runs, in the order in which they were opened."""

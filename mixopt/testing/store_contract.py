@@ -1,6 +1,7 @@
 """What every store must do. Inherit `StoreContract` in a test module and say how to make yours."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from mixopt.errors import InputError
 from mixopt.ports import Store
-from mixopt.runs import Attempt, Kind, Observation, Place, Point, Realised, RunSpec, Scale
+from mixopt.runs import Kind, Observation, Place, Point, Realised, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.space import Mixture
 
@@ -28,7 +29,7 @@ def example_spec(seed: int = 0, **changes: Any) -> RunSpec:
 
 
 def example_observation(spec: RunSpec) -> Observation:
-    """An observation with nothing left at its default."""
+    """An observation with nothing left at its default but what a store adds itself."""
     return Observation(
         spec,
         metrics={"loss/c++": 1 / 3, "loss/web [en]": 2.0 / 7.0},
@@ -40,7 +41,6 @@ def example_observation(spec: RunSpec) -> Observation:
         ),
         info={"note": "kept", "numbers": [0.1, 2]},
         place=Place("node-7.example", 13.5, 0.25),
-        attempts=(Attempt("the disk went away", 1e12, 3.5, Place("node-1", 4.0), 1.7e9),),
     )
 
 
@@ -124,6 +124,59 @@ class StoreContract:
         store = self.reopen(store, tmp_path)
         store.close(Observation.failure(spec, "later"))
         assert self.reopen(store, tmp_path).observations() == [first]
+
+    def test_a_failed_run_is_trained_again_and_its_failure_stays(self, tmp_path: Path) -> None:
+        """Twice: it is open in its old place, and the next observation has both attempts."""
+        store, specs = self.make(tmp_path), [example_spec(seed) for seed in range(3)]
+        for spec in specs:
+            store.open(spec)
+        place = Place("node-1", 4.0, 2.0)
+        lost = Observation.failure(specs[0], "the disk", flops=5.0, seconds=3.0, place=place)
+        store.close(lost)
+        store.close(example_observation(specs[1]))
+        for error in ("the disk", "the network"):
+            store.retry(specs[0].run_id)
+            store = self.reopen(store, tmp_path)
+            assert [s.seed for s in store.pending()] == [0, 2]
+            assert [o.spec.seed for o in store.observations()] == [1]
+            assert store.attempts()[specs[0].run_id][-1].error == error
+            store.retry(specs[0].run_id)  # it is open: nothing changes
+            if error == "the disk":
+                store.close(Observation.failure(specs[0], "the network", attempts=()))
+                store = self.reopen(store, tmp_path)
+        store.open(specs[0])  # it goes out again
+        seen = example_observation(specs[0])
+        store.close(seen)
+        store.close(Observation.failure(specs[0], "late"))
+        store = self.reopen(store, tmp_path)
+        back = store.observations()[0]
+        assert [a.error for a in back.attempts] == ["the disk", "the network"]
+        first = back.attempts[0]
+        assert (first.flops, first.seconds, first.place) == (5.0, 3.0, place)
+        assert first.until > 1.7e9
+        assert back == replace(seen, attempts=back.attempts)
+        assert store.attempts() == {}
+
+    def test_what_succeeded_or_is_unknown_is_not_trained_again(self, tmp_path: Path) -> None:
+        """Both are refused by their id."""
+        store, spec = self.make(tmp_path), example_spec()
+        with pytest.raises(InputError, match=spec.run_id):
+            store.retry(spec.run_id)
+        store.close(example_observation(spec))
+        with pytest.raises(InputError, match="succeeded"):
+            store.retry(spec.run_id)
+        assert len(store.observations()) == 1
+
+    def test_a_very_long_reason_can_be_tried_again(self, tmp_path: Path) -> None:
+        """What does not fit into the record of a run comes back whole."""
+        store, spec = self.make(tmp_path), example_spec()
+        noise = " ".join(f"{(i * 2654435761) % 4294967296:x}" for i in range(60_000))
+        store.close(Observation.failure(spec, noise))
+        store.retry(spec.run_id)
+        store = self.reopen(store, tmp_path)
+        assert store.attempts()[spec.run_id][0].error == noise
+        store.close(example_observation(spec))
+        assert self.reopen(store, tmp_path).observations()[0].attempts[0].error == noise
 
     def test_closing_without_opening_keeps_the_run(self, tmp_path: Path) -> None:
         """A result that was made elsewhere is recorded."""

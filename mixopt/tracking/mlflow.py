@@ -6,11 +6,8 @@ A run is closed when its observation is in its tags, which is what MLflow writes
 """
 
 import json
-import logging
-import os
 import re
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -19,18 +16,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from mixopt.errors import InputError, StoreError
-from mixopt.execution.local import as_json
+from mixopt.execution.local import as_json, attempts_of
 from mixopt.lazy import require
-from mixopt.runs import Observation, RunSpec
+from mixopt.runs import Attempt, Observation, RunSpec
 from mixopt.space.redaction import redact
 from mixopt.tracking import database_uri, location, records
 from mixopt.tracking.locks import FileLock, Lease
+from mixopt.tracking.quiet import quiet
 
 _FORMAT = "2"  # of the tags below; a store of another format is refused
 _ENTRY, _RUN, _ORDER = "mixopt.entry", "mixopt.run_id", "mixopt.order"  # entry: sweep or run
 _KIND, _CANDIDATE = "mixopt.kind", "mixopt.candidate"
 _SPEC, _SEEN, _ERROR, _NOTE = "mixopt.spec", "mixopt.observation", "mixopt.error", "mixopt.note."
-_DRIVER = "mixopt.driver"
+_DRIVER, _ATTEMPTS = "mixopt.driver", "mixopt.attempts"
 _ARTIFACT = "artifact:"
 _PAGE = 1000
 _TAGS_PER_BATCH = 90
@@ -69,6 +67,7 @@ class MLflowStore:
         self._started: dict[str, int] = {}  # run_id to milliseconds
         self._specs: dict[str, RunSpec] = {}
         self._seen: dict[str, Observation] = {}
+        self._attempts: dict[str, tuple[Attempt, ...]] = {}  # of runs that are to be trained again
         self._what = f"sweep {name!r} in {self.uri}"
         location.check(where, read_only=read_only)
         database = where.database
@@ -76,7 +75,7 @@ class MLflowStore:
             safe = re.sub(r"[^0-9A-Za-z._-]", "_", name)
             lock = database.with_name(f"{database.name}.{safe}.lock")
             self._lock = FileLock(lock, self._what)
-        with ExitStack() as undo, self._words("open"), _quiet():
+        with ExitStack() as undo, self._words("open"), quiet():
             undo.callback(self.release)  # unless everything below succeeds
             self._session.enter_context(location.signed_in(where))
             self._entities = require("mlflow.entities")
@@ -123,6 +122,8 @@ class MLflowStore:
             StoreError: it cannot be written.
         """
         if spec.run_id in self._ids:
+            if spec.run_id in self._attempts:
+                self._client.update_run(self._ids[spec.run_id], status="RUNNING")
             return
         tags = {
             "mlflow.parentRunId": self._parent,
@@ -158,18 +159,43 @@ class MLflowStore:
         if run_id in self._seen:
             return
         self.open(observation.spec)
-        if observation.error:
-            hidden = redact(observation.error, known=self._secrets)
-            observation = replace(observation, error=hidden)
+        error = redact(observation.error, known=self._secrets)
+        attempts = self._attempts.get(run_id, ())
+        observation = replace(observation, error=error, attempts=attempts)
         with self._writing(f"run {run_id}"):
             text = records.write_observation(observation)
             tags = self._text_tags(_SEEN, text, f"observations/{run_id}.json")
-            if observation.error:
+            if observation.error or attempts:  # of an earlier attempt no reason may be left
                 tags[_ERROR] = observation.error[: records.PART_CHARS]
             self._log(run_id, observation, tags)
             status = "FINISHED" if observation.ok else "FAILED"
             self._client.set_terminated(self._ids[run_id], status)
         self._seen[run_id] = observation
+        self._attempts.pop(run_id, None)
+
+    def retry(self, run_id: str) -> None:
+        """Have a failed run trained again; what came of it stays on record as an attempt.
+
+        Raises:
+            InputError: there is no such run, or it succeeded.
+            StoreError: it cannot be written.
+        """
+        tries = attempts_of(run_id, self._specs.get(run_id), self._seen.get(run_id))
+        if not tries:
+            return
+        with self._writing(f"run {run_id}"):
+            # One batch, and so one transaction: the run is closed, or open with its attempts.
+            text = json.dumps([attempt.to_dict() for attempt in tries], separators=(",", ":"))
+            tags = self._text_tags(_ATTEMPTS, text, f"attempts/{run_id}-{len(tries)}.json")
+            self._tag(self._ids[run_id], tags | {_SEEN: ""})
+            self._client.update_run(self._ids[run_id], status="SCHEDULED")
+        self._attempts[run_id] = tries
+        self._started[run_id] = _now()
+        del self._seen[run_id]
+
+    def attempts(self) -> dict[str, tuple[Attempt, ...]]:
+        """The failed attempts of runs that are to be trained again, by run id."""
+        return dict(self._attempts)
 
     def observations(self) -> list[Observation]:
         """All closed runs, in the order in which they were opened."""
@@ -274,11 +300,15 @@ class MLflowStore:
         self._ids.setdefault(run_id, run.info.run_id)
         self._started.setdefault(run_id, run.info.start_time)
         self._specs.setdefault(run_id, spec)
-        if _SEEN in tags:
+        if tags.get(_SEEN):
             seen = records.read_observation(self._text(_SEEN, tags), spec)
             self._seen.setdefault(run_id, seen)
             if run.info.status == "RUNNING" and not self.read_only:  # killed between two writes
                 self._client.set_terminated(run.info.run_id, "FINISHED" if seen.ok else "FAILED")
+        elif _ATTEMPTS in tags:
+            tries = tuple(map(Attempt.from_dict, json.loads(self._text(_ATTEMPTS, tags))))
+            self._attempts.setdefault(run_id, tries)
+            self._started[run_id] = max(run.info.start_time, round(1000 * tries[-1].until))
 
     def _log(self, run_id: str, seen: Observation, tags: Mapping[str, str]) -> None:
         """Metrics and tags, in one batch unless there are more than 900 of them."""
@@ -375,23 +405,3 @@ def open_mlflow(
 
 def _now() -> int:
     return int(time.time() * 1000)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No reports home, no links and bars, no lines about tables being made, no import warnings."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    loggers = [logging.getLogger(n) for n in ("alembic", "mlflow.store.db.utils")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        require("mlflow.tracking")  # sets the levels of its loggers
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
