@@ -26,6 +26,8 @@ EXTRAS = {
     "plotly": "plots",
     "matplotlib": "plots",
     "optuna": "optuna",
+    "botorch": "botorch",
+    "gpytorch": "botorch",
 }
 
 
