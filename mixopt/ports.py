@@ -136,6 +136,9 @@ class Capabilities:
         schedules: it draws by the schedule of a run; one that does not refuses such a run.
         mixing: what it offers to methods that change the mixture inside a run; None where it runs
             none, and refuses such a run.
+        nodes: several machines train one pack: `train` is called on each of them with the same
+            runs, and the trainer reads from `mixopt.runs.nodes.Nodes.here` which of them it is.
+            The answers of the first count.
     """
 
     runtime: frozenset[str] = frozenset()
@@ -144,6 +147,7 @@ class Capabilities:
     matches_repetition: bool = False
     schedules: bool = False
     mixing: Mixing | None = None
+    nodes: bool = False
 
 
 @runtime_checkable
@@ -282,6 +286,25 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Stop what is under way and give the resources back; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class PlacingExecutor(Executor, Protocol):
+    """An executor whose workers are other machines than the driver's, and may differ."""
+
+    def pack_size(
+        self, trainer: str, settings: tuple[Mapping[str, Any], Mapping[str, Any]], scale: Scale
+    ) -> int | None:
+        """How many runs to send at once: what the trainer says on the machine that is next.
+
+        None where that is this machine, where the caller has the trainer.
+
+        Args:
+            trainer: `"module:attribute"`.
+            settings: its configuration, and its runtime settings.
+            scale: of the runs.
+        """
         ...
 
 

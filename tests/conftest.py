@@ -17,7 +17,7 @@ from mixopt.runs.kinds import DESIGN, Kind
 @pytest.fixture(scope="session")
 def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Ray cluster with two CPUs on this machine; executors that tests make join it."""
-    executor = load("mixopt.execution.ray:RayExecutor")(tmp_path_factory.mktemp("ray"), slots=2)
+    executor = load("mixopt.execution.ray:RayExecutor")(tmp_path_factory.mktemp("ray"), max_slots=2)
     yield
     executor.close()
 

@@ -50,7 +50,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
         "tests/unit/execution/test_sweep.py",
         "tests/contracts/test_executors.py",
     ),
-    "mixopt/execution/ray.py": ("tests/contracts/test_executors.py",),
+    "mixopt/execution/ray/executor.py": ("tests/contracts/test_executors.py",),
     "mixopt/execution/files.py": ("tests/unit/proxies/experts/test_experts.py",),
 }
 

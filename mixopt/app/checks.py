@@ -18,6 +18,8 @@ from mixopt.space.numbers import check_arguments
 from mixopt.space.redaction import redact
 from mixopt.strategies import Strategy, strategy, traits_of
 
+_NODES = "nodes_per_pack"
+
 
 def at(path: str, make: Callable[[], Any]) -> Any:
     """Run a step; what it refuses is reported at a path of the spec.
@@ -195,6 +197,24 @@ def check_schedules(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
             f"trainer {spec.trainer.use} does not train them; take another strategy, or a trainer "
             "that declares schedules",
             "strategy",
+        )
+
+
+def check_nodes(spec: Spec, trainer: Trainer) -> None:
+    """Refuse packs over several machines for a trainer that trains on one.
+
+    Raises:
+        SpecError: see above.
+    """
+    settings = spec.execution.settings
+    larger = settings.get("per_scale") or ()
+    asked = [settings.get(_NODES), *(e.get(_NODES) for e in larger if isinstance(e, Mapping))]
+    most = max((n for n in asked if isinstance(n, int)), default=1)
+    if most > 1 and not capabilities_of(trainer).nodes:
+        raise SpecError(
+            f"a pack is to be trained on {most} machines, and trainer {spec.trainer.use} trains on "
+            "one; leave nodes_per_pack out, or take a trainer that declares nodes",
+            "execution",
         )
 
 

@@ -34,6 +34,7 @@ from mixopt.ports import (
     ContinuingTrainer,
     Executor,
     PackingTrainer,
+    PlacingExecutor,
     Store,
     Trainer,
     TrainerInfo,
@@ -170,7 +171,7 @@ def run(
             sweep.problem,
             executor,
             sweep.store,
-            pack_size=lambda scale: _pack_size(sweep, scale),
+            pack_size=lambda scale: _pack_size(sweep, executor, scale),
             runtime=sweep.runtime,
             on_change=changed,
         )
@@ -181,13 +182,18 @@ def run(
     return status
 
 
-def _pack_size(sweep: Sweep, scale: Scale) -> int:
-    """The spec's pack size, else what the trainer prefers, else 1."""
+def _pack_size(sweep: Sweep, executor: Executor, scale: Scale) -> int:
+    """The spec's pack size, else what the trainer prefers where the pack will be, else 1."""
     given = sweep.spec.execution.pack_size
     if given is not None:
         return given
     trainer = sweep.trainer
     if isinstance(trainer, PackingTrainer) and capabilities_of(trainer).packs:
+        if isinstance(executor, PlacingExecutor):
+            settings = (sweep.problem.config, sweep.runtime)
+            told = executor.pack_size(sweep.spec.trainer.use, settings, scale)
+            if told is not None:
+                return told
         return trainer.preferred_pack(scale, cache_of(sweep.spec))
     return 1
 

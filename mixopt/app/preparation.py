@@ -11,6 +11,7 @@ from mixopt.app.checks import (
     check_folders,
     check_guards,
     check_knobs,
+    check_nodes,
     check_schedules,
     check_warm_start,
     make_strategy,
@@ -56,6 +57,7 @@ def prepared(spec: Spec, folder: Path) -> Prepared:
     check_knobs(spec, recipe)
     check_schedules(spec, recipe, trainer)
     check_warm_start(spec, recipe)
+    check_nodes(spec, trainer)
     spec.make_objective()
     check_folders(folder, cache_of(spec))
     runs, store = spec.execution, spec.store

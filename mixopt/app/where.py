@@ -14,11 +14,22 @@ from mixopt.tracking import STORES
 # What editors show of settings; their types are checked by the annotations of what is named.
 _RAY = {
     "address": "Of a running Ray cluster, e.g. 'auto'; none starts one here.",
-    "cpus_per_pack": "CPU cores of a pack.",
-    "gpus_per_pack": "GPUs of a pack.",
-    "retries": "Restarts of a pack whose worker died.",
-    "slots": "Packs under way at once; by default what the cluster has now. An autoscaling "
-    "cluster grows to what is asked of it, so name the number there.",
+    "cpus_per_pack": "CPU cores of a pack, on each of its nodes.",
+    "gpus_per_pack": "GPUs of a pack, on each of its nodes; below 1 a fraction.",
+    "memory_per_pack": "Bytes of memory reserved for a pack on each of its nodes, e.g. 8G.",
+    "nodes_per_pack": "Machines over which the ranks of a pack are spread.",
+    "resources": "Other resources of a pack by name, as the nodes declare them, e.g. {TPU: 4}.",
+    "labels": "Labels of the nodes to train on, e.g. {ray.io/market-type: spot}.",
+    "timeout": "Seconds that a run may take; one that hangs is ended, retried once, and recorded "
+    "as failed. By default no limit.",
+    "timeout_per_pflop": "Seconds more per 10^15 nominal FLOPs (6 N D) of a run.",
+    "per_scale": "What differs from some number of parameters on, e.g. [{params: 100M, "
+    "gpus_per_pack: 1, timeout: 7200}].",
+    "silence": "Seconds without news of a pack after which a warning is logged.",
+    "retries": "Restarts of a pack whose worker died; or by cause: {crash: 2, memory: 2, lost: 20, "
+    "timeout: 1}.",
+    "max_slots": "Packs under way at once; by default what the cluster has room for now. Name it "
+    "on an autoscaling cluster, which is asked for what they need.",
     "runtime_env": "Ray's runtime_env of the workers, e.g. {pip: [...]}; the values of env_vars "
     "are shown and kept nowhere.",
 }

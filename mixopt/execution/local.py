@@ -16,13 +16,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 from mixopt import lazy
 from mixopt.errors import InputError
+from mixopt.execution.alarm import TimeUpError, alarm
 from mixopt.execution.answers import matched
+from mixopt.execution.needs import Needs
+from mixopt.execution.packs import Pack, Retries
 from mixopt.ports import Event, Progress, Report, Trainer, capabilities_of, ignore_report, refusal
 from mixopt.runs import Attempt, Observation, Place, Point, RunSpec
+from mixopt.space.numbers import Within
 
 _log = logging.getLogger(__name__)
 _TRACEBACK_CHARS = 2000
@@ -220,13 +224,37 @@ def attempts_of(run_id: str, spec: RunSpec | None, seen: Observation | None) -> 
 class LocalExecutor:
     """Trains packs in this process, one per call of `wait`.
 
+    Time is kept by an alarm of the system, in the main thread alone. It ends a trainer at its next
+    Python instruction: one that hangs inside of compiled code goes on, and a process that dies
+    takes the sweep with it. Workers on Ray can be ended, and can die, at any moment.
+
     Args:
         cache: where prepared data and checkpoints are.
         trainers: `"module:attribute"` to a trainer to use in its place.
+        timeout: seconds that a run may take; a pack that takes longer is halved until the run that
+            hangs is alone. None for no limit.
+        timeout_per_pflop: seconds more per 10^15 nominal FLOPs of a run.
+
+    Raises:
+        InputError: no trainers, a value that breaks its rule, or a timeout in another thread.
     """
 
-    def __init__(self, cache: str | Path, *, trainers: Mapping[str, Trainer] | None = None) -> None:
+    def __init__(
+        self,
+        cache: str | Path,
+        *,
+        trainers: Mapping[str, Trainer] | None = None,
+        timeout: Annotated[float, Within(0, 1e9, open=True)] | None = None,
+        timeout_per_pflop: Annotated[float, Within(0, 1e9, open=True)] | None = None,
+    ) -> None:
         self._cache = Path(cache)
+        self._needs = Needs(timeout=timeout, timeout_per_pflop=timeout_per_pflop)
+        timed = timeout is not None or timeout_per_pflop is not None
+        if timed and threading.current_thread() is not threading.main_thread():
+            raise InputError(
+                f"timeout is {timeout}, which this executor keeps in the main thread alone, and "
+                "this is another; leave it out, or train on Ray"
+            )
         self._trainers = dict(trainers or {})
         for name, trainer in self._trainers.items():
             if not isinstance(trainer, Trainer):
@@ -234,7 +262,7 @@ class LocalExecutor:
                     f"trainers: {name!r} is {trainer!r}, which has no 'prepare' and 'train'; give "
                     "trainer objects, from Python (a spec names its trainer under trainer.use)"
                 )
-        self._queue: deque[tuple[list[RunSpec], Mapping[str, Any]]] = deque()
+        self._queue: deque[Pack] = deque()
 
     @property
     def slots(self) -> int:
@@ -247,7 +275,7 @@ class LocalExecutor:
         Raises:
             InputError: its runs cannot be trained together.
         """
-        self._queue.append((check_pack(pack), dict(runtime or {})))
+        self._queue.append(Pack.of(check_pack(pack), runtime))
 
     def wait(self, timeout: float) -> list[Event]:  # noqa: ARG002 - the port's signature
         """Train the oldest pack to its end; its progress and its observations."""
@@ -258,11 +286,20 @@ class LocalExecutor:
         def report(spec: RunSpec, point: Point) -> None:
             events.append(Progress(spec, point))
 
-        specs, runtime = self._queue[0]
+        pack = self._queue[0]
+        specs, limit = list(pack.specs), self._needs.seconds(pack.specs)
         trainer = self._trainers.get(specs[0].trainer)
-        events.extend(run_pack(specs, self._cache, report, runtime=runtime, trainer=trainer))
+        parts: list[Pack] = []
+        try:
+            with alarm(limit):
+                ended = run_pack(specs, self._cache, report, runtime=pack.runtime, trainer=trainer)
+        except TimeUpError:
+            parts = pack.after("timeout", Retries())
+            last = f"{len(specs)} run(s) took longer than {limit:g} s"
+            ended = [] if parts else pack.given_up("timeout", last)
         self._queue.popleft()  # only now: after Ctrl-C in a notebook the pack is still there
-        return events
+        self._queue.extendleft(reversed(parts))
+        return [*events, *ended]
 
     def close(self) -> None:
         """Forget what is queued."""

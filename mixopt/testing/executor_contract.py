@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mixopt.errors import InputError
+from mixopt.execution.packs import CAUSE
 from mixopt.ports import Event, Executor, Progress
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture
@@ -53,6 +54,15 @@ class ExecutorContract:
             NotImplementedError: not overridden.
         """
         raise NotImplementedError
+
+    def make_timed(self, cache: Path, seconds: float) -> Any:  # noqa: ARG002 - to be overridden
+        """An executor that gives a run so many seconds; None, as here, where it keeps no time."""
+        return None
+
+    @property
+    def survives_crashes(self) -> bool:
+        """Whether a run may kill its process: override it where runs have one of their own."""
+        return False
 
     def test_is_an_executor(self, tmp_path: Path) -> None:
         """It has the methods of the port, and room for a pack."""
@@ -158,6 +168,34 @@ class ExecutorContract:
         assert [o.ok for o in back] == [True, False, True]
         assert "nan" in back[1].error
         assert back[1].metrics == {}
+
+    def test_a_hung_run_is_ended_and_costs_no_other(self, tmp_path: Path) -> None:
+        """It fails with the reason; the runs of its pack, and those that wait, are trained."""
+        executor = self.make_timed(tmp_path, 1.0)
+        if executor is None:
+            pytest.skip("it keeps no time")
+        executor.submit([fake_spec(seed, faults={"1": "hang"}) for seed in range(2)])
+        executor.submit([fake_spec(2, faults={"1": "hang"})])
+        back = {o.spec.seed: o for o in observations(drain(executor, 3))}
+        assert executor.wait(0.0) == []
+        executor.close()
+        assert [back[seed].ok for seed in range(3)] == [True, False, True]
+        assert "took longer than 1 s" in back[1].error
+        assert back[1].info[CAUSE] == "timeout"
+
+    def test_a_run_that_kills_its_process_costs_no_other(self, tmp_path: Path) -> None:
+        """The pack is halved until it is alone; every run comes back once."""
+        if not self.survives_crashes:
+            pytest.skip("its runs have no processes of their own")
+        executor = self.make(tmp_path)
+        executor.submit([fake_spec(seed, faults={"2": "crash"}) for seed in range(4)])
+        back = observations(drain(executor, 4))
+        assert executor.wait(0.0) == []
+        executor.close()
+        assert {o.spec.seed: o.ok for o in back} == {0: True, 1: True, 2: False, 3: True}
+        (failed,) = (o for o in back if not o.ok)
+        assert "the worker died" in failed.error
+        assert failed.info[CAUSE] == "crash"
 
     def test_packs_are_of_one_kind(self, tmp_path: Path) -> None:
         """Mixed scales or configurations, and empty packs, are refused at once."""

@@ -1,9 +1,10 @@
-"""Training a pack in several processes of one machine, started by torchrun.
+"""Training a pack in several processes, of one machine or several, started by torchrun.
 
 The worker that Ray (or a sweep in this process) has given the pack starts the ranks, reads what the
-first of them reports, and gets the observations from a file. A rank that dies ends all of them,
-with its last lines in the error; the pack then continues from its last checkpoint when it is tried
-again.
+first of them reports, and gets the observations from a file. Where several machines train a pack
+(`mixopt.runs.nodes`), the worker on each of them starts its ranks, and they meet at the first. A
+rank that dies ends all of them, with its last lines in the error; the pack then continues from its
+last checkpoint when it is tried again.
 """
 
 import json
@@ -19,9 +20,13 @@ from typing import Any
 
 from mixopt.ports import Report
 from mixopt.runs import Observation, Point, RunSpec
+from mixopt.runs.nodes import Nodes
 from proxies.command.process import Command, Ending, last_lines, run_command
 
 JOB, ANSWER, PROGRESS = "job.json", "observations.json", "progress.jsonl"
+
+TOOK_PART = "node"
+"""The one metric that machines give which are not the first of a pack."""
 
 _FAILED = re.compile(r"rank +: \d+ \(local_rank: (\d+)\)\s+exitcode +: (-?\d+)")
 """In the summary that torchrun ends with: a rank, and its exit code or, negative, its signal."""
@@ -40,8 +45,11 @@ def train_on_ranks(
 ) -> list[Observation]:
     """Train a pack on several ranks; one observation per run, in order.
 
+    On a machine that is not the first of several, the observations say no more than that it took
+    part: the first has the metrics.
+
     Args:
-        ranks: processes; on GPUs one each.
+        ranks: processes of this machine; on GPUs one each.
         specs: runs of one scale.
         config: of the trainer.
         cache: folder of corpora and checkpoints, the same for all ranks.
@@ -50,6 +58,7 @@ def train_on_ranks(
     Raises:
         RuntimeError: a rank failed; the message has its last lines.
     """
+    nodes = Nodes.here()
     with tempfile.TemporaryDirectory(prefix="mixopt-ranks-") as name:
         folder = Path(name)
         job = {
@@ -60,7 +69,7 @@ def train_on_ranks(
         (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
         command = Command(
             argv=[
-                *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+                *(sys.executable, "-m", "torch.distributed.run", *_meeting(nodes)),
                 *("--log-dir", str(folder / "ranks"), "--redirects", "2"),  # of standard error
                 *("--nproc-per-node", str(ranks), "-m", "proxies.lm.rank", str(folder)),
             ],
@@ -76,10 +85,21 @@ def train_on_ranks(
         ending = run_command(command, progress.read)
         progress.read()
         answer = folder / ANSWER
+        if not ending.explain() and not nodes.first:
+            return [Observation.of(spec, {TOOK_PART: float(nodes.index)}) for spec in specs]
         if ending.explain() or not answer.is_file():
             why = _why(ending, folder) or f"the first rank left no answer; {ending.last_lines()}"
             raise RuntimeError(f"training on {ranks} ranks: {why}")
         return [Observation.from_dict(v) for v in json.loads(answer.read_text(encoding="utf-8"))]
+
+
+def _meeting(nodes: Nodes) -> list[str]:
+    """Where torchrun finds the ranks of other machines."""
+    if nodes.count == 1:
+        return ["--standalone"]
+    host, _, port = nodes.address.rpartition(":")
+    place = ["--nnodes", str(nodes.count), "--node-rank", str(nodes.index)]
+    return [*place, "--master-addr", host, "--master-port", port]
 
 
 def _why(ending: Ending, folder: Path) -> str:

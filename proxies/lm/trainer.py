@@ -11,6 +11,7 @@ import torch
 from mixopt.errors import InputError, TrainerError, did_you_mean
 from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report, refusal
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.nodes import Nodes
 from mixopt.space import Domain
 from proxies.corpus import Corpus, CorpusConfig, find_corpus, load_corpus
 from proxies.corpus.repetition import RepetitionMatch
@@ -50,7 +51,12 @@ class LanguageModelTrainer:
     """
 
     capabilities = Capabilities(
-        runtime=RUNTIME, packs=True, continues=True, matches_repetition=True, schedules=True
+        runtime=RUNTIME,
+        packs=True,
+        continues=True,
+        matches_repetition=True,
+        schedules=True,
+        nodes=True,
     )
 
     def __init__(self, **config: Any) -> None:
@@ -155,7 +161,8 @@ class LanguageModelTrainer:
             setting = replace(self.setting(corpus, recipe, cache), ranks=ranks or Ranks())
             observations = {spec.run_id: self._refused(setting, spec) for spec in specs}
             good = [spec for spec in specs if observations[spec.run_id] is None]
-            size = self._pack_size(recipe)
+            # Several machines must cut a pack alike; the executor has sent what one of them likes.
+            size = self._pack_size(recipe) if Nodes.here().count == 1 else len(specs)
             pieces = max(1, -(-len(good) // size))
             for piece in range(pieces):
                 for seen in self._train_piece(setting, good[piece::pieces], report, ranks):
@@ -178,24 +185,27 @@ class LanguageModelTrainer:
     ) -> list[Observation]:
         if ranks is not None:  # what fails on one rank fails on all: whoever started them decides
             return train_pack(setting, specs, report) if specs else []
-        if self.model_config.ranks == 1:
-            return _train_halving(setting, specs, lambda part: train_pack(setting, part, report))
-        return _train_halving(
-            setting,
-            specs,
-            lambda part: train_on_ranks(
+
+        def on_ranks(part: Sequence[RunSpec]) -> list[Observation]:
+            return train_on_ranks(
                 self.model_config.ranks,
                 part,
                 config={**self._config, "pack": len(part)},
                 cache=setting.cache,
                 report=report,
-            ),
-        )
+            )
+
+        if Nodes.here().count > 1:  # what fails here leaves the other machines waiting
+            return on_ranks(specs) if specs else []
+        if self.model_config.ranks == 1:
+            return _train_halving(setting, specs, lambda part: train_pack(setting, part, report))
+        return _train_halving(setting, specs, on_ranks)
 
     def _check_ranks(self, recipe: Recipe) -> None:
-        if self.model_config.ranks > 1 and recipe.shape.bigrams:
+        ranks = self.model_config.ranks * Nodes.here().count
+        if ranks > 1 and recipe.shape.bigrams:
             raise InputError(
-                f"ranks is {self.model_config.ranks} and the model of width {recipe.shape.width} "
+                f"ranks is {ranks} and the model of width {recipe.shape.width} "
                 "has a bigram table, which lives in one process; set bigrams: 0, or ranks: 1 "
                 "(models this small are faster in packs)"
             )

@@ -86,8 +86,13 @@ def test_every_strategy_refuses_settings_that_it_does_not_have(check: Check) -> 
         ("objective: {minimize: loss/wb}", "did you mean 'loss/web'", "wb", "web"),
         ("objective: {minimize: loss/web, standardize: yes}", "write true", "yes", "true"),
         ("seed: 1:30", "write it in decimals", "1:30", "90"),
-        ("execution: {slots: 2.5, cache: c}", "give a whole number", "2.5", "2"),
-        ("execution: {slot: 2, cache: c}", "did you mean 'slots'", "slot", "slots"),
+        ("execution: {max_slots: 2.5, cache: c}", "give a whole number", "2.5", "2"),
+        (
+            "execution: {max_slot: 2, cache: c}",
+            "did you mean 'max_slots'",
+            "max_slot:",
+            "max_slots:",
+        ),
         ("trainer: {use: 'mixopt.testing.trainers:FakeTrainr'}", "mean 'Fake", "inr", "iner"),
     ],
 )
