@@ -12,6 +12,24 @@ from mixopt.space.numbers import check_arguments
 
 MIXERS: dict[str, str] = {
     "fixed": "mixopt.mixers.fixed:Fixed",
+    "aioli": "mixopt.mixers.aioli:Aioli",
+    "doremi": "mixopt.mixers.doremi:DoReMi",
+    "doge": "mixopt.mixers.doge:DoGE",
+    "grape": "mixopt.mixers.grape:Grape",
+    "skill-it": "mixopt.mixers.skill_it:SkillIt",
+    "dml": "mixopt.mixers.retention:Retention",
+    "odm": "mixopt.mixers.odm:ODM",
+    "exp3": "mixopt.mixers.exp3:EXP3",
+    "softmax-loss": "mixopt.mixers.exp3:SoftmaxLoss",
+    "ado": "mixopt.mixers.ado:ADO",
+    "pike": "mixopt.mixers.pike:PiKE",
+    "fastmix": "mixopt.mixers.fastmix:FastMix",
+    "r&b": "mixopt.mixers.balance:Balance",
+    "velocitune": "mixopt.mixers.velocitune:Velocitune",
+    "moe": "mixopt.mixers.experts:Gates",
+    "fd": "mixopt.mixers.differences:Differences",
+    "alp-gmm": "mixopt.mixers.teacher:Teacher",
+    "cyclical": "mixopt.mixers.cycles:Cycles",
 }
 """Name of a mixer to where it lives; a user's own is named `"module:attribute"`."""
 

@@ -341,11 +341,11 @@ class Mixer(Protocol):
         ...
 
     @property
-    def product(self) -> Literal["average", "course"]:
+    def product(self) -> Literal["average", "last", "course"]:
         """What the method's authors use of it.
 
-        The average of its weights over the run, for another run; or the run itself, with the course
-        that its mixture took.
+        The average of its weights over the run, or the last of them, for another run; or the run
+        itself, with the course that its mixture took.
         """
         ...
 

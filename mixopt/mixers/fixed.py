@@ -1,12 +1,11 @@
 """No method at all: the mixture stays where the run starts, within what is left of each domain."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 
-from mixopt.mixers.base import Measured, Needs, Setup, State
+from mixopt.mixers.base import Needs, Setup, State
 from mixopt.mixers.periodic import Learned, Periodic
 from mixopt.space.numbers import Within
 
@@ -30,7 +29,6 @@ class Fixed(Periodic):
         """Nothing."""
         return Needs(frozenset(), self.every)
 
-    def learn(self, setup: Setup, state: State, seen: Sequence[Measured]) -> Learned:
-        """Never asked: nothing is measured."""
-        del seen
+    def unmeasured(self, setup: Setup, state: State) -> Learned:
+        """Back to the start, as far as what is left allows."""
         return Learned(np.array(setup.start), state.memory)

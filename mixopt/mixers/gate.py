@@ -54,7 +54,12 @@ def inventory(space: MixtureSpace, tokens: int) -> Array:
 
 
 def gate(
-    space: MixtureSpace, weights: ArrayLike, tokens: int, used: Sequence[float] | Array
+    space: MixtureSpace,
+    weights: ArrayLike,
+    tokens: int,
+    used: Sequence[float] | Array,
+    *,
+    caps: bool = True,
 ) -> Gated:
     """The nearest weights (KL) that the space allows, with what is left of every domain.
 
@@ -63,11 +68,12 @@ def gate(
         weights: (m,) on the simplex.
         tokens: of the whole run.
         used: (m,) tokens drawn so far.
+        caps: whether epoch caps count; they do not for weights of losses, which use no tokens.
     """
     w = np.asarray(weights, dtype=float)
-    drawn = np.asarray(used, dtype=np.float64)
+    drawn = np.asarray(used, dtype=float)
     rest = max(tokens - float(drawn.sum()), 1.0)
-    allowed = inventory(space, tokens)
+    allowed = inventory(space, tokens) if caps else np.full(space.dim, np.inf)
     bound = np.array([space.bounds.get(name, (0.0, 1.0))[1] for name in space.names])
     # without the space's own caps, which are those of a run whose mixture stays the same
     polytope = replace(space.polytope, upper=bound)

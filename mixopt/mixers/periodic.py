@@ -39,6 +39,29 @@ class Learned:
     notes: tuple[tuple[str, float], ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A segment and what came back of it.
+
+    Attributes:
+        segment: as it was asked for.
+        values: signal to its array.
+        tokens: (m,) that it drew.
+        lr: see `Measured`.
+    """
+
+    segment: Segment
+    values: Mapping[str, Array]
+    tokens: Array
+    lr: float | None
+
+    @classmethod
+    def of(cls, segment: Segment, measured: Measured) -> "Seen":
+        """Only what was asked for: a method reads no other signal."""
+        values = {s: np.asarray(measured.values[s], dtype=float) for s in segment.measure}
+        return cls(segment, values, np.asarray(measured.tokens, dtype=float), measured.lr)
+
+
 class Periodic:
     """A mixer that updates once a period. Derive a frozen dataclass of settings from it.
 
@@ -52,7 +75,7 @@ class Periodic:
 
     name: ClassVar[str]
     acts_on: ClassVar[Literal["sampling", "loss"]] = "sampling"
-    product: ClassVar[Literal["average", "course"]] = "course"
+    product: ClassVar[Literal["average", "last", "course"]] = "course"
     looks_first: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -72,14 +95,33 @@ class Periodic:
         """
         return Learned(np.array(setup.start), {})
 
+    def opening(self, setup: Setup, state: State) -> tuple[Segment, ...]:
+        """The first period, where it is another than the rest; none by default."""
+        return (self.segment(setup, state, 0),) if self.looks_first else ()
+
+    def length(self, setup: Setup, state: State) -> int:
+        """Steps of the period."""
+        del setup, state
+        return self.needs().every
+
     def segments(self, setup: Setup, state: State, steps: int) -> tuple[Segment, ...]:
         """The segments of a period of so many steps; one, by default."""
-        del setup
-        return (self.segment(state, steps),)
+        return (self.segment(setup, state, steps),)
 
-    def learn(self, setup: Setup, state: State, seen: Sequence[Measured]) -> Learned:
-        """Weights and memory after a period whose signals are numbers."""
+    def learn(self, setup: Setup, state: State, seen: Sequence[Seen]) -> Learned:
+        """Weights and memory after a period whose signals are numbers.
+
+        Args:
+            setup: of the run.
+            state: weights and memory of the period, steps and tokens after it.
+            seen: its segments, in order.
+        """
         raise NotImplementedError
+
+    def unmeasured(self, setup: Setup, state: State) -> Learned:
+        """Weights and memory after a period in which nothing was measured: as they were."""
+        del setup
+        return Learned(np.array(state.weights), state.memory)
 
     def fixed_sampling(self, setup: Setup) -> Array:
         """(m,) what a method that weighs losses draws by: where the run starts, by default."""
@@ -104,16 +146,18 @@ class Periodic:
     def plan(self, setup: Setup, state: State) -> tuple[Segment, ...]:
         """See `Mixer.plan`."""
         self._check(setup, state)
-        left, needs = setup.steps - state.step, self.needs()
+        left = setup.steps - state.step
         if left <= 0:
             return ()
         if state.frozen:
-            return (self.segment(state, min(needs.every, left), frozenset()),)
-        if self.looks_first and state.period == 0:
-            return (self.segment(state, 0),)
-        if left <= needs.every:  # nothing is learnt after the end
-            return (self.segment(state, left, frozenset()),)
-        return self.segments(setup, state, needs.every)
+            return (self.segment(setup, state, min(self.needs().every, left), frozenset()),)
+        first = self.opening(setup, state) if state.period == 0 else ()
+        if first:
+            return first
+        steps = self.length(setup, state)
+        if left <= steps:  # nothing is learnt after the end
+            return (self.segment(setup, state, left, frozenset()),)
+        return self.segments(setup, state, steps)
 
     def update(self, setup: Setup, state: State, measured: Sequence[Measured]) -> State:
         """See `Mixer.update`."""
@@ -127,11 +171,14 @@ class Periodic:
         for segment, seen in zip(plan, measured, strict=True):
             after = self._record(setup, after, segment, seen)
         after = replace(after, period=state.period + 1)
-        if state.frozen or not any(segment.measure for segment in plan):
+        if state.frozen:
             return self._leave(setup, after, Learned(np.array(state.weights), state.memory))
+        if not any(segment.measure for segment in plan):
+            return self._leave(setup, after, self.unmeasured(setup, after))
         if trouble := broken(plan, measured):
             return self._skip(setup, after, trouble)
-        learned = self.learn(setup, after, measured)
+        pairs = zip(plan, measured, strict=True)
+        learned = self.learn(setup, after, [Seen.of(segment, got) for segment, got in pairs])
         if not np.isfinite(learned.weights).all():
             return self._skip(setup, after, f"{self.name} gives weights that are no numbers")
         return self._leave(setup, replace(after, failing=0), learned)
@@ -140,6 +187,7 @@ class Periodic:
 
     def segment(
         self,
+        setup: Setup,
         state: State,
         steps: int,
         measure: frozenset[str] | None = None,
@@ -147,8 +195,14 @@ class Periodic:
         weights: ArrayLike | None = None,
         branch: bool = False,
     ) -> Segment:
-        """A segment by the present weights, or by others; measures all signals by default."""
-        sampling = state.sampling if weights is None else tuple(np.asarray(weights).tolist())
+        """A segment by the present weights, or by others; measures all signals by default.
+
+        Others go through the gate as well: a probe draws nothing that a run may not.
+        """
+        sampling = state.sampling
+        if weights is not None:
+            allowed = gate(setup.space, weights, setup.tokens, state.used)
+            sampling = tuple(allowed.weights.tolist())
         loss = (1.0,) * len(sampling)
         if self.acts_on == "loss":
             loss = loss_weights(state.weights, sampling)
@@ -204,8 +258,8 @@ class Periodic:
         drawn = gate(setup.space, said, setup.tokens, state.used)
         weights = drawn.weights
         if self.acts_on == "loss":  # losses use no tokens: bounds, groups and ties alone
-            free = setup.space.replace(budget=None)
-            weights = gate(free, learned.weights, setup.tokens, state.used).weights
+            free = gate(setup.space, learned.weights, setup.tokens, state.used, caps=False)
+            weights = free.weights
         notes = list(learned.notes)
         if drawn.raised > 1.0:
             text = "epoch caps raised, since what is left could not fill the run (factor)"
@@ -217,6 +271,26 @@ class Periodic:
             memory=dict(learned.memory),
             notes=_noted(state.notes, state.step, notes),
         )
+
+
+def check_own_targets(setup: Setup, name: str) -> None:
+    """See that every domain has its own target, at the same place.
+
+    Raises:
+        InputError: there are more or fewer.
+    """
+    m, n = setup.space.dim, len(setup.targets)
+    if n != m:
+        raise InputError(
+            f"mixer {name!r} as it is set steers by one target for each domain, and has {n} targets"
+            f" for {m} domains; leave the targets out, or name one for each of "
+            f"{', '.join(setup.space.names)}, in this order"
+        )
+
+
+def importance(setup: Setup) -> Array:
+    """(n,) how much each target counts; 1 where all count alike."""
+    return np.array(setup.target_weights) * len(setup.targets)
 
 
 def loss_weights(weights: ArrayLike, sampling: ArrayLike) -> tuple[float, ...]:

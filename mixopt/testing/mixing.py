@@ -66,7 +66,7 @@ def drive(
     """
     setup, count, kept = session.setup, 0, copy.deepcopy(world)
     while (segment := session.segment) is not None and (until is None or count < until):
-        if session.at_period_start:
+        if session.at_period_start and session.branches_ahead:
             kept = copy.deepcopy(world)
         here = copy.deepcopy(kept) if segment.branch else world
         here.train(np.array(segment.sampling), np.array(segment.loss_weight), segment.steps)

@@ -11,7 +11,7 @@ import pytest
 from mixopt.errors import InputError
 from mixopt.mixers import Measured, Needs, Session, Setup, State, course, mixer, refused
 from mixopt.mixers.kernel import multiplicative
-from mixopt.mixers.periodic import Learned, Periodic, loss_weights
+from mixopt.mixers.periodic import Learned, Periodic, Seen, loss_weights
 from mixopt.ports import Mixing
 from mixopt.runs import MixerSpec, RunSpec, Scale
 from mixopt.space import Domain, Group, Mixture, MixtureSpace, Tie, plain
@@ -31,7 +31,7 @@ class Losses(Periodic):
     def needs(self) -> Needs:
         return Needs(frozenset({"train_loss"}), self.every)
 
-    def learn(self, setup: Setup, state: State, seen: Sequence[Measured]) -> Learned:
+    def learn(self, setup: Setup, state: State, seen: Sequence[Seen]) -> Learned:
         loss = seen[-1].values["train_loss"]
         return Learned(multiplicative(state.weights, 0.1 * np.nan_to_num(loss)), {"loss": loss})
 
