@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from mixopt import export, report
+from mixopt import report
 from mixopt.app.launch import Sweep
 from mixopt.app.spec import Spec
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome, table_outcome
 from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.files import write_atomically
-from mixopt.runs import Observation
+from mixopt.runs import Observation, Schedule
 from mixopt.runs.objective import Objective, judged
 from mixopt.runs.run_table import RunTable, last_words
-from mixopt.space import Domain, MixtureSpace
+from mixopt.space import Domain, Mixture, MixtureSpace
 from mixopt.strategies import Answering, strategy
 from mixopt.study import Study
 
@@ -233,24 +233,20 @@ def _report_data(
     )
 
 
-def export_sweep(sweep: Sweep, target: str, **options: Any) -> str:
-    """The recommended mixture, or schedule, in a trainer's own format.
+def answer(sweep: Sweep) -> tuple[Mixture | Schedule, dict[str, Any]]:
+    """The recommended mixture, or schedule, and what is to be said about it in an export.
 
     Args:
         sweep: finished, or as far as it has got.
-        target: a name of `mixopt.export.EXPORTERS`.
-        options: of `mixopt.export.export` and of that format, e.g. `paths={"web": "/data/web"}`.
 
     Raises:
-        InputError: an unknown format, or one that lacks something or cannot hold a schedule.
+        InputError: it has no answer.
     """
     outcome = conclude(sweep)
-    summary, answer = outcome.summary(), outcome.recommendation
-    if target == "json":
-        options = {"predictions": summary["predicted"], **options}
-    plan = answer.schedule or answer.mixture
+    summary, recommended = outcome.summary(), outcome.recommendation
+    plan = recommended.schedule or recommended.mixture
     provenance = {"sweep": sweep.spec.name, **summary}
-    return export.export(plan, target, provenance=provenance, **options)
+    return plan, {"predictions": summary["predicted"], "provenance": provenance}
 
 
 def next_steps(folder: Path, store: str = "mlflow") -> dict[str, str]:
@@ -268,7 +264,7 @@ def next_steps(folder: Path, store: str = "mlflow") -> dict[str, str]:
         **written,
         **shown,
         "Write the report again": f"{mixopt} report {folder}",
-        TAKE_ALONG: f"{mixopt} export {folder} --format hf-datasets",
+        TAKE_ALONG: f"{mixopt} export {folder} -o mixture.json",
     }
 
 

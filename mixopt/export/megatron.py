@@ -1,48 +1,91 @@
-"""Megatron-LM: the JSON of `--per-split-data-args-path`.
+"""Megatron-LM (core 0.20): a data blend.
 
-Weights count *sequences* of one length, that is tokens: shares need no conversion. Megatron
-asserts weights above zero, splits on whitespace, and reads the keys train, valid and test.
+Weights count *sequences* of one length, that is tokens: shares need no conversion. Megatron asserts
+weights above zero, splits at whitespace, reads the keys train, valid and test, and takes a blend
+with any weight that is no number for one without weights. With a fixed batch it stops at each of
+`--phase-transition-iterations`, to be started again with the next blend: `transition_steps` of the
+list of runs.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mixopt.errors import InputError
-from mixopt.export.shares import exact_shares, paths_of
-from mixopt.space import Mixture
+from mixopt.export.exporter import Draws, Exporter, Job, Option, Unit
+
+MOST = 32_767
 
 
-def export(
-    mixture: Mixture,
-    *,
-    paths: Mapping[str, str] | None = None,
-    validation: Mapping[str, str] | None = None,
-    provenance: Mapping[str, Any] | None = None,
-) -> str:
-    """JSON for `--per-split-data-args-path`: weights and prefixes in turn, per split.
+def blend_of(weights: Mapping[str, Any], prefixes: Mapping[str, str]) -> list[str]:
+    """Weight and prefix in turn, as texts."""
+    return [text for d, w in weights.items() for text in (repr(float(w)), prefixes[d])]
 
-    Args:
-        mixture: shares of training tokens.
-        paths: domain to the prefix of its `.bin` and `.idx` files (without the ending).
-        validation: the same for validation and test data; the training prefixes by default.
-        provenance: not written: Megatron reads every key of the file as a split.
+
+def check(job: Job) -> Iterable[str]:
+    """Too many datasets are refused, as are spaces in the paths of held-out data.
 
     Raises:
-        InputError: a path is missing or holds whitespace.
+        InputError: see above.
     """
-    del provenance
-    shares = exact_shares(mixture)
-    train = _blend(shares, paths or {})
-    held_out = _blend(shares, validation) if validation is not None else train
-    return json.dumps({"train": train, "valid": held_out, "test": held_out}, indent=2) + "\n"
+    if len(job.domains) >= MOST:
+        raise InputError(f"{len(job.domains)} domains, and Megatron holds {MOST - 1}; merge some")
+    for option in ("valid", "test"):
+        for domain, path in (job.options.get(option) or {}).items():
+            if not isinstance(path, str) or any(c.isspace() for c in path):
+                raise InputError(
+                    f"{option} path of domain {domain!r}: {path!r} is no single path without "
+                    "whitespace, at which Megatron splits; rename the file"
+                )
+    return ()
 
 
-def _blend(shares: Mapping[str, float], paths: Mapping[str, str]) -> list[str]:
-    prefixes = paths_of(shares, paths)
-    spaced = [p for p in prefixes.values() if any(c.isspace() for c in p)]
-    if spaced:
+def _write(job: Job) -> str:
+    prefixes = {d: job.place(d) for d in job.domains}
+    train = blend_of(job.weights, prefixes)
+    if job.options["style"] == "args":
+        return " ".join(train) + "\n"
+    valid = _held_out(job, job.options["valid"], train)
+    test = _held_out(job, job.options["test"], valid)
+    return json.dumps({"train": train, "valid": valid, "test": test}, indent=2) + "\n"
+
+
+def _held_out(job: Job, paths: Mapping[str, str] | None, otherwise: list[str]) -> list[str]:
+    """A blend of held-out data by the same weights.
+
+    Raises:
+        InputError: a domain has no path there.
+    """
+    if not paths:
+        return otherwise
+    missing = [d for d in job.weights if d not in paths]
+    if missing:
         raise InputError(
-            f"path {spaced[0]!r} holds whitespace, at which Megatron splits; rename or link it"
+            f"held-out data: no path is given for {', '.join(map(repr, missing))}; give one for "
+            "every domain with a share above zero"
         )
-    return [part for d, w in shares.items() for part in (f"{w:.12g}", prefixes[d])]
+    return blend_of(job.weights, paths)
+
+
+EXPORTER = Exporter(
+    "Megatron-LM: JSON for --per-split-data-args-path, or the text of --data-args-path",
+    _write,
+    units=(Unit.SEQUENCES,),
+    version="core-0.20",
+    options=(
+        Option(
+            "style",
+            "per-split: JSON for --per-split-data-args-path (not with --split); args: text for "
+            "--data-args-path",
+            "per-split",
+            choices=("per-split", "args"),
+        ),
+        Option(
+            "valid", "per domain the prefix of its validation data (default: training)", kind=dict
+        ),
+        Option("test", "per domain the prefix of its test data (default: validation)", kind=dict),
+    ),
+    draws=Draws.BLOCKS,
+    spaces=False,
+    check=check,
+)

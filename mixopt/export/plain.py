@@ -1,64 +1,87 @@
-"""JSON with a version: mixture, predictions and provenance, for programs."""
+"""Plain JSON, YAML and CSV: for programs, and for reading back (`mixopt export mixture.json`)."""
 
+import csv
+import io
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from mixopt.export.shares import DIGITS, exact_shares
-from mixopt.runs import Schedule
-from mixopt.space import Mixture
+from mixopt.export.exporter import (
+    DIGITS,
+    Draws,
+    Exporter,
+    Job,
+    Option,
+    Paths,
+    Schedules,
+    Unit,
+)
+from mixopt.export.realised import finite, run_shares
+from mixopt.export.shares import on_grid
+from mixopt.export.texts import as_yaml
 
 SCHEMA, VERSION = "mixopt.mixture", 1
 
 
-def export(
-    mixture: Mixture,
-    *,
-    schedule: Schedule | None = None,
-    predictions: Mapping[str, Any] | None = None,
-    provenance: Mapping[str, Any] | None = None,
-    indent: int | None = 2,
-) -> str:
-    """JSON: `weights` are shares of training *tokens*.
+def _values(job: Job) -> dict[str, Any]:
+    """`weights` are shares of all training tokens; of a schedule, `schedule` has its phases.
 
-    Of a schedule they are what it draws in total, and `schedule` has its phases: where each ends,
-    in tokens of the proxy that it was made for and as a share of a run, and its own weights.
-
-    Args:
-        mixture: what to export.
-        schedule: of which it is the mean.
-        predictions: what the law predicts of it, plain JSON values.
-        provenance: where it comes from, plain JSON values.
-        indent: of the text; None for one line.
+    Phases end in tokens of the run that they were made or stretched for, and at a share of a run.
     """
-    values: dict[str, Any] = {
+    end = job.stages[-1].until
+    whole = run_shares(job)
+    schedule: list[Mapping[str, Any]] = [
+        {
+            "until_tokens": stage.until,
+            "until_share": round((stage.until or 0) / (end or 1), DIGITS),
+            "weights": dict(stage.weights),
+        }
+        for stage in job.stages
+    ]
+    values = {
         "schema": SCHEMA,
         "version": VERSION,
         "unit": "share of training tokens",
-        "weights": exact_shares(mixture),
-        **({} if schedule is None else {"schedule": _phases(schedule)}),
-        "predictions": _finite(predictions or {}),
-        "provenance": _finite(provenance or {}),
+        "weights": on_grid(whole, 10.0**-DIGITS) if len(job.stages) > 1 else dict(job.weights),
+        **({"schedule": schedule} if len(job.stages) > 1 else {}),
+        "predictions": job.predictions,
+        "provenance": job.provenance,
     }
-    return json.dumps(values, indent=indent, allow_nan=False) + "\n"
+    plain: dict[str, Any] = finite(values)
+    return plain
 
 
-def _phases(schedule: Schedule) -> list[dict[str, Any]]:
-    return [
-        {
-            "until_tokens": until,
-            "until_share": round(until / schedule.tokens, DIGITS),
-            "weights": exact_shares(mixture),
-        }
-        for until, mixture in schedule.phases
-    ]
+def _json(job: Job) -> str:
+    indent = 2 if job.options["indent"] else None
+    return json.dumps(_values(job), indent=indent, allow_nan=False) + "\n"
 
 
-def _finite(value: Any) -> Any:
-    """The same value with null for numbers that JSON cannot hold."""
-    if isinstance(value, Mapping):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _yaml(job: Job) -> str:
+    return as_yaml(_values(job), job.note)
+
+
+def _csv(job: Job) -> str:
+    """A row for each domain of each phase."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["stage", "until_tokens", "domain", "share"])
+    for number, stage in enumerate(job.stages, start=1):
+        for domain, share in stage.weights.items():
+            rows.writerow([number, stage.until or "", domain, repr(share)])
+    return text.getvalue()
+
+
+_SHARED: dict[str, Any] = {
+    "units": (Unit.TOKENS,),
+    "draws": Draws.EXACT,
+    "schedules": Schedules.NATIVE,
+    "paths": Paths.UNUSED,
+}
+JSON = Exporter(
+    "JSON with a version: mixture, phases of a schedule, predictions and provenance",
+    _json,
+    options=(Option("indent", "one line for each value", True, bool),),
+    **_SHARED,
+)
+YAML = Exporter("the same as YAML", _yaml, suffix=".yaml", **_SHARED)
+CSV = Exporter("a table: stage, until_tokens, domain, share", _csv, suffix=".csv", **_SHARED)

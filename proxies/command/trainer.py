@@ -13,7 +13,7 @@ from typing import Any
 
 from mixopt.errors import InputError, TrainerError, did_you_mean
 from mixopt.execution.files import locked, write_atomically
-from mixopt.export import export
+from mixopt.export import Facts, export
 from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report, refusal
 from mixopt.runs import Observation, RunSpec, Schedule
 from mixopt.space import Domain, Mixture, MixtureSpace
@@ -29,6 +29,7 @@ PLACEHOLDERS = (
 )
 _PLACEHOLDER = re.compile(r"\{(w:[^{}]+|[a-z_]+)\}")
 _RUNTIME = frozenset({"cwd", "timeout", "grace", "min_free_gb", "resume", "keep_output"})
+_SOME_TOKENS = 10**9  # of a run, where a mixture is written to see that it can be
 _ENV = {"PYTHONUNBUFFERED": "1"}  # or a traceback would stand before what was printed earlier
 
 
@@ -60,7 +61,8 @@ class CommandTrainer:
             metrics count as those of the end, and there is no curve.
         mixture_file: name of the file behind `{mixture_file}`.
         mixture_format: a format of `mixopt.export`, or `"shares"`: a JSON object of shares.
-        mixture_options: of that format, e.g. the paths of the domains.
+        mixture_options: of that format, and what it has to know (`mixopt.export.Facts`), e.g. the
+            paths of the domains.
         env: additions to the environment.
         cwd: where the command runs; None: the current folder of the worker.
         timeout: seconds for one run.
@@ -137,7 +139,7 @@ class CommandTrainer:
             )
         domains = self._domains()
         even = {d.name: 1 / len(domains) for d in domains}
-        self._mixture_text(even)
+        self._mixture_text(even, _SOME_TOKENS)
         identity = json.dumps([sorted(even), self._keys(), self.data], sort_keys=True)
         return TrainerInfo(
             domains=domains,
@@ -233,7 +235,9 @@ class CommandTrainer:
             "mixture_file": str(folder / self.mixture_file),
             "metrics_file": str(folder / "out" / self.metrics_file),
         } | {f"w:{d}": f"{w:.9f}" for d, w in shares.items()}
-        (folder / self.mixture_file).write_text(self._mixture_text(shares), encoding="utf-8")
+        (folder / self.mixture_file).write_text(
+            self._mixture_text(shares, spec.scale.tokens), encoding="utf-8"
+        )
 
         def fill(text: str) -> str:
             return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
@@ -248,10 +252,11 @@ class CommandTrainer:
             min_free=self.min_free_gb * 1e9,
         )
 
-    def _mixture_text(self, shares: Mapping[str, float]) -> str:
+    def _mixture_text(self, shares: Mapping[str, float], tokens: int) -> str:
         if self.mixture_format == "shares":
             return json.dumps(shares, indent=2)
-        return export(Mixture.of(shares), self.mixture_format, **self.mixture_options)
+        facts, options = Facts.split({"tokens": tokens, **self.mixture_options})
+        return export(Mixture.of(shares), self.mixture_format, facts, **options).text
 
     def _keys(self) -> dict[str, str]:
         if isinstance(self.metrics, Mapping):

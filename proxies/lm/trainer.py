@@ -115,6 +115,7 @@ class LanguageModelTrainer:
             "vocab": corpus.vocab,
             "training_bytes": {name: entry["bytes"] for name, entry in train.items()},
             "training_tokens": corpus.unique_tokens(),
+            "training_documents": {name: entry["documents"] for name, entry in train.items()},
         }
         return TrainerInfo(
             domains=domains,

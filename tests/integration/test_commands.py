@@ -50,7 +50,9 @@ class TestFinishedSweep:
         paths = [part for domain in used for part in ("--path", f"{domain}=/data/{domain}")]
         mixopt("export", "spec.yaml", "-f", "megatron", "-o", "mix.json", *paths, cwd=finished)
         assert "/data/web" in json.loads((finished / "mix.json").read_text())["train"]
-        mixopt("export", "spec.yaml", "-f", "hf-datasets", "-o", "mix.py", cwd=finished)
+        assert json.loads((finished / "realised_plan.json").read_text())["files"] == ["mix.json"]
+        how = ("-f", "hf-datasets", "-o", "mix.py", "--equal-lengths")
+        mixopt("export", "spec.yaml", *how, cwd=finished)
         assert "interleave_datasets" in (finished / "mix.py").read_text()
         refused = mixopt("export", "runs/tiny", "-f", "hf-dataset", cwd=finished, ok=False)
         assert "did you mean 'hf-datasets'" in refused.stderr

@@ -4,11 +4,23 @@ import sys
 from pathlib import Path
 
 from mixopt.app import console
-from mixopt.app.commands import export, fit, listing, report, run, schema, status, ui
+from mixopt.app.commands import compile, export, fit, listing, report, run, schema, status, ui
 from mixopt.app.commands.application import app
 from mixopt.errors import InputError, MixoptError
 
-__all__ = ["app", "export", "fit", "listing", "main", "report", "run", "schema", "status", "ui"]
+__all__ = [
+    "app",
+    "compile",
+    "export",
+    "fit",
+    "listing",
+    "main",
+    "report",
+    "run",
+    "schema",
+    "status",
+    "ui",
+]
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ from mixopt import InputError, Objective, Observation, RunSpec, Study
 from mixopt.app import console
 from mixopt.app.launch import Sweep
 from mixopt.app.publish import (
+    answer,
     conclude,
-    export_sweep,
     finish,
     fit_table,
     next_steps,
@@ -34,6 +34,7 @@ from mixopt.evidence.numbers import number, percent
 from mixopt.evidence.outcome import Outcome
 from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.local import MemoryStore
+from mixopt.export import export
 from mixopt.ports import TrainerInfo
 from mixopt.runs.run_table import RunTable
 from mixopt.strategies import Answering, Problem, strategy
@@ -43,6 +44,12 @@ from mixopt.testing.worlds import make_world
 WORLD = make_world(3, 2, seed=1, noise=0.01)
 BEST = WORLD.space.mixture(WORLD.space.round(WORLD.optimum))
 RECIPE = {"use": "auto", "design": 12, "proposals": 0, "law": "log-linear", "confirm_seeds": 2}
+
+
+def export_sweep(sweep: Sweep, target: str) -> str:
+    """What `mixopt export` writes of a sweep."""
+    plan, about = answer(sweep)
+    return export(plan, target, about=about).text
 
 
 def sweep(folder: Path, runs: Sequence[Observation] = (), **changes: Any) -> Sweep:

@@ -16,7 +16,7 @@ import pytest
 from mixopt import lazy
 from mixopt.errors import InputError
 from mixopt.execution.local import run_pack
-from mixopt.export import export
+from mixopt.export import Facts, export
 from mixopt.ports import Trainer
 from mixopt.runs import Observation, Point, RunSpec, Scale, Schedule
 from mixopt.space import Mixture
@@ -184,7 +184,7 @@ def test_the_mixture_is_written_in_the_format_of_the_program(tmp_path):
     trainer.prepare(tmp_path)
     assert train(trainer, tmp_path).ok
     written = (folder(tmp_path) / "blend.json").read_text()
-    assert written == export(spec().mixture, "megatron", paths=paths)
+    assert written == export(spec().mixture, "megatron", Facts(paths=paths)).text
     assert "/data/web_text" in written
     with pytest.raises(InputError, match="no path is given"):
         make(tmp_path, body, mixture_format="megatron").prepare(tmp_path)
