@@ -56,9 +56,13 @@ def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return 0 if not body else (body[-1].end_lineno or 0) - body[0].lineno + 1
 
 
-def test_import_is_light_and_quick() -> None:
+@pytest.mark.parametrize(
+    ("what", "most"),
+    [("import mixopt", 0.2), ("from mixopt import Study", 1.0)],
+)
+def test_import_is_light_and_quick(what: str, most: float) -> None:
     program = (
-        "import sys, time; start = time.process_time(); import mixopt; "
+        f"import sys, time; start = time.process_time(); {what}; "
         "print(time.process_time() - start); print(*sys.modules)"
     )
     # CPU seconds, and the best of three: the machine may be busy, the import may not.
@@ -69,7 +73,7 @@ def test_import_is_light_and_quick() -> None:
     seconds = min(float(output.stdout.splitlines()[0]) for output in outputs)
     loaded = {name.partition(".")[0] for name in outputs[0].stdout.splitlines()[1].split()}
     assert not loaded & HEAVY
-    assert seconds < 1.5
+    assert seconds < most
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))

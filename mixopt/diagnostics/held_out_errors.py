@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from mixopt.diagnostics.ranks import bootstrap_spearman, spearman
 from mixopt.diagnostics.validation import CrossValidation
@@ -82,7 +82,7 @@ class Errors:
     def ratio(self) -> tuple[float, float, float]:
         """Root mean square of z, 1 where sds are right, with its 5 % and 95 % points."""
         total, n = float((self.z**2).sum()), len(self.z)
-        low, high = (float(np.sqrt(total / stats.chi2.ppf(q, n))) for q in (0.95, 0.05))
+        low, high = (float(np.sqrt(total / scipy.stats.chi2.ppf(q, n))) for q in (0.95, 0.05))
         return float(np.sqrt(total / n)), low, high
 
     def inflation(self) -> float:
@@ -182,7 +182,7 @@ def order_effects(errors: Errors, table: RunTable) -> list[Order]:
 def _by_order(name: str, when: Array, W: Array, residual: Array) -> Order:
     shares = [abs(spearman(when, W[:, j])) for j in range(W.shape[1])]
     rho = spearman(when, residual)
-    p = float(stats.spearmanr(when, residual).pvalue) if np.isfinite(rho) else 1.0
+    p = float(scipy.stats.spearmanr(when, residual).pvalue) if np.isfinite(rho) else 1.0
     return Order(name, float(np.nan_to_num(shares).max()), float(np.nan_to_num(abs(rho))), p)
 
 
@@ -197,7 +197,7 @@ def _correlation_ratio(batch: NDArray[Any], x: Array) -> tuple[float, float]:
     parts = [x[batch == b] for b in np.unique(batch)]
     if np.ptp(x) == 0:
         return 0.0, 1.0
-    statistic, p = stats.kruskal(*parts)
+    statistic, p = scipy.stats.kruskal(*parts)
     return float(np.sqrt(np.clip(statistic / (len(x) - 1), 0.0, 1.0))), float(p)
 
 

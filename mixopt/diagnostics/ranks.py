@@ -5,8 +5,8 @@ Notation:
 """
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from mixopt.space.simplex import Array
 
@@ -17,7 +17,7 @@ def spearman(x: Array, y: Array) -> float:
     x, y = x[seen], y[seen]
     if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
-    return float(stats.spearmanr(x, y).statistic)
+    return float(scipy.stats.spearmanr(x, y).statistic)
 
 
 def spearman_within(x: Array, y: Array, strata: NDArray[np.intp]) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mixopt.errors import InputError
 from mixopt.evidence.numbers import number
@@ -227,7 +227,11 @@ def _compare(ours: Candidate, theirs: Candidate, sd: float, freedom: int) -> Com
     difference = theirs.mean - ours.mean
     half = float("nan")
     if freedom > 0:
-        half = float(stats.t.ppf(0.95, freedom)) * sd * np.sqrt(1 / ours.seeds + 1 / theirs.seeds)
+        half = (
+            float(scipy.stats.t.ppf(0.95, freedom))
+            * sd
+            * np.sqrt(1 / ours.seeds + 1 / theirs.seeds)
+        )
     return Comparison(
         theirs.name,
         difference,

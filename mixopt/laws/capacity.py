@@ -21,8 +21,8 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from mixopt.errors import InputError
 from mixopt.laws.base import (
@@ -278,5 +278,5 @@ def _own_domains(runs: Runs) -> tuple[Ints, Array]:
         x, off = roots[seen] - roots[seen].mean(axis=0), y[seen] - y[seen].mean()
         size = np.sqrt((x**2).sum(axis=0) * (off @ off))
         together[j] = np.where(size > 1e-12, off @ x / np.where(size > 1e-12, size, 1.0), 0.0)
-    rows, own = linear_sum_assignment(-np.abs(together))
+    rows, own = scipy.optimize.linear_sum_assignment(-np.abs(together))
     return np.asarray(own), np.where(together[rows, own] > 0, -1.0, 1.0)

@@ -7,8 +7,7 @@ References:
 """
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
-from scipy.optimize import minimize as scipy_minimize
+import scipy
 
 from mixopt.proposers.search import minimize
 from mixopt.proposers.surrogate import Surrogate
@@ -71,20 +70,20 @@ class _Guarded:
 
     def solve(self, start: Array) -> Array:
         """The local optimum from a start."""
-        constraints: list[LinearConstraint | NonlinearConstraint] = [
-            LinearConstraint(self.equations, self.sides, self.sides),
-            NonlinearConstraint(
+        constraints: list[scipy.optimize.LinearConstraint | scipy.optimize.NonlinearConstraint] = [
+            scipy.optimize.LinearConstraint(self.equations, self.sides, self.sides),
+            scipy.optimize.NonlinearConstraint(
                 self._guards, -np.inf, 0.0, jac=lambda w: self._look(w)[1][1:].copy()
             ),
         ]
         if len(self.rows):
-            constraints.append(LinearConstraint(self.rows, -np.inf, self.limits))
-        solution = scipy_minimize(
+            constraints.append(scipy.optimize.LinearConstraint(self.rows, -np.inf, self.limits))
+        solution = scipy.optimize.minimize(
             self._objective,
             start,
             jac=self._slope,
             method="SLSQP",
-            bounds=Bounds(self.space.lower, self.space.upper),
+            bounds=scipy.optimize.Bounds(self.space.lower, self.space.upper),
             constraints=constraints,
             tol=1e-10,
         )

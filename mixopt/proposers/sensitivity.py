@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from mixopt.proposers.search import Score, finite_differences
 from mixopt.space import MixtureSpace
@@ -119,7 +119,7 @@ def active_constraints(
     # -g = sum lam_k a_k - sum mu_i e_i + nu 1, lam and mu >= 0, nu free
     ones = np.ones((1, space.dim))
     system = np.vstack([normals, -zero, ones, -ones]).T
-    price, _ = nnls(system, -g)
+    price, _ = scipy.optimize.nnls(system, -g)
     total: dict[str, float] = {}
     for (text, _), p in zip(named, price[: len(named)], strict=True):
         total[text] = total.get(text, 0.0) + float(p)

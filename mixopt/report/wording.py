@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mixopt.evidence.numbers import MISSING, number, percent, plural, signed
 from mixopt.evidence.verdict import NO_RECOMMENDATION, Verdict, judge
@@ -130,7 +130,7 @@ def _quality(name: str, observed: Array, mean: Array, sd: Array) -> Quality:
     if len(y) < 3:
         return Quality(name, len(y), nan, nan, nan, nan, "too few runs to judge")
     varied = np.ptp(y) > 0 and np.ptp(p) > 0
-    rank = float(stats.spearmanr(y, p).statistic) if varied else nan
+    rank = float(scipy.stats.spearmanr(y, p).statistic) if varied else nan
     error = float(np.sqrt(np.mean((y - p) ** 2)))
     sure = np.isfinite(s)
     coverage = float(np.mean(np.abs(y - p)[sure] <= _Z90 * s[sure])) if sure.any() else nan

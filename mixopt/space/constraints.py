@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.optimize import linprog
+import scipy
 
 from mixopt.space import projection, simplex
 from mixopt.space.projection import Metric, Rows
@@ -146,7 +146,7 @@ class Polytope:
         limits = np.concatenate(
             [-rows.lower[room], rows.upper[room], -rows.low[slack], rows.high[slack]]
         )
-        solution = linprog(
+        solution = scipy.optimize.linprog(
             np.r_[np.zeros(m), -1.0],
             A_ub=upper_rows,
             b_ub=limits,
@@ -194,7 +194,7 @@ class Polytope:
             return True
         slack = rows.high > rows.low
         B = rows.B[slack]
-        solution = linprog(
+        solution = scipy.optimize.linprog(
             np.zeros(rows.B.shape[1]),
             A_ub=np.vstack([B, -B]),
             b_ub=np.concatenate([rows.high[slack], -rows.low[slack]]),

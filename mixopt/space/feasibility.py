@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linprog
+import scipy
 
 from mixopt.errors import InfeasibleError
 from mixopt.space.simplex import Array
@@ -89,7 +89,7 @@ def _elastic(rules: Sequence[Rule], m: int, only: Rule | None = None) -> tuple[f
     if only is not None:  # one number by which all its rows are loosened
         slack = elastic.astype(float)[:, None]
     s = slack.shape[1]
-    solution = linprog(
+    solution = scipy.optimize.linprog(
         np.r_[np.zeros(m), np.ones(s)],
         A_ub=np.hstack([rows, -slack]),
         b_ub=limits,

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy
 from scipy import linalg
-from scipy.optimize import minimize
 
 from mixopt.laws.base import JSON, Ints, Prediction, as_mixtures, check_runs, numbers
 from mixopt.laws.processes import kernel, recursion
@@ -270,7 +270,9 @@ def _fit_level(below: Process, Z: Array, y: Array, theta: Array, law: GaussianPr
 
         bounds = [(-2.0, 4.0), (-12.0, 4.0), (np.log(1e-6), np.log(4.0))]
         starts = [x, np.array([0.2, theta[-2], noise])]
-        minima = [minimize(loss, s, method="L-BFGS-B", bounds=bounds) for s in starts]
+        minima = [
+            scipy.optimize.minimize(loss, s, method="L-BFGS-B", bounds=bounds) for s in starts
+        ]
         best = min(minima, key=lambda f: float(f.fun))
         x, value = best.x, float(best.fun)
     if len(y) >= _ALONE:

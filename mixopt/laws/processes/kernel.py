@@ -12,8 +12,8 @@ Notation:
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from scipy import linalg
-from scipy.optimize import minimize
 
 from mixopt.space.simplex import Array
 
@@ -104,7 +104,7 @@ def learn(Z: Array, y: Array, priors: Priors, iterations: int, start: Array | No
         start = center
     bounds = [(c - 6.0, c + 6.0) for c in center[:-1]]
     bounds.append((np.log(_NOISE_FLOOR), np.log(_NOISE_CEILING)))
-    optimum = minimize(
+    optimum = scipy.optimize.minimize(
         negative_evidence,
         start,
         args=(Z, y, priors),

@@ -19,8 +19,8 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy
 from scipy import linalg
-from scipy.optimize import minimize
 
 from mixopt.laws.base import JSON, Ints, Prediction, as_mixtures, check_runs, numbers
 from mixopt.laws.features import FeatureMap
@@ -298,7 +298,7 @@ def _learn(
     x = np.concatenate([start[:-2], center[Z.shape[1] : -3], start[-2:-1], [BIAS[0]], start[-1:]])
     taken = list(rows)
     bounds = [(c - 6.0, c + 6.0) for c in center[:-1]] + [(np.log(1e-6), np.log(2.0))]
-    optimum = minimize(
+    optimum = scipy.optimize.minimize(
         negative_evidence,
         x,
         args=(Z[taken], s[taken], y[taken], law.priors),
