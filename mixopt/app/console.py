@@ -4,6 +4,7 @@ On a terminal, a live bar and tables; elsewhere (a log file, CI) plain lines eve
 """
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -39,6 +40,16 @@ _STYLES = {"shown": "bold green", "not-shown": "bold red", "untested": "bold yel
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)  # never quiet
+
+
+def set_verbosity(*, quiet: bool, verbose: bool) -> None:
+    """Leave out progress and notes (results and errors stay), or say what is done in detail."""
+    err.quiet = quiet
+    if verbose:
+        logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+        logging.getLogger("mixopt").setLevel(logging.INFO)
+        logging.getLogger("proxies").setLevel(logging.INFO)
 
 
 class SweepProgress:
@@ -222,7 +233,7 @@ def show_checkup(outcome: Outcome) -> None:
 
 def show_error(error: Exception) -> None:
     """An error for people: what was given, which rule it broke, what to do; no traceback."""
-    err.print(Text("mixopt: ", style="bold red") + Text(error_text(error), style="default"))
+    _errors.print(Text("mixopt: ", style="bold red") + Text(error_text(error), style="default"))
 
 
 def error_text(error: Exception) -> str:

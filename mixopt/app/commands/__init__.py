@@ -3,24 +3,11 @@
 import sys
 from pathlib import Path
 
-from mixopt.app import console
-from mixopt.app.commands import compile, export, fit, listing, report, run, schema, status, ui
 from mixopt.app.commands.application import app
 from mixopt.errors import InputError, MixoptError
+from mixopt.lazy import require
 
-__all__ = [
-    "app",
-    "compile",
-    "export",
-    "fit",
-    "listing",
-    "main",
-    "report",
-    "run",
-    "schema",
-    "status",
-    "ui",
-]
+__all__ = ["app", "main"]
 
 
 def main() -> None:
@@ -31,5 +18,5 @@ def main() -> None:
     try:
         app()
     except MixoptError as error:
-        console.show_error(error)
+        require("mixopt.app.console").show_error(error)
         sys.exit(2 if isinstance(error, InputError) else 1)

@@ -5,15 +5,16 @@ from typing import Annotated
 
 import typer
 
-from mixopt.evidence.outcome import Outcome
-from mixopt.evidence.verdict import Unanswered
+from mixopt import __version__
+from mixopt.app.commands.group import Commands
+from mixopt.lazy import require
 
 app = typer.Typer(
     name="mixopt",
+    cls=Commands,
     help="Find the data mixture for the next large language-model run, and prove it.",
     epilog="Start with: mixopt run experiments/quickstart/spec.yaml",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -30,7 +31,25 @@ JsonOption = Annotated[
 ]
 
 
-def leave(answer: Outcome | Unanswered) -> None:
-    """End with 1 where nothing was concluded."""
-    if isinstance(answer, Unanswered):
-        raise typer.Exit(1)
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"mixopt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which mixopt."),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress and notes; results and errors.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say on standard error what is done.")
+    ] = False,
+) -> None:
+    """Find the data mixture for the next large language-model run, and prove it."""
+    if quiet or verbose:
+        require("mixopt.app.console").set_verbosity(quiet=quiet, verbose=verbose)

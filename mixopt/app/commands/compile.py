@@ -53,7 +53,7 @@ def compile_(
     ] = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Compile a mixture into exact tokens, documents and epochs per domain, and an order of blocks.
+    """Exact tokens, documents and epochs per domain, and an order of blocks.
 
     In the order, every prefix keeps each domain within one block of its share, and any machine
     makes the same one from the plan (mixopt.export.token_plan.read_plan).

@@ -111,7 +111,7 @@ def export_(
         bool, typer.Option("--describe", help="Show what the format can hold, and its options.")
     ] = False,
 ) -> None:
-    """Export a mixture or schedule into a trainer's own format, checked against its rules.
+    """Write a mixture or schedule in a trainer's own format, checked by its rules.
 
     With --out, what the weights will really give is written beside it, as realised_plan.json.
 

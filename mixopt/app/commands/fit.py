@@ -59,7 +59,7 @@ def fit(
     ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Fit laws to a table of runs: diagnostics, and the mixture that they propose.
+    """Fit laws to a table of runs: diagnostics, and the mixture they propose.
 
     Needs no cluster. Every run counts as evidence, whoever trained it.
 

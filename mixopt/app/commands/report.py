@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from mixopt.app import console, launch, publish
-from mixopt.app.commands.application import JsonOption, SweepArgument, app, leave
+from mixopt.app.commands.application import JsonOption, SweepArgument, app
+from mixopt.app.commands.ending import leave
 
 
 @app.command()
@@ -18,7 +19,7 @@ def report(
     ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Write a sweep's report anew from its store (also while the sweep is running).
+    """Write a sweep's report anew from its store, also while it is running.
 
     Ends with 1 where the runs do not allow an answer yet; the report then says why.
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from mixopt.app import console, launch, publish
-from mixopt.app.commands.application import JsonOption, SpecArgument, app, leave
+from mixopt.app.commands.application import JsonOption, SpecArgument, app
+from mixopt.app.commands.ending import leave
 from mixopt.app.spec_file import read_spec
 from mixopt.errors import InputError, SpecError
 from mixopt.evidence.outcome import Outcome
@@ -25,7 +26,7 @@ def run(
     ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Run a sweep, or go on with it: train proxies, fit laws, propose, confirm, report.
+    """Run a sweep, or go on with it: train, fit laws, propose, confirm, report.
 
     Ctrl-C stops it; the same command goes on where it stopped and trains nothing twice.
 

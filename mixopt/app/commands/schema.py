@@ -7,7 +7,7 @@ from mixopt.app.spec_file import json_schema
 
 @app.command()
 def schema() -> None:
-    """Print the JSON schema of spec.yaml, for editors that complete and check it.
+    """Print the JSON schema of spec.yaml, for editors to complete and check it.
 
     Example: mixopt schema > spec.schema.json
     """

@@ -28,7 +28,7 @@ def status(
     ] = 5.0,
     json: JsonOption = None,
 ) -> None:
-    """Where a sweep stands: progress, cost, best run, failures by cause, hosts, driver.
+    """Where a sweep stands: progress, cost, best run, failures, hosts.
 
     Reads the store alone, while the sweep runs or long after; it keeps no driver out.
 

@@ -1,0 +1,36 @@
+"""The commands: where each is, and what it does in one line.
+
+`mixopt --help` reads this table and imports no command, so that it answers at once; a command is
+imported when it is called.
+"""
+
+COMMANDS = {
+    "run": (
+        "run",
+        "Run a sweep, or go on with it: train, fit laws, propose, confirm, report.",
+    ),
+    "status": (
+        "status",
+        "Where a sweep stands: progress, cost, best run, failures, hosts.",
+    ),
+    "list": ("listing", "The sweeps of a folder: state, progress, best run, cost."),
+    "report": (
+        "report",
+        "Write a sweep's report anew from its store, also while it is running.",
+    ),
+    "export": (
+        "export",
+        "Write a mixture or schedule in a trainer's own format, checked by its rules.",
+    ),
+    "compile": (
+        "compile",
+        "Exact tokens, documents and epochs per domain, and an order of blocks.",
+    ),
+    "fit": ("fit", "Fit laws to a table of runs: diagnostics, and the mixture they propose."),
+    "ui": ("ui", "Open MLflow's pages on a sweep's store; Ctrl-C closes them."),
+    "schema": (
+        "schema",
+        "Print the JSON schema of spec.yaml, for editors to complete and check it.",
+    ),
+}
+"""Name to its module in this package and its help in one line, in the order of `--help`."""
