@@ -154,6 +154,11 @@ def say(text: str) -> None:
     err.print(text, markup=False)
 
 
+def note(text: str) -> None:
+    """What speaks for a second look, on standard error."""
+    err.print(Text(f"Note: {text}", style="yellow"))
+
+
 def show_start(sweep: Sweep) -> None:
     """What a sweep is about to do, and what is odd about its data."""
     tokens = [d.tokens or 0.0 for d in sweep.info.domains]
@@ -171,7 +176,7 @@ def show_start(sweep: Sweep) -> None:
     if done:
         say(f"Going on from {done} runs in the store")
     for warning in (*sweep.changes, *sweep.info.warnings):
-        err.print(Text(f"Note: {warning}", style="yellow"))
+        note(warning)
 
 
 def show_outcome(

@@ -256,7 +256,7 @@ def next_steps(folder: Path, store: str = "mlflow") -> dict[str, str]:
         folder: of the sweep.
         store: in which it is kept; a sweep in memory leaves its report alone.
     """
-    mixopt, written = _command(), {"Report": str(folder / REPORT)}
+    mixopt, written = command(), {"Report": str(folder / REPORT)}
     if store == "memory":
         return written
     shown = {"Every run, in MLflow": f"{mixopt} ui {folder}"} if store == "mlflow" else {}
@@ -268,7 +268,7 @@ def next_steps(folder: Path, store: str = "mlflow") -> dict[str, str]:
     }
 
 
-def _command() -> str:
+def command() -> str:
     """How this `mixopt` is called from here: by name, or by its path in an environment."""
     if shutil.which("mixopt"):
         return "mixopt"

@@ -5,6 +5,7 @@ imported when it is called.
 """
 
 COMMANDS = {
+    "init": ("init", "Look at a folder of text and write a first spec for it, with its reasons."),
     "run": (
         "run",
         "Run a sweep, or go on with it: train, fit laws, propose, confirm, report.",
