@@ -4,9 +4,10 @@
 
 For every table of `mixopt.testing.tables` and every seed a law is fitted, a mixture is recommended
 and judged, as `mixopt fit` does it. The JSON is a list of records `{world, half, easy, law, seed,
-verdict, reasons, regret, optimism, cover_objective, cover_shares, worse_than_natural,
+verdict, reasons, regret, beyond, optimism, cover_objective, cover_shares, worse_than_natural,
 gates}`: `regret` is the true objective of the answer minus the best there is, in sds of the
-objective over random mixtures; `optimism` is the true objective of the answer minus the predicted
+objective over random mixtures; `beyond` by how much the answer truly breaks a guard, in sds of the
+guarded metric; `optimism` is the true objective of the answer minus the predicted
 one, in sds of one run; `cover_objective` says whether the 90 % interval of the prediction holds the
 truth, `cover_shares` what part of the intervals of the shares hold those of the best mixture;
 `gates` gives every gate's state, value, interval and the level that it allows.
@@ -14,7 +15,7 @@ truth, `cover_shares` what part of the intervals of the shares hold those of the
 Fits are slow and gates are quick: with `--cache DIR` fit, recommendation and held-out predictions
 are kept there as JSON, so that a run that was stopped goes on, and thresholds can be changed
 without fitting anything again. A verdict is wrong where an answer is trusted whose regret is above
-.3 or whose optimism is above 2.
+.3, or that breaks a guard by more than .3, or whose optimism is above 2.
 """
 
 import argparse
@@ -29,11 +30,14 @@ import numpy as np
 
 from mixopt import diagnostics, laws, proposers
 from mixopt.diagnostics import CrossValidation, Transfer, Trust
+from mixopt.diagnostics.held_out_errors import Without
 from mixopt.errors import InputError, MixoptError
-from mixopt.evidence.gating import Measured, gated
+from mixopt.evidence.gating import Measured, gated, widening
+from mixopt.evidence.odd import without_odd
 from mixopt.evidence.stored import plain, restored
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.surrogate import fit_surrogate
+from mixopt.strategies import Searched
 from mixopt.testing.tables import RECIPES, KnownTable, known_table
 
 Record = dict[str, Any]
@@ -49,10 +53,27 @@ class Answered:
     surrogate: Surrogate
     recommendation: Recommendation
     validation: CrossValidation | None
+    without: Without | None = None
 
 
 def answered(known: KnownTable, law: str, seed: int, cache: Path | None = None) -> Answered:
-    """Fit, recommend, hold out; or read what was."""
+    """Fit, recommend, hold out, and once more without odd runs; or read what was."""
+    answer = _fitted(known, law, seed, cache)
+    path = None if cache is None else cache / f"{law}_{known.name}_{seed}_odd.json"
+    if path is not None and path.is_file():
+        return replace(answer, without=restored(Without | None, json.loads(path.read_text())))
+    without: Without | None = None
+    if answer.validation is not None:
+        without = without_odd(
+            answer.surrogate, known.table, answer.recommendation, known.space, answer.validation,
+            rng=np.random.default_rng([seed, 13]),
+        )  # fmt: skip
+    if path is not None:
+        path.write_text(json.dumps(plain(without)))
+    return replace(answer, without=without)
+
+
+def _fitted(known: KnownTable, law: str, seed: int, cache: Path | None) -> Answered:
     path = None if cache is None else cache / f"{law}_{known.name}_{seed}.json"
     if path is not None and path.is_file():
         values = json.loads(path.read_text())
@@ -92,7 +113,7 @@ def judged(known: KnownTable, answer: Answered, rng: np.random.Generator) -> Tru
     transfer: Transfer | None = None
     if surrogate.scale is not None:
         try:
-            transfer = diagnostics.transfer(table, surrogate.objective, rng=rng)
+            transfer = diagnostics.transfer(table, surrogate.objective)
         except InputError:
             transfer = None
     measured = Measured(
@@ -100,6 +121,7 @@ def judged(known: KnownTable, answer: Answered, rng: np.random.Generator) -> Tru
         diagnostics.extrapolation(w, table.W),
         diagnostics.noise(table, surrogate.fitted),
         transfer,
+        without=answer.without,
     )
     return gated(surrogate, known.table, answer.recommendation, known.space, measured, rng=rng)
 
@@ -108,6 +130,8 @@ def record(known: KnownTable, law: str, seed: int, answer: Answered) -> Record:
     """What the verdict was, and what would have been right."""
     told = judged(known, answer, np.random.default_rng([seed, 11]))
     objective, given = answer.surrogate.objective, answer.recommendation
+    where = Searched(answer.surrogate, known.table, given.mixture)
+    given = given.widened(widening(where, answer.validation))
     w, best = given.mixture.array, known.optimum(objective)
     natural = known.space.prior
     value, least, without = (float(v) for v in known.value(np.stack([w, best, natural]), objective))
@@ -122,6 +146,7 @@ def record(known: KnownTable, law: str, seed: int, answer: Answered) -> Record:
         "verdict": told.level,
         "reasons": list(told.reasons),
         "regret": max(value - least, 0.0) / known.spread(objective),
+        "beyond": float(known.beyond(w[None])[0]),
         "optimism": (value - given.value) / known.noise(objective),
         "cover_objective": bool(abs(value - given.value) <= _Z90 * given.sd),
         "cover_shares": float(np.mean(inside)),
@@ -134,7 +159,8 @@ def record(known: KnownTable, law: str, seed: int, answer: Answered) -> Record:
 
 def wrong(record: Mapping[str, Any]) -> bool:
     """Whether the answer is one that must not be trusted."""
-    return bool(record["regret"] > REGRET or record["optimism"] > OPTIMISM)
+    broken = record.get("beyond", 0.0) > REGRET
+    return bool(record["regret"] > REGRET or broken or record["optimism"] > OPTIMISM)
 
 
 def summary(records: Sequence[Record]) -> list[str]:

@@ -13,9 +13,10 @@ import numpy as np
 
 from mixopt.diagnostics.covered import Covered
 from mixopt.diagnostics.distance import EpochMismatch, Extrapolation
-from mixopt.diagnostics.held_out_errors import LEAST, Errors, Order
+from mixopt.diagnostics.held_out_errors import LEAST, Errors, Order, Without
 from mixopt.diagnostics.transfer import Transfer
 
+Where = Literal["given", "answer", "design", "target", "elsewhere"]
 State = Literal["yes", "no", "not measured"]
 Level = Literal["trust", "ranking only", "do not trust"]
 
@@ -40,6 +41,9 @@ the two cannot be told apart."""
 ODD = 8.0
 """Robust sds; of 60 normal errors none is beyond 5 in a lifetime, and of a law that bends a little
 too little at a vertex some are beyond 6."""
+STAYS, LOST = 1.0, 0.1
+"""What odd runs may do to an answer that is trusted all the same: its value in seed sds (half of
+`KNOWN`), and the objective in sds over the runs (a third of a regret that matters)."""
 RELIABLE, NOISY = 0.7, 0.5
 """Share of the objective's variance that is no seed noise; METHODS 8 drops what is below .5, and
 what is .5 is shown as up to .7, for laws infer too little noise near the border of the space."""
@@ -48,7 +52,7 @@ KNOWN, FINE = 2.0, 0.1
 cannot see in one run. Of 45 answers that passed all else and were below, none was optimistic by
 more, of 25 above 6. Noise below a tenth of the objective's sd counts as that."""
 TRANSFER, TRANSFER_POOR = 0.5, 0.0
-"""Lower end (5 %) of the rank correlation of two scales on the objective (METHODS 8)."""
+"""Lower end (5 %) of the correlation of two scales on the objective (METHODS 8)."""
 ANCHORS = 8
 """Mixtures to run at a scale without runs (METHODS 8: six to ten)."""
 
@@ -60,16 +64,20 @@ class Remedy:
     Attributes:
         what: in words, as something to do.
         runs: how many. cost: of all of them, in the unit of the runs' cost; NaN where unknown.
-        mixtures: where, domain shares each; empty where the words say it.
+        mixtures: where, domain shares each; empty where the words or `where` say it.
+        where: `"given"` (at `mixtures`), `"answer"` (at the recommended mixture, with fresh seeds),
+            `"design"` (more of it), `"target"` (at `mixtures`, at the scale of the answer), or
+            `"elsewhere"` (no runs of this kind would do).
     """
 
     what: str
     runs: int
     cost: float = float("nan")
     mixtures: tuple[tuple[float, ...], ...] = ()
+    where: Where = "elsewhere"
 
 
-REPEAT = Remedy("2 runs of the recommended mixture, with fresh seeds", 2)
+REPEAT = Remedy("2 runs of the recommended mixture, with fresh seeds", 2, where="answer")
 
 
 @dataclass(frozen=True)
@@ -103,9 +111,9 @@ class Gate:
         return cls(name, "not measured", why, allows=allows, remedy=remedy)
 
 
-def ranking(errors: Errors, rng: np.random.Generator) -> Gate:
+def ranking(errors: Errors) -> Gate:
     """Does the law rank runs that it was not shown, on the objective as it is minimised?"""
-    rho, low, high = errors.ranking(rng)
+    rho, low, high = errors.ranking()
     n = len(errors.W)
     more = _more(n)
     if n < LEAST or not np.isfinite(low):
@@ -184,7 +192,7 @@ def distance(measured: Extrapolation) -> Gate:
         "yes" if good else "no",
         f"the answer is {value:.1f} times as far from the nearest run as runs are from each other",
         value, threshold=FAR, allows="trust" if good else "ranking only",
-        remedy=None if good else Remedy("1 run of the recommended mixture", 1),
+        remedy=None if good else Remedy("1 run of the recommended mixture", 1, where="answer"),
     )  # fmt: skip
 
 
@@ -207,7 +215,7 @@ def space_covered(covered: Covered) -> Gate:
         if good
         else Remedy(
             f"{len(where)} runs where there are none (or bounds that leave that part out)",
-            len(where), mixtures=where,
+            len(where), mixtures=where, where="given",
         ),
     )  # fmt: skip
 
@@ -239,16 +247,28 @@ def order(orders: Sequence[Order]) -> Gate:
     )  # fmt: skip
 
 
-def odd_runs(errors: Errors) -> Gate:
-    """Is a run off by so much that it bends the law?"""
+def odd_runs(errors: Errors, without: Without | None = None) -> Gate:
+    """Is a run off by so much that it bends the law, and the answer with it?
+
+    Args:
+        errors: of all runs.
+        without: how the answer is without those beyond `ODD`; None where that was not looked at.
+    """
     value, row = errors.odd()
-    good = value <= ODD
+    told = f"the oddest run (row {row}) is missed by {value:.1f} robust sds"
+    if value <= ODD:
+        return Gate("odd runs", "yes", told, value, threshold=ODD)
+    stays = without is not None and without.moved <= STAYS and without.lost <= LOST
+    if without is not None:
+        told += (
+            f"; without {'it' if without.rows == 1 else f'the {without.rows} that are as odd'} the "
+            f"answer {'stays' if stays else 'is another'} (its value moves by {without.moved:.1f} "
+            f"seed sds, and {without.lost:.2f} sds of the objective are lost by it)"
+        )
+    where = tuple(float(x) for x in errors.W[int(np.flatnonzero(errors.rows == row)[0])])
     return Gate(
-        "odd runs",
-        "yes" if good else "no",
-        f"the oddest run (row {row}) is missed by {value:.1f} robust sds",
-        value, threshold=ODD, allows="trust" if good else "ranking only",
-        remedy=None if good else Remedy(f"run row {row} again, or leave it out", 1),
+        "odd runs", "no", told, value, threshold=ODD, allows="trust" if stays else "ranking only",
+        remedy=Remedy(f"run row {row} again, or leave it out", 1, mixtures=(where,), where="given"),
     )  # fmt: skip
 
 
@@ -290,13 +310,13 @@ def transfer(measured: Transfer | None, remedy: Remedy) -> Gate:
         )  # fmt: skip
     low = measured.objective_low
     level: Level = (
-        "trust" if low > TRANSFER else "ranking only" if low > TRANSFER_POOR else "do not trust"
+        "trust" if measured.ok else "ranking only" if low > TRANSFER_POOR else "do not trust"
     )
     return Gate(
         "transfer between scales",
         "yes" if level == "trust" else "no",
         f"small runs rank {measured.pairs} mixtures like larger ones with rho "
-        f"{measured.objective_rho:.2f} (at least {low:.2f})",
+        f"{measured.objective_rho:.2f} (correlation at least {low:.2f})",
         measured.objective_rho, low, measured.objective_high, TRANSFER, level,
         None if level == "trust" else remedy,
     )  # fmt: skip
@@ -339,4 +359,4 @@ def gain(baseline: str, raw: float, sd: float, shrunk: float, certain: bool) -> 
 
 def _more(n: int) -> Remedy:
     some = max(LEAST, n // 2)
-    return Remedy(f"{some} more runs of the design", some)
+    return Remedy(f"{some} more runs of the design", some, where="design")

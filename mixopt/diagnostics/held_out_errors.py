@@ -15,7 +15,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from mixopt.diagnostics.ranks import bootstrap_spearman, spearman
+from mixopt.diagnostics.ranks import spearman, spearman_interval
 from mixopt.diagnostics.validation import CrossValidation
 from mixopt.errors import InputError
 from mixopt.runs.objective import Objective
@@ -25,6 +25,9 @@ from mixopt.space.simplex import Array, hellinger_distance
 LEAST = 8
 """Runs at a scale below which nothing is concluded from them alone: of seven pairs without any
 relation one in twenty reaches a rank correlation of .71."""
+MANY = 20
+"""Runs at the scale of the answer from which ranks and order are judged there alone; of eight runs
+a law that ranks well shows a rank correlation anywhere between .4 and 1."""
 TIMES = ("time", "started", "started_at", "date", "timestamp", "order", "step")
 BATCHES = ("batch", "machine", "host", "cluster", "node", "device", "precision")
 """Columns of a run table that say when or where a run was made."""
@@ -57,14 +60,14 @@ class Errors:
         plain = float(np.std(self.truth))
         return plain if plain > 0 else 1.0
 
-    def ranking(self, rng: np.random.Generator) -> tuple[float, float, float]:
+    def ranking(self) -> tuple[float, float, float]:
         """Rank correlation over mixtures, with its 5 % and 95 % points; repeats are averaged."""
         _, group = np.unique(np.round(self.W, 9), axis=0, return_inverse=True)
         group = group.reshape(-1)
         count = np.bincount(group)
         x, y = (np.bincount(group, v) / count for v in (self.mean, self.truth))
-        low, high = bootstrap_spearman(x, y, rng=rng)
-        return spearman(x, y), low, high
+        rho = spearman(x, y)
+        return rho, *spearman_interval(rho, len(x))
 
     def near(self, w: Array) -> "Errors":
         """Of the mixtures nearest to w (m,) alone: a sixth of the runs, at least five."""
@@ -89,12 +92,45 @@ class Errors:
         """`ratio`, drawn to 1 by five runs' worth of belief in the law's own sd."""
         return float(np.sqrt(((self.z**2).sum() + 5.0) / (len(self.z) + 5.0)))
 
+    def widening(self, w: Array) -> float:
+        """By how much the claimed sd of an answer at w (m,) is too small, at least 1.
+
+        The root mean square of z, over all runs or near the answer, whichever is more: near it
+        there are few, and elsewhere the law may be as wrong as it is there.
+        """
+        return max(1.0, self.ratio()[0], self.near(w).inflation())
+
     def odd(self) -> tuple[float, int]:
         """Largest |z| in robust sds of all z, and the row of the table that has it."""
+        oddness = self._oddness
+        worst = int(oddness.argmax())
+        return float(oddness[worst]), int(self.rows[worst])
+
+    def odd_rows(self, beyond: float) -> NDArray[np.intp]:
+        """Rows of the table that are missed by more than so many robust sds."""
+        return self.rows[self._oddness > beyond]
+
+    @property
+    def _oddness(self) -> Array:
         z = self.z - np.median(self.z)
         unit = 1.4826 * float(np.median(np.abs(z)))
-        worst = int(np.abs(z).argmax())
-        return float(np.abs(z[worst]) / max(unit, 1e-12)), int(self.rows[worst])
+        return np.asarray(np.abs(z) / max(unit, 1e-12))
+
+
+@dataclass(frozen=True)
+class Without:
+    """What an answer is without the odd runs.
+
+    Attributes:
+        rows: how many were left out.
+        moved: by how much its value changes, in seed sds.
+        lost: what the law without them says it is worse than the best, in sds of the objective over
+            the runs.
+    """
+
+    rows: int
+    moved: float
+    lost: float
 
 
 def held_out_errors(
@@ -102,6 +138,7 @@ def held_out_errors(
     table: RunTable,
     objective: Objective,
     scale: tuple[float, float] | None = None,
+    least: int = LEAST,
 ) -> Errors:
     """The objective's held-out errors at the scale of the answer, or at the one with most runs.
 
@@ -110,6 +147,7 @@ def held_out_errors(
         objective: as it was minimised.
         table: the runs, with the metrics that were validated.
         scale: of the answer; None where all runs share one.
+        least: runs that it takes at the scale of the answer to look there alone.
 
     Raises:
         InputError: no run has both the objective and a held-out prediction of it.
@@ -122,7 +160,7 @@ def held_out_errors(
     at = known.copy()
     if scale is not None:
         at &= (scales == np.asarray(scale)).all(axis=1)
-    here = bool(at.any()) and (scale is None or at.sum() >= LEAST)
+    here = bool(at.any()) and (scale is None or at.sum() >= least)
     if not here:
         _, number = np.unique(scales, axis=0, return_inverse=True)
         number = number.reshape(-1)

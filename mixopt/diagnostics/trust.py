@@ -80,6 +80,11 @@ class Trust:
         held = [g.name for g in self.gates if g.state == "yes"]
         if held:
             out.append(f"what holds: {', '.join(held)}")
+        out += [
+            f"not measured, and no reason for doubt alone: {g.name} ({g.told})"
+            for g in self.gates
+            if g.state == "not measured" and g.allows == "trust"
+        ]
         if self.next:
             what = " or " if self.level == "trust" else "; "
             out.append(f"to change that: {what.join(r.what for r in self.next)}")

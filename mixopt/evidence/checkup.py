@@ -18,7 +18,8 @@ from mixopt.diagnostics import (
     Trust,
 )
 from mixopt.errors import InputError
-from mixopt.evidence.gating import Measured, gated
+from mixopt.evidence.gating import Measured, gated, widening
+from mixopt.evidence.odd import without_odd
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace
@@ -42,6 +43,8 @@ class Checkup:
         transfer: how small runs rank against larger ones.
         epochs: how often proxies and target pass over each domain.
         trust: the verdict.
+        widening: by how much the law misses held-out runs more than it claims, at least 1; the sd
+            of the answer is to be widened by it.
         missing: what could not be measured, and why.
     """
 
@@ -53,6 +56,7 @@ class Checkup:
     transfer: Transfer | None
     epochs: EpochMismatch | None
     trust: Trust
+    widening: float = 1.0
     missing: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def lines(self) -> list[str]:
@@ -78,11 +82,13 @@ class Beside:
         space: which mixtures are allowed.
         epochs: how often proxies and target pass over each domain, where that is known.
         doubts: what else speaks against trusting the answer, in plain words.
+        repeats: runs with fresh seeds that the law did not see, at the scale of the answer.
     """
 
     space: MixtureSpace
     epochs: EpochMismatch | None = None
     doubts: Sequence[str] = ()
+    repeats: RunTable | None = None
 
 
 def check(
@@ -131,9 +137,12 @@ def check(
         learning = tried(
             "learning curve", lambda: diagnostics.learning_curve(law, table, objective, rng=rng)
         )
+    without = None
+    if validation is not None and searched is None:
+        without = without_odd(surrogate, runs, recommendation, beside.space, validation, rng=rng)
     transfer: Transfer | None = None
     if surrogate.scale is not None:
-        transfer = tried("transfer", lambda: diagnostics.transfer(table, objective, rng=rng))
+        transfer = tried("transfer", lambda: diagnostics.transfer(table, objective))
     return Checkup(
         validation,
         extrapolation,
@@ -154,9 +163,19 @@ def check(
             runs,
             recommendation,
             beside.space,
-            Measured(validation, extrapolation, noise, transfer, beside.epochs, beside.doubts),
+            Measured(
+                validation,
+                extrapolation,
+                noise,
+                transfer,
+                beside.epochs,
+                beside.doubts,
+                without,
+                beside.repeats,
+            ),
             searched=searched,
             rng=rng,
         ),
+        widening(where, validation),
         missing,
     )

@@ -22,8 +22,17 @@ from mixopt.diagnostics import (
 )
 from mixopt.diagnostics.covered import covered
 from mixopt.diagnostics.gates import Gate, Remedy
-from mixopt.diagnostics.held_out_errors import LEAST, Errors, held_out_errors, order_effects
+from mixopt.diagnostics.held_out_errors import (
+    LEAST,
+    MANY,
+    Errors,
+    Without,
+    held_out_errors,
+    order_effects,
+)
+from mixopt.diagnostics.local_noise import local_noise, noise_there
 from mixopt.errors import InputError
+from mixopt.evidence.guards import guards
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace
@@ -37,7 +46,8 @@ T = TypeVar("T")
 class Measured:
     """What was measured before the verdict; None where the runs do not allow it.
 
-    `doubts` are what else speaks against trusting the answer, in plain words.
+    `doubts` are what else speaks against trusting the answer, in plain words; `without` is the
+    answer without odd runs; `repeats` are runs with fresh seeds that the law did not see.
     """
 
     validation: CrossValidation | None = None
@@ -46,6 +56,8 @@ class Measured:
     transfer: Transfer | None = None
     epochs: EpochMismatch | None = None
     doubts: Sequence[str] = ()
+    without: Without | None = None
+    repeats: RunTable | None = None
 
 
 def gated(
@@ -73,18 +85,25 @@ def gated(
     where = searched or Searched(surrogate, runs, recommendation.mixture)
     table = where.runs.only(surrogate.metrics)
     errors = _errors(surrogate, table, measured.validation)
+    many = _errors(surrogate, table, measured.validation, MANY)
+    w, inflation, wide = where.point.array, 1.0, recommendation
+    if errors is not None:
+        inflation, wide = errors.near(w).inflation(), recommendation.widened(errors.widening(w))
     asked = [
-        *_held_out(errors, table, where, rng),
-        *_answer(where, table, recommendation, measured, space.prior_name),
+        *_held_out(errors, many, table, w, measured.without),
+        *_answer(where, table, wide, measured, space.prior_name),
+        _noise_there(where, table, measured),
     ]
-    inflation = 1.0 if errors is None else errors.near(where.point.array).inflation()
     asked.append(_known(where, table, recommendation, measured, inflation))
     unasked = []
     if searched is None:
+        asked += guards(surrogate, table, recommendation, space, measured.validation)
         unit = _spread(surrogate, table) if errors is None else errors.spread
         asked += _space(surrogate, table, recommendation, space, unit, rng)
     else:
         unasked.append("space covered (more than the mixture was searched)")
+        if surrogate.limits:
+            unasked.append("guards (more than the mixture was searched)")
     if surrogate.scale is None:
         unasked.append("transfer (all runs have one scale, and the answer is for that)")
     else:
@@ -97,34 +116,49 @@ def gated(
     return trust(asked, unasked)
 
 
+def widening(where: Searched, validation: CrossValidation | None) -> float:
+    """By how much the claimed sd of the answer is too small, by runs that the law was not shown."""
+    errors = _errors(where.surrogate, where.runs.only(where.surrogate.metrics), validation)
+    return 1.0 if errors is None else errors.widening(where.point.array)
+
+
 def _errors(
-    surrogate: Surrogate, table: RunTable, validation: CrossValidation | None
+    surrogate: Surrogate, table: RunTable, validation: CrossValidation | None, least: int = LEAST
 ) -> Errors | None:
+    """At the scale of the answer, where there are at least so many runs."""
     if validation is None:
         return None
     try:
-        return held_out_errors(validation, table, surrogate.objective, surrogate.scale)
+        return held_out_errors(validation, table, surrogate.objective, surrogate.scale, least)
     except InputError:
         return None
 
 
 def _held_out(
-    errors: Errors | None, table: RunTable, where: Searched, rng: np.random.Generator
+    errors: Errors | None, many: Errors | None, table: RunTable, w: Array, without: Without | None
 ) -> list[Gate]:
-    """What the law says of runs that it was not shown."""
-    more = Remedy(f"{LEAST} more runs of the design", LEAST)
-    if errors is None:
+    """What the law says of runs that it was not shown.
+
+    Args:
+        errors: at the scale of the answer.
+        many: where there are enough for ranks and order.
+        table: the runs.
+        w: (m,) the answer.
+        without: the answer without odd runs.
+    """
+    more = Remedy(f"{LEAST} more runs of the design", LEAST, where="design")
+    if errors is None or many is None:
         why = f"{len(table)} runs are too few to hold any out"
         return [Gate.unmeasured("held-out ranking", why, more, "do not trust")]
     try:
-        order = gates.order(order_effects(errors, table))
+        order = gates.order(order_effects(many, table))
     except InputError as error:
         order = Gate.unmeasured("order and batches", str(error), more)
     return [
-        gates.ranking(errors, rng),
+        gates.ranking(many),
         gates.intervals(errors),
-        gates.local(errors, where.point.array),
-        gates.odd_runs(errors),
+        gates.local(errors, w),
+        gates.odd_runs(many, without),
         order,
     ]
 
@@ -148,6 +182,16 @@ def _answer(
     if over is not None:
         asked.append(gates.gain(baseline, over.raw, over.sd, over.shrunk, over.certain))
     return asked
+
+
+def _noise_there(where: Searched, table: RunTable, measured: Measured) -> Gate:
+    """From what was run twice, runs with fresh seeds included."""
+    tables = [table] if measured.repeats is None else [table, measured.repeats]
+    try:
+        there = local_noise(tables, where.surrogate.objective, where.point.array)
+    except InputError as error:
+        return noise_there(None, str(error))
+    return noise_there(there, "")
 
 
 def _known(
@@ -207,7 +251,7 @@ def _transfer(
     at = (runs.scales == np.asarray(surrogate.scale)).all(axis=1)
     transfer = measured.transfer if at.any() else None
     if errors is not None and errors.at_target and len(errors.W) >= 2.5 * LEAST:
-        rho, low, high = errors.ranking(np.random.default_rng(0))
+        rho, low, high = errors.ranking()
         if low > gates.RANKING:
             return Gate(
                 "transfer between scales", "yes",
@@ -225,7 +269,7 @@ def _transfer(
         f"the recommended and the {space.prior_name} one, the others from the best to the worst"
     )
     rows = tuple(tuple(float(x) for x in row) for row in where)
-    return gates.transfer(transfer, Remedy(what, missing, missing * each, rows))
+    return gates.transfer(transfer, Remedy(what, missing, missing * each, rows, "target"))
 
 
 def anchors(surrogate: Surrogate, runs: RunTable, w: Array, natural: Array, count: int) -> Array:

@@ -247,14 +247,18 @@ def sweep_outcome(
         surrogate,
         runs,
         recommendation,
-        Beside(problem.space, _epochs(problem, observations, answer.mixture, unique or {})),
+        Beside(
+            problem.space,
+            _epochs(problem, observations, answer.mixture, unique or {}),
+            repeats=_repeats(problem, observations),
+        ),
         rng=rng,
         curve=False,
         searched=answer.searched,
     )
     return Outcome(
         surrogate,
-        recommendation,
+        recommendation.widened(checkup.widening),
         replace(checkup, trust=weighed(checkup.trust, confirmation)),
         _names(runs),
         confirmation,
@@ -290,7 +294,7 @@ def table_outcome(
     checkup = check(surrogate, runs, recommendation, Beside(space, doubts=reasons), rng=rng)
     return Outcome(
         surrogate,
-        recommendation,
+        recommendation.widened(checkup.widening),
         replace(checkup, trust=weighed(checkup.trust, None)),
         _names(runs),
         runs=len(runs),
@@ -323,6 +327,16 @@ def _epochs(
         target_budget=space.budget,
         proxy_tokens=tokens,
     )
+
+
+def _repeats(problem: Problem, observations: Sequence[Observation]) -> RunTable | None:
+    """Runs of one mixture with fresh seeds at the largest scale; None where there are none."""
+    fresh = [
+        o
+        for o in observations
+        if o.ok and o.spec.kind.confirms and o.spec.is_static and o.spec.scale == problem.target
+    ]
+    return RunTable.from_observations(fresh, problem.space.names) if fresh else None
 
 
 def _names(runs: RunTable) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ import pandas as pd
 from mixopt.errors import InputError, did_you_mean
 from mixopt.proposers.search import minimize
 from mixopt.runs import Scale
-from mixopt.runs.objective import Objective
+from mixopt.runs.objective import Guard, Objective
 from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace, simplex
 from mixopt.space.simplex import Array
@@ -49,7 +49,10 @@ class Recipe:
         trouble: what goes on beside it: `"drift"` (metrics rise with time, and mixtures ran in
             order), `"batches"` (two of them, a spread apart, each with mixtures of its own),
             `"bystanders"` (two metrics without weight that are noise), `"units"` (metrics in units
-            a million apart, the objective standardised).
+            a million apart, the objective standardised), `"guard"` (the first metric is minimised,
+            the second may not get worse than at the natural mixture), `"guard-unseen"` (the same,
+            but the second gets worse in a narrow part of the space alone), `"guard-loud"` (the same
+            as the first, with 1.5 sds of noise on the second).
         rho: rank correlation of the small scale with the large one; None where there is one scale.
         shared: mixtures that ran at both scales.
     """
@@ -121,6 +124,14 @@ RECIPES: Mapping[str, Recipe] = {
     "opposite-none": _c("helped", 4, 32, rho=-0.5, shared=0),
     "opposite-two": _c("bowl", 4, 32, rho=-0.5, shared=2),
     "opposite-eight": _r("bowl", 4, 32, rho=-0.5, shared=8),
+    # more of each kind (at the end, since the place of a recipe is part of its seed)
+    "two-scales-power": _c("power", 4, 32, rho=0.97, shared=8, easy=True),
+    "loud-repeated-3": _c("bowl", 3, 36, tails="optimum", design="repeated"),
+    "loud-repeated-4": _r("bowl", 4, 48, tails="optimum", design="repeated"),
+    "guarded-4": _c("helped", 4, 40, trouble="guard"),
+    "guarded-3": _r("power", 3, 32, trouble="guard"),
+    "guard-unseen-4": _c("helped", 4, 40, trouble="guard-unseen"),
+    "guard-loud-5": _r("helped", 5, 48, trouble="guard-loud"),
 }
 
 
@@ -155,14 +166,25 @@ class KnownTable:
         c = (objective or self.objective).coefficients(self.table.metrics)
         return float(np.sqrt((self.seed_sd**2) @ (c**2)))
 
+    def beyond(self, W: Array) -> Array:
+        """(n,) by how much the guard that is broken most is broken, in sds of its metric; or 0."""
+        worst = np.zeros(len(np.atleast_2d(W)))
+        for guard in self.objective.guards:
+            j = self.table.metrics.index(guard.metric)
+            here, limit = (self.truth(np.atleast_2d(w))[:, j] for w in (W, self.space.prior))
+            worst = np.maximum(worst, here - limit)
+        return worst
+
     def optimum(self, objective: Objective | None = None) -> Array:
-        """(m,) the best mixture, of many descents."""
+        """(m,) the best mixture that keeps the guards, of many descents."""
         rng = np.random.default_rng(0)
+
+        def score(W: Array) -> Array:
+            return self.value(W, objective) + 1e3 * self.beyond(W)
+
         starts = np.vstack([_random(self.space.dim, 4000, rng), np.eye(self.space.dim)])
-        starts = starts[np.argsort(self.value(starts, objective))[:16]]
-        at = minimize(
-            lambda W: self.value(W, objective), self.space, rng=rng, starts=starts, candidates=1500
-        )
+        starts = starts[np.argsort(score(starts))[:16]]
+        at = minimize(score, self.space, rng=rng, starts=starts, candidates=1500)
         return np.asarray(at[0])
 
     def spread(self, objective: Objective | None = None) -> float:
@@ -186,6 +208,8 @@ def known_table(name: str, seed: int = 0) -> KnownTable:
     truth, special = TRUTHS[recipe.truth](m, rng)
     mean, sd = _level(truth, m)
     truth = _in_units(truth, mean, sd)
+    if recipe.trouble == "guard-unseen":
+        truth = _with_a_ridge(truth, m)
     W = _design(recipe, special, rng)
     k = truth(W[:1]).shape[1]
     metrics = tuple(f"loss-{j}" for j in range(k))
@@ -202,15 +226,17 @@ def known_table(name: str, seed: int = 0) -> KnownTable:
         facts["tokens"] = [(SMALL, LARGE)[s].tokens for s in scales]
     units = _units(recipe, k)
     seed_sd = recipe.noise * units
+    if recipe.trouble == "guard-loud":
+        Y[:, 1] += 1.5 * rng.standard_normal(len(Y))
+        seed_sd[1] = np.hypot(seed_sd[1], 1.5)
     full, Y = _in_units(truth, 0.0, 1 / units), Y * units
     if recipe.trouble == "bystanders":
         metrics = (*metrics, "noise-0", "noise-1")
         Y = np.hstack([Y, rng.standard_normal((len(W), 2))])
         full = _with_bystanders(full)
         seed_sd = np.append(seed_sd, [1.0, 1.0])
-    weighed = [name for name in metrics if name.startswith("loss")]
     space = MixtureSpace({f"d{j}": 1e12 for j in range(m)})
-    objective = Objective(dict.fromkeys(weighed, 1.0), standardize=recipe.trouble == "units")
+    objective = _objective(recipe, metrics)
     table = RunTable(space.names, metrics, W, Y, facts)
     return KnownTable(name, recipe, table, space, objective, full, seed_sd, target)
 
@@ -302,6 +328,20 @@ def _level(truth: Truth, m: int) -> tuple[Array, Array]:
 
 def _in_units(truth: Truth, mean: Array | float, sd: Array | float) -> Truth:
     return lambda W: np.asarray((truth(np.atleast_2d(W)) - mean) / sd)
+
+
+def _objective(recipe: Recipe, metrics: tuple[str, ...]) -> Objective:
+    if recipe.trouble.startswith("guard"):
+        return Objective({metrics[0]: 1.0}, guards=(Guard(metrics[1]),))
+    weighed = [name for name in metrics if name.startswith("loss")]
+    return Objective(dict.fromkeys(weighed, 1.0), standardize=recipe.trouble == "units")
+
+
+def _with_a_ridge(truth: Truth, m: int) -> Truth:
+    """The second metric is worse by three sds where the first one is best, and nowhere else."""
+    W = _random(m, 2000, np.random.default_rng(4))
+    best = W[int(truth(W)[:, 0].argmin())]
+    return lambda W: truth(W) + 3.0 * np.outer(_bump(W, best, 0.12), np.eye(truth(W).shape[1])[1])
 
 
 def _with_bystanders(truth: Truth) -> Truth:

@@ -11,7 +11,12 @@ from mixopt.diagnostics import (
     noise,
     transfer,
 )
-from mixopt.diagnostics.ranks import decision_accuracy, spearman
+from mixopt.diagnostics.ranks import (
+    correlation_interval,
+    decision_accuracy,
+    spearman,
+    spearman_interval,
+)
 from mixopt.errors import InputError
 from mixopt.laws import law
 from mixopt.runs.objective import Objective
@@ -120,16 +125,36 @@ def test_epochs_of_proxy_and_target():
 
 def test_transfer_between_scales():
     runs = table(30, scales=((1e6, 1e9), (1e9, 1e10)), slopes=(1.0, 0.5))
-    found = transfer(runs, Objective.of("good"), rng=generator())
+    found = transfer(runs, Objective.of("good"))
     assert found.paired
     assert found.pairs == 30
     assert found.ok
     assert found.slope[0] == pytest.approx(0.5, abs=0.05)
     assert abs(found.rho[1]) < 0.5
-    chance = transfer(runs, Objective.of("chance"), rng=generator())
+    chance = transfer(runs, Objective.of("chance"))
     assert not chance.ok
     with pytest.raises(InputError, match="one scale"):
-        transfer(table(10), rng=generator())
+        transfer(table(10))
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.9])
+def test_the_lower_end_of_a_correlation_is_above_the_truth_in_one_case_of_twenty(rho):
+    """Eight pairs, as a transfer is measured with."""
+    rng = generator(4)
+    x = rng.standard_normal((1500, 8))
+    y = rho * x + np.sqrt(1 - rho**2) * rng.standard_normal((1500, 8))
+    low = np.array([correlation_interval(a, b)[1] for a, b in zip(x, y, strict=True)])
+    assert 0.03 < (low > rho).mean() < 0.07
+    ranks = 6 / np.pi * np.arcsin(rho / 2)
+    low = np.array([spearman_interval(spearman(a, b), 8)[0] for a, b in zip(x, y, strict=True)])
+    assert 0.01 < (low > ranks).mean() < 0.06
+
+
+def test_three_pairs_leave_every_correlation_open():
+    assert spearman_interval(1.0, 3) == (-1.0, 1.0)
+    assert correlation_interval(np.arange(3.0), np.arange(3.0))[1:] == (-1.0, 1.0)
+    assert np.isnan(correlation_interval(np.ones(9), np.arange(9.0))).all()
+    assert np.isnan(spearman_interval(np.nan, 9)).all()
 
 
 def test_decision_accuracy_counts_pairs():

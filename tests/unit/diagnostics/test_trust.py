@@ -11,7 +11,11 @@ import pytest
 from mixopt.diagnostics import Extrapolation, Transfer, epoch_mismatch, extrapolation, gates, trust
 from mixopt.diagnostics.covered import Covered
 from mixopt.diagnostics.gates import Gate, Remedy
-from mixopt.diagnostics.held_out_errors import Errors, Order, order_effects
+from mixopt.diagnostics.guarded import Guarded, guard
+from mixopt.diagnostics.held_out_errors import Errors, Order, Without, order_effects
+from mixopt.diagnostics.local_noise import local_noise, noise_there
+from mixopt.errors import InputError
+from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
 
 TARGET_RUNS = Remedy("8 mixtures again at the target", 8, cost=8e20)
@@ -82,7 +86,7 @@ def test_what_does_not_arise_is_said() -> None:
     ("noise", "level"), [(0.3, "trust"), (0.6, "ranking only"), (6.0, "do not trust")]
 )
 def test_how_held_out_runs_are_ranked(noise: float, level: str) -> None:
-    gate = gates.ranking(errors(noise), generator())
+    gate = gates.ranking(errors(noise))
     assert gate.allows == level
     assert gate.low < gate.value < gate.high
     assert (gate.remedy is None) is (level == "trust")
@@ -90,16 +94,16 @@ def test_how_held_out_runs_are_ranked(noise: float, level: str) -> None:
 
 def test_a_perfect_ranking_of_too_few_runs_is_not_measured() -> None:
     """Of seven pairs without any relation one in twenty reaches a rank correlation of .71."""
-    gate = gates.ranking(errors(1e-6, n=7), generator())
+    gate = gates.ranking(errors(1e-6, n=7))
     assert (gate.state, gate.allows) == ("not measured", "do not trust")
-    assert gates.ranking(errors(1e-6, n=8), generator()).state == "yes"
+    assert gates.ranking(errors(1e-6, n=8)).state == "yes"
 
 
 def test_repeats_of_a_mixture_do_not_narrow_the_interval_of_the_ranking() -> None:
     once = errors(0.8, n=12)
     many = Errors(*(np.repeat(a, 6, axis=0) for a in (
         once.W, once.truth, once.mean, once.sd)), np.arange(72))  # fmt: skip
-    assert many.ranking(generator()) == pytest.approx(once.ranking(generator()), abs=0.1)
+    assert many.ranking() == pytest.approx(once.ranking(), abs=0.1)
 
 
 @pytest.mark.parametrize(("claimed", "state"), [(0.1, "yes"), (0.05, "no")])
@@ -117,7 +121,7 @@ def test_errors_near_the_answer_count_for_themselves() -> None:
     off = seen.mean.copy()
     off[near] += 0.3 * np.resize([1, -1], 10)
     wrong = Errors(seen.W, seen.truth, off, seen.sd, seen.rows)
-    assert gates.ranking(wrong, generator()).state == "yes"
+    assert gates.ranking(wrong).state == "yes"
     assert gates.local(seen, w).state == "yes"
     assert gates.local(wrong, w).state == "no"
     assert gates.local(wrong, np.array([0.1, 0.1, 0.8])).state == "yes"
@@ -140,10 +144,10 @@ def test_an_objective_that_is_noise(noise: float, level: str) -> None:
     assert gates.reliability(noise, 0.0, measured=True).allows == "do not trust"
 
 
-def pairs(low: float, *, count: int = 8, paired: bool = True) -> Transfer:
+def pairs(low: float, *, rho: float = 0.9, count: int = 8, paired: bool = True) -> Transfer:
     some = np.array([0.9])
     return Transfer(
-        (1e6, 1e9), (1e9, 1e10), count, paired, ("loss",), some, some, some, 0.9, low, 1.0, 0.9
+        (1e6, 1e9), (1e9, 1e10), count, paired, ("loss",), some, some, some, rho, low, 1.0, 0.9
     )
 
 
@@ -152,6 +156,11 @@ def pairs(low: float, *, count: int = 8, paired: bool = True) -> Transfer:
 )
 def test_proxies_that_rank_otherwise(low: float, level: str) -> None:
     assert gates.transfer(pairs(low), TARGET_RUNS).allows == level
+
+
+def test_a_correlation_that_few_runs_carry_is_no_ranking() -> None:
+    assert gates.transfer(pairs(0.6, rho=0.71), TARGET_RUNS).allows == "trust"
+    assert gates.transfer(pairs(0.6, rho=0.69), TARGET_RUNS).allows == "ranking only"
 
 
 @pytest.mark.parametrize("few", [None, pairs(0.99, count=7), pairs(0.99, paired=False)])
@@ -186,6 +195,87 @@ def test_one_run_that_is_off(error: float, state: str) -> None:
     gate = gates.odd_runs(Errors(seen.W, seen.truth, off, seen.sd, seen.rows))
     assert gate.state == state
     assert "row 17" in gate.told
+
+
+@pytest.mark.parametrize(
+    ("moved", "lost", "level"),
+    [(0.9, 0.09, "trust"), (1.1, 0.0, "ranking only"), (0.0, 0.11, "ranking only")],
+)
+def test_an_odd_run_counts_by_what_it_does_to_the_answer(
+    moved: float, lost: float, level: str
+) -> None:
+    seen = errors(0.1)
+    off = seen.mean.copy()
+    off[17] = seen.truth[17] + 2.0
+    gate = gates.odd_runs(
+        Errors(seen.W, seen.truth, off, seen.sd, seen.rows), Without(1, moved, lost)
+    )
+    assert (gate.state, gate.allows) == ("no", level)
+
+
+@pytest.mark.parametrize(
+    ("margin", "half", "low", "state"),
+    [
+        (0.0, 1.9, 0.6, "yes"),  # on the guard, and known to two seed sds
+        (0.0, 2.1, 0.6, "no"),
+        (0.0, 1.9, 0.4, "no"),  # a metric that is not ranked is not known, whatever is claimed
+        (3.0, 2.9, -0.5, "yes"),  # so far within that it does not matter
+        (-0.5, 1.6, 0.6, "no"),
+    ],
+)
+def test_a_guard_that_may_be_broken(margin: float, half: float, low: float, state: str) -> None:
+    gate = guard(Guarded("code", margin, half, 0.7, low))
+    assert gate.state == state
+    assert gate.allows == ("trust" if state == "yes" else "ranking only")
+    assert "code" in gate.told
+
+
+def repeated(W: np.ndarray, noise: np.ndarray, times: int = 3) -> RunTable:
+    """Every mixture so many times, each with a noise of its own."""
+    rng = generator(3)
+    rows = np.repeat(W, times, axis=0)
+    Y = rows @ np.array([1.0, 2.0, 3.0]) + np.repeat(noise, times) * rng.standard_normal(len(rows))
+    return RunTable(
+        ("a", "b", "c"), ("loss",), rows, Y[:, None], pd.DataFrame(index=range(len(rows)))
+    )
+
+
+def test_noise_is_compared_near_and_far() -> None:
+    W = generator(5).dirichlet(np.ones(3), 16)
+    w = np.array([0.7, 0.2, 0.1])
+    distance = np.linalg.norm(np.sqrt(W) - np.sqrt(w), axis=1)
+    loud = np.where(distance <= np.sort(distance)[3], 1.0, 0.1)
+    objective = Objective.of("loss")
+    there = local_noise([repeated(W, loud)], objective, w)
+    assert there.mixtures == 4
+    assert there.runs == 12
+    assert there.near == pytest.approx(1.0, rel=0.4)
+    assert there.elsewhere == pytest.approx(0.1, rel=0.3)
+    assert 2.0 < there.low < there.ratio < there.high
+    assert noise_there(there, "").state == "no"
+    assert noise_there(local_noise([repeated(W, 0 * loud + 0.1)], objective, w), "").state == "yes"
+
+
+def test_noise_in_two_places_takes_two_repeated_mixtures_one_of_them_near() -> None:
+    W = generator(5).dirichlet(np.ones(3), 16)
+    alone = repeated(W, np.full(16, 0.1), times=1)
+    with pytest.raises(InputError, match="no mixture was run twice"):
+        local_noise([alone], Objective.of("loss"), W[0])
+    # Fresh seeds of a confirmation are repeats too.
+    some = repeated(W[:2], np.full(2, 0.1))
+    assert local_noise([alone, some], Objective.of("loss"), W[0]).mixtures == 1
+    corner = np.array([1.0, 0.0, 0.0])
+    far = W[np.argsort(W[:, 0])[:2]]
+    with pytest.raises(InputError, match="near the answer"):
+        local_noise([alone, repeated(far, np.full(2, 0.1))], Objective.of("loss"), corner)
+
+
+def test_noise_that_was_not_measured_is_said_and_costs_no_trust() -> None:
+    gate = noise_there(None, "no mixture was run twice")
+    assert (gate.state, gate.allows) == ("not measured", "trust")
+    verdict = trust([held(), gate])
+    assert verdict.level == "trust"
+    assert any("noise at the answer" in line for line in verdict.lines())
 
 
 def test_no_better_than_natural_is_an_answer() -> None:

@@ -33,9 +33,12 @@ def test_an_easy_table_is_trusted_and_says_what_it_was_asked() -> None:
     assert {g.name for g in verdict.gates} == {
         "held-out ranking", "interval coverage", "calibration near the answer", "odd runs",
         "order and batches", "seed noise", "value of the answer", "distance to the runs",
-        "gain over natural", "space covered",
+        "gain over natural", "space covered", "noise at the answer",
     }  # fmt: skip
     assert any("transfer" in line for line in verdict.unasked)
+    # No mixture was run twice: that is said, and errors near the answer stand in for it.
+    assert gate(verdict, "noise at the answer").state == "not measured"
+    assert any("not measured" in line and "run twice" in line for line in verdict.lines())
 
 
 def test_an_answer_for_a_scale_without_runs_is_a_ranking_and_says_what_to_run() -> None:
@@ -121,17 +124,58 @@ def test_what_is_ranked_is_what_was_minimised() -> None:
     assert levels[True].low < levels[False].low
 
 
-def test_a_run_that_is_off_is_named_with_its_row() -> None:
-    known = known_table("power-law-5", 1)
+def with_row_off(known: KnownTable, row: int, sds: float) -> KnownTable:
     Y = known.table.Y.copy()
-    Y[11] += 30 * Y.std(axis=0)
+    Y[row] += sds * Y.std(axis=0)
     table = RunTable(known.table.domains, known.table.metrics, known.table.W, Y, known.table.facts)
-    odd = KnownTable(
+    return KnownTable(
         "odd", known.recipe, table, known.space, known.objective, known.truth, known.seed_sd
     )
-    asked = gate(checked(odd).trust, "odd runs")
-    assert asked.state == "no"
+
+
+def test_a_run_that_is_off_and_bends_the_answer_is_named_with_its_row() -> None:
+    asked = gate(checked(with_row_off(known_table("power-law-5", 1), 11, 30)).trust, "odd runs")
+    assert (asked.state, asked.allows) == ("no", "ranking only")
     assert "row 11" in asked.told
+    assert "the answer is another" in asked.told
+    assert asked.remedy is not None
+    assert len(asked.remedy.mixtures) == 1
+
+
+def test_a_run_that_is_off_far_from_the_answer_does_not_cost_the_trust() -> None:
+    """A mixture of one domain that failed to learn: without it the answer is the same."""
+    known = known_table("power-law-5", 1)
+    far = int(known.table.W.max(axis=1).argmax())
+    verdict = checked(with_row_off(known, far, 2)).trust
+    asked = gate(verdict, "odd runs")
+    assert (asked.state, asked.allows) == ("no", "trust")
+    assert "the answer stays" in asked.told
+    assert asked.told in verdict.line
+
+
+def test_a_guard_counts_by_how_well_its_metric_is_known() -> None:
+    held, loud = (checked(known_table(name, 0)).trust for name in ("guarded-4", "guard-loud-5"))
+    assert gate(held, "guard on loss-1").low < 0.0  # the optimum lies on the guard
+    unseen = gate(loud, "guard on loss-1")
+    assert (unseen.state, unseen.allows) == ("no", "ranking only")
+    assert "ranked with rho" in unseen.told
+
+
+def test_noise_at_the_optimum_is_told_from_noise_elsewhere() -> None:
+    asked = gate(checked(known_table("loud-repeated-3", 1)).trust, "noise at the answer")
+    assert (asked.state, asked.allows) == ("no", "ranking only")
+    assert asked.value > 2.0
+    assert asked.remedy == gates.REPEAT
+
+
+def test_an_answer_is_widened_by_how_its_law_misses_held_out_runs() -> None:
+    known = known_table("smooth-4", 5)
+    result = checked(known)
+    assert result.validation is not None
+    z = (result.validation.observed - result.validation.predicted.mean)[:, 0]
+    z /= result.validation.predicted.total_sd[:, 0]
+    assert result.widening >= np.sqrt((z**2).mean()) - 1e-9
+    assert result.widening >= 1.0
 
 
 def test_screen_report_and_json_show_the_same_verdict() -> None:

@@ -17,6 +17,8 @@ def test_a_recipe_gives_its_runs_and_no_mixture_beats_the_optimum(name: str) -> 
     assert known.table.W.shape[1] == recipe.domains
     best = known.value(known.optimum()[None])[0]
     seen = known.space.sample(2000, np.random.default_rng(0))
+    seen = seen[known.beyond(seen) <= 0]
+    assert known.beyond(known.optimum()[None])[0] < 1e-3
     assert best <= known.value(seen).min() + 1e-6 * known.spread()
     again = known_table(name, 1)
     np.testing.assert_array_equal(again.table.Y, known.table.Y)
@@ -56,6 +58,19 @@ def test_no_run_is_near_a_hidden_valley() -> None:
         known = known_table("hidden-valley-3", seed)
         near = hellinger_distance(known.optimum()[None], known.table.W).min()
         assert near > 0.2
+
+
+def test_a_guard_is_what_the_natural_mixture_has_and_a_ridge_hides_where_it_is_broken() -> None:
+    known = known_table("guard-unseen-4", 0)
+    assert [g.metric for g in known.objective.guards] == ["loss-1"]
+    assert known.beyond(known.space.prior[None])[0] == 0.0
+    seen = known.space.sample(4000, np.random.default_rng(0))
+    Y = known.truth(seen)
+    best = seen[int(Y[:, 0].argmin())]
+    near = hellinger_distance(seen, best[None])[:, 0] < 0.06
+    around = hellinger_distance(seen, best[None])[:, 0] < 0.4
+    assert Y[near, 1].mean() > np.median(Y[around, 1]) + 1.5
+    assert known.beyond(best[None])[0] > 1.0
 
 
 def test_an_unknown_recipe_is_refused_by_name() -> None:
