@@ -32,12 +32,13 @@ from mixopt import diagnostics, laws, proposers
 from mixopt.diagnostics import CrossValidation, Transfer, Trust
 from mixopt.diagnostics.held_out_errors import Without
 from mixopt.errors import InputError, MixoptError
-from mixopt.evidence.gating import Measured, gated, widening
-from mixopt.evidence.odd import without_odd
 from mixopt.evidence.stored import plain, restored
+from mixopt.judging.gating import gated, widening
+from mixopt.judging.measuring import Beside, Measured
+from mixopt.judging.odd import without_odd
+from mixopt.judging.searched import Searched
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.surrogate import fit_surrogate
-from mixopt.strategies import Searched
 from mixopt.testing.tables import RECIPES, KnownTable, known_table
 
 Record = dict[str, Any]
@@ -123,7 +124,8 @@ def judged(known: KnownTable, answer: Answered, rng: np.random.Generator) -> Tru
         transfer,
         without=answer.without,
     )
-    return gated(surrogate, known.table, answer.recommendation, known.space, measured, rng=rng)
+    beside = Beside(known.space)
+    return gated(surrogate, known.table, answer.recommendation, beside, measured, rng=rng)
 
 
 def record(known: KnownTable, law: str, seed: int, answer: Answered) -> Record:

@@ -24,6 +24,7 @@ ROOMS = {
     "tracking",
     "diagnostics",
     "evidence",
+    "judging",
     "report",
     "plots",
     "export",

@@ -322,6 +322,16 @@ def transfer(measured: Transfer | None, remedy: Remedy) -> Gate:
     )  # fmt: skip
 
 
+def pairs_needed(measured: Transfer) -> int | None:
+    """Pairs that would show two scales to rank alike, were their correlation as seen; else None."""
+    z = float(
+        np.mean(np.arctanh(np.clip([measured.objective_low, measured.objective_high], -1, 1)))
+    )
+    room = z - float(np.arctanh(TRANSFER))
+    pairs = 3 + (1.645 / room) ** 2 if room > 0 else np.inf
+    return None if pairs > 4 * ANCHORS else int(np.ceil(pairs + 1e-9))
+
+
 def epochs(mismatch: EpochMismatch) -> Gate:
     """Do proxies repeat their data as often as the target will?"""
     good = not mismatch.mismatched

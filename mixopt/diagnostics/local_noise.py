@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mixopt.diagnostics.covered import reach
 from mixopt.diagnostics.gates import REPEAT, Gate
@@ -76,7 +76,7 @@ def local_noise(tables: Sequence[RunTable], objective: Objective, w: Array) -> L
         _pooled([r for i, r in enumerate(repeats) if (i in near) is side]) for side in (True, False)
     )
     ratio = a / max(b, 1e-300)
-    low, high = (float(ratio / np.sqrt(stats.f.ppf(q, n, m))) for q in (0.95, 0.05))
+    low, high = (float(ratio / np.sqrt(scipy.stats.f.ppf(q, n, m))) for q in (0.95, 0.05))
     return LocalNoise(a, b, low, high, len(near), n + len(near))
 
 

@@ -1,8 +1,7 @@
 """All diagnostics that the runs behind an answer allow, in one object: is it to be trusted?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 
@@ -18,16 +17,13 @@ from mixopt.diagnostics import (
     Trust,
 )
 from mixopt.errors import InputError
-from mixopt.evidence.gating import Measured, gated, widening
-from mixopt.evidence.odd import without_odd
+from mixopt.judging.gating import gated, widening
+from mixopt.judging.measuring import Beside, measure
+from mixopt.judging.searched import Searched
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.runs.run_table import RunTable
-from mixopt.space import MixtureSpace
-from mixopt.strategies import Searched
 
 _LEARNING_CURVE_RUNS = 24  # below, three sizes of a learning curve say nothing
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,23 +70,6 @@ class Checkup:
         return [*told, *self.influence.lines(), *reasons, *self.trust.lines()]
 
 
-@dataclass(frozen=True, eq=False)
-class Beside:
-    """What bears on an answer and needs no law.
-
-    Attributes:
-        space: which mixtures are allowed.
-        epochs: how often proxies and target pass over each domain, where that is known.
-        doubts: what else speaks against trusting the answer, in plain words.
-        repeats: runs with fresh seeds that the law did not see, at the scale of the answer.
-    """
-
-    space: MixtureSpace
-    epochs: EpochMismatch | None = None
-    doubts: Sequence[str] = ()
-    repeats: RunTable | None = None
-
-
 def check(
     surrogate: Surrogate,
     runs: RunTable,
@@ -113,69 +92,31 @@ def check(
         searched: what held-out runs, noise and distance are judged by, where more than the mixture
             was searched; what a domain does is always asked of `surrogate`.
     """
-    objective, point = surrogate.objective, recommendation.mixture
-    law = surrogate.law or laws.law("auto")
-    where = searched or Searched(surrogate, runs, point)
-    table, w = where.runs.only(surrogate.metrics), where.point.array
-    missing: dict[str, str] = {}
-
-    def tried(name: str, measure: Callable[[], T]) -> T | None:
-        """One that has too few runs leaves the others alone, and its reason is kept."""
-        try:
-            return measure()
-        except InputError as error:
-            missing[name] = str(error)
-            return None
-
-    validation = tried(
-        "held-out runs", lambda: diagnostics.cross_validate(law, table, objective, rng=rng)
-    )
-    extrapolation = tried("distance", lambda: diagnostics.extrapolation(w, table.W))
-    noise = tried("seed noise", lambda: diagnostics.noise(table, where.surrogate.fitted))
+    where = searched or Searched(surrogate, runs, recommendation.mixture)
+    measured, missing = measure(surrogate, runs, recommendation, beside, rng=rng, searched=searched)
     learning: LearningCurve | None = None
-    if curve and len(table) >= _LEARNING_CURVE_RUNS:
-        learning = tried(
-            "learning curve", lambda: diagnostics.learning_curve(law, table, objective, rng=rng)
-        )
-    without = None
-    if validation is not None and searched is None:
-        without = without_odd(surrogate, runs, recommendation, beside.space, validation, rng=rng)
-    transfer: Transfer | None = None
-    if surrogate.scale is not None:
-        transfer = tried("transfer", lambda: diagnostics.transfer(table, objective))
+    if curve and len(where.runs) >= _LEARNING_CURVE_RUNS:
+        law, table = surrogate.law or laws.law("auto"), where.runs.only(surrogate.metrics)
+        try:
+            learning = diagnostics.learning_curve(law, table, surrogate.objective, rng=rng)
+        except InputError as error:
+            missing = {**missing, "learning curve": str(error)}
     return Checkup(
-        validation,
-        extrapolation,
+        measured.validation,
+        measured.extrapolation,
         diagnostics.influence(
             surrogate.fitted,
-            point.array,
-            objective,
+            recommendation.mixture.array,
+            surrogate.objective,
             domains=runs.domains,
             metrics=surrogate.metrics,
             scale=surrogate.scale,
         ),
-        noise,
+        measured.noise,
         learning,
-        transfer,
+        measured.transfer,
         beside.epochs,
-        gated(
-            surrogate,
-            runs,
-            recommendation,
-            beside.space,
-            Measured(
-                validation,
-                extrapolation,
-                noise,
-                transfer,
-                beside.epochs,
-                beside.doubts,
-                without,
-                beside.repeats,
-            ),
-            searched=searched,
-            rng=rng,
-        ),
-        widening(where, validation),
+        gated(surrogate, runs, recommendation, beside, measured, rng=rng, searched=searched),
+        widening(where, measured.validation),
         missing,
     )

@@ -16,10 +16,11 @@ from mixopt import laws, proposers
 from mixopt.diagnostics import EpochMismatch, epoch_mismatch
 from mixopt.diagnostics.unlike import doubts
 from mixopt.errors import InputError, StoreError
-from mixopt.evidence.checkup import Beside, Checkup, check
+from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
 from mixopt.evidence.stored import plain, restored
 from mixopt.evidence.verdict import Verdict, headline, judge, weighed
+from mixopt.judging.measuring import Beside
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Observation

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mixopt.errors import InputError
+from mixopt.judging.searched import Searched
 from mixopt.proposers import Gain, Surrogate
 from mixopt.runs import Kind, Observation, RunSpec, Scale, Schedule
 from mixopt.runs.knobs import Knob, Value, set_knobs
@@ -174,23 +175,6 @@ class TradeOff:
 
     mixture: Mixture
     objectives: Mapping[str, float]
-
-
-@dataclass(frozen=True, eq=False)
-class Searched:
-    """What was searched where that is more than one mixture: its points, and the model over them.
-
-    Points are rows of a larger simplex. Held-out runs, noise and distance are judged there.
-
-    Attributes:
-        surrogate: over the points.
-        runs: the runs as points.
-        point: the answer as one.
-    """
-
-    surrogate: Surrogate
-    runs: RunTable
-    point: Mixture
 
 
 @dataclass(frozen=True, eq=False)

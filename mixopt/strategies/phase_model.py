@@ -10,6 +10,7 @@ import numpy as np
 
 from mixopt.designs import baselines
 from mixopt.errors import InputError
+from mixopt.judging.searched import Searched
 from mixopt.laws.split import FittedSplit
 from mixopt.proposers import Gain, Surrogate
 from mixopt.proposers.recommend import gain
@@ -19,7 +20,7 @@ from mixopt.runs.kinds import BEST_CONSTANT, TIME_AVERAGE
 from mixopt.runs.run_table import RunTable, standardized
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
-from mixopt.strategies.base import Answer, Problem, Searched
+from mixopt.strategies.base import Answer, Problem
 from mixopt.strategies.ladder import quick_process
 from mixopt.strategies.ledger import Ledger
 from mixopt.strategies.phase_space import PhaseSpace, Plans, has_two_phases, seen_plans

@@ -4,6 +4,8 @@ METHODS 8 gates a campaign at the lower end of a rank correlation at .5; the oth
 chosen on half of the worlds of `mixopt.testing.tables` (docs/log/trust.md).
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -161,6 +163,20 @@ def test_proxies_that_rank_otherwise(low: float, level: str) -> None:
 def test_a_correlation_that_few_runs_carry_is_no_ranking() -> None:
     assert gates.transfer(pairs(0.6, rho=0.71), TARGET_RUNS).allows == "trust"
     assert gates.transfer(pairs(0.6, rho=0.69), TARGET_RUNS).allows == "ranking only"
+
+
+@pytest.mark.parametrize(
+    ("r", "needed"), [(0.95, 5), (0.85, 9), (0.7, 30), (0.6, None), (0.4, None)]
+)
+def test_how_many_pairs_would_show_that_scales_rank_alike(r: float, needed: int | None) -> None:
+    """atanh(r) - 1.645 / sqrt(n - 3) has to be atanh(.5)."""
+    low, high = (float(np.tanh(np.arctanh(r) + s * 1.645 / np.sqrt(5))) for s in (-1, 1))
+    measured = replace(pairs(low), objective_high=high)
+    assert gates.pairs_needed(measured) == needed
+    if needed:
+        half = 1.645 / np.sqrt(needed - 3)
+        assert np.tanh(np.arctanh(r) - half) >= 0.5
+        assert np.tanh(np.arctanh(r) - 1.645 / np.sqrt(needed - 4)) < 0.5
 
 
 @pytest.mark.parametrize("few", [None, pairs(0.99, count=7), pairs(0.99, paired=False)])

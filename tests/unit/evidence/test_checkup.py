@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from mixopt import MixtureSpace, Objective, RunSpec, Study
-from mixopt.evidence.checkup import Beside, Checkup, check
+from mixopt.evidence.checkup import Checkup, check
+from mixopt.judging.measuring import Beside
 from mixopt.testing.worlds import LARGE, SMALL, World, make_world
 
 PLAIN = make_world(3, 2, seed=1, noise=0.05)

@@ -4,22 +4,11 @@ Notation:
     w: (m,) the answer; F: objective as it was minimised
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import replace
 
 import numpy as np
 
-from mixopt.diagnostics import (
-    CrossValidation,
-    EpochMismatch,
-    Extrapolation,
-    Noise,
-    Transfer,
-    Trust,
-    gates,
-    trust,
-)
+from mixopt.diagnostics import CrossValidation, Transfer, Trust, gates, trust
 from mixopt.diagnostics.covered import covered
 from mixopt.diagnostics.gates import Gate, Remedy
 from mixopt.diagnostics.held_out_errors import (
@@ -32,39 +21,20 @@ from mixopt.diagnostics.held_out_errors import (
 )
 from mixopt.diagnostics.local_noise import local_noise, noise_there
 from mixopt.errors import InputError
-from mixopt.evidence.guards import guards
+from mixopt.judging.guards import guards
+from mixopt.judging.measuring import Beside, Measured
+from mixopt.judging.searched import Searched
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace
 from mixopt.space.simplex import Array
-from mixopt.strategies import Searched
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What was measured before the verdict; None where the runs do not allow it.
-
-    `doubts` are what else speaks against trusting the answer, in plain words; `without` is the
-    answer without odd runs; `repeats` are runs with fresh seeds that the law did not see.
-    """
-
-    validation: CrossValidation | None = None
-    extrapolation: Extrapolation | None = None
-    noise: Noise | None = None
-    transfer: Transfer | None = None
-    epochs: EpochMismatch | None = None
-    doubts: Sequence[str] = ()
-    without: Without | None = None
-    repeats: RunTable | None = None
 
 
 def gated(
     surrogate: Surrogate,
     runs: RunTable,
     recommendation: Recommendation,
-    space: MixtureSpace,
+    beside: Beside,
     measured: Measured,
     *,
     rng: np.random.Generator,
@@ -76,13 +46,13 @@ def gated(
         surrogate: the model that it comes from.
         runs: what that was fitted to, over the domains of the space.
         recommendation: the answer.
-        space: what is allowed.
+        beside: what is known without a law.
         measured: the diagnostics that there are.
-        rng: draws bootstraps, and the mixtures that the space is looked at by.
+        rng: draws the mixtures that the space is looked at by.
         searched: what errors, order and noise are judged by, where more than the mixture was
             searched.
     """
-    where = searched or Searched(surrogate, runs, recommendation.mixture)
+    where, space = searched or Searched(surrogate, runs, recommendation.mixture), beside.space
     table = where.runs.only(surrogate.metrics)
     errors = _errors(surrogate, table, measured.validation)
     many = _errors(surrogate, table, measured.validation, MANY)
@@ -92,9 +62,9 @@ def gated(
     asked = [
         *_held_out(errors, many, table, w, measured.without),
         *_answer(where, table, wide, measured, space.prior_name),
-        _noise_there(where, table, measured),
+        _noise_there(where, table, beside.repeats),
+        _known(where, table, recommendation, measured, inflation),
     ]
-    asked.append(_known(where, table, recommendation, measured, inflation))
     unasked = []
     if searched is None:
         asked += guards(surrogate, table, recommendation, space, measured.validation)
@@ -108,12 +78,12 @@ def gated(
         unasked.append("transfer (all runs have one scale, and the answer is for that)")
     else:
         asked.append(_transfer(surrogate, runs, recommendation, space, measured, errors))
-    if measured.epochs is None:
+    if beside.epochs is None:
         unasked.append("epochs (unknown for the proxies, the target, or both)")
     else:
-        asked.append(gates.epochs(measured.epochs))
-    asked += [Gate("what is meant", "no", d, allows="ranking only") for d in measured.doubts]
-    return trust(asked, unasked)
+        asked.append(gates.epochs(beside.epochs))
+    asked += [Gate("what is meant", "no", d, allows="ranking only") for d in beside.doubts]
+    return trust(_priced(asked, runs, surrogate.scale), unasked)
 
 
 def widening(where: Searched, validation: CrossValidation | None) -> float:
@@ -184,9 +154,9 @@ def _answer(
     return asked
 
 
-def _noise_there(where: Searched, table: RunTable, measured: Measured) -> Gate:
+def _noise_there(where: Searched, table: RunTable, repeats: RunTable | None) -> Gate:
     """From what was run twice, runs with fresh seeds included."""
-    tables = [table] if measured.repeats is None else [table, measured.repeats]
+    tables = [table] if repeats is None else [table, repeats]
     try:
         there = local_noise(tables, where.surrogate.objective, where.point.array)
     except InputError as error:
@@ -231,12 +201,13 @@ def _space(
     unit: float,
     rng: np.random.Generator,
 ) -> list[Gate]:
-    looked = _tried(
-        lambda: covered(
+    try:
+        looked = covered(
             surrogate.moments, space, table.W, value=recommendation.value, unit=unit, rng=rng
         )
-    )
-    return [] if looked is None else [gates.space_covered(looked)]
+    except InputError:
+        return []  # one mixture alone: other gates say so
+    return [gates.space_covered(looked)]
 
 
 def _transfer(
@@ -258,43 +229,75 @@ def _transfer(
                 f"{len(errors.W)} runs of the answer's scale are ranked with rho {rho:.2f} when "
                 "held out", rho, low, high, gates.RANKING,
             )  # fmt: skip
-    missing = max(
-        1, gates.ANCHORS - (transfer.pairs if transfer is not None and transfer.paired else 0)
-    )
+    remedy = _more_pairs(surrogate, runs, recommendation, space, transfer)
+    return gates.transfer(transfer, remedy)
+
+
+def _more_pairs(
+    surrogate: Surrogate,
+    runs: RunTable,
+    recommendation: Recommendation,
+    space: MixtureSpace,
+    transfer: Transfer | None,
+) -> Remedy:
+    """Mixtures to run at both scales: as many as would settle it, were the correlation as it is."""
+    pairs = transfer.pairs if transfer is not None and transfer.paired else 0
+    missing = gates.ANCHORS - pairs
+    if transfer is not None and missing <= 0:
+        needed = gates.pairs_needed(transfer)
+        if needed is None:
+            what = "larger proxies: more pairs of these would not show that they rank alike"
+            return Remedy(what, gates.ANCHORS)
+        missing = max(1, needed - pairs)
     where = anchors(surrogate, runs, recommendation.mixture.array, space.prior, missing)
-    each = _cost(runs, at, surrogate.scale)
     scale = "x".join(f"{v:.3g}" for v in surrogate.scale or ())
     what = (
-        f"{missing} mixtures of the smaller scale again at the scale of the answer ({scale}): "
+        f"{len(where)} mixtures of the smaller scale again at the scale of the answer ({scale}): "
         f"the recommended and the {space.prior_name} one, the others from the best to the worst"
     )
     rows = tuple(tuple(float(x) for x in row) for row in where)
-    return gates.transfer(transfer, Remedy(what, missing, missing * each, rows, "target"))
+    return Remedy(what, len(where), mixtures=rows, where="target")
 
 
 def anchors(surrogate: Surrogate, runs: RunTable, w: Array, natural: Array, count: int) -> Array:
     """(count, m) mixtures that show whether another scale ranks alike: from best to worst.
 
-    The answer and the natural mixture, then runs at evenly spaced ranks of the prediction.
+    The answer and the natural mixture, then runs at evenly spaced ranks of the prediction; none
+    that ran at the scale of the answer already.
     """
-    pool = np.unique(np.round(runs.W, 9), axis=0)
-    pool = pool / pool.sum(axis=1, keepdims=True)
-    order = np.argsort(surrogate.moments(pool)[0])
-    ranks = np.unique(np.linspace(0, len(pool) - 1, max(count - 2, 1)).round().astype(int))
-    return np.vstack([w, natural, pool[order[ranks]]])[:count]
+    at = (runs.scales == np.asarray(surrogate.scale)).all(axis=1)
+    known = {tuple(row) for row in np.round(runs.W[at], 9)}
+    rest = np.array([row for row in np.unique(np.round(runs.W, 9), axis=0) if (*row,) not in known])
+    rest = rest.reshape(-1, len(w)) / rest.reshape(-1, len(w)).sum(axis=1, keepdims=True)
+    first = [row for row in (w, natural) if tuple(np.round(row, 9)) not in known]
+    if len(rest):
+        order = np.argsort(surrogate.moments(rest)[0])
+        ranks = np.linspace(0, len(rest) - 1, max(count - len(first), 1)).round().astype(int)
+        first += list(rest[order[np.unique(ranks)]])
+    return np.array(first).reshape(-1, len(w))[:count]
 
 
-def _cost(runs: RunTable, at: np.ndarray, scale: tuple[float, float] | None) -> float:
-    """Of one run at the answer's scale: as measured there, else 6 N D where costs are that."""
-    if at.any():
-        return float(np.nanmean(runs.costs[at]))
+def _priced(asked: list[Gate], runs: RunTable, scale: tuple[float, float] | None) -> list[Gate]:
+    """The gates, the cost of what would change them filled in where it is known."""
+    at = np.ones(len(runs), bool)
+    if scale is not None:
+        at = (runs.scales == np.asarray(scale)).all(axis=1)
+    there = _each(runs, at, scale)
+    small = there if scale is None else _each(runs, ~at, None)
+    prices = {"answer": there, "target": there, "given": small, "design": small}
+    return [
+        g
+        if g.remedy is None or g.remedy.where not in prices
+        else replace(g, remedy=replace(g.remedy, cost=g.remedy.runs * prices[g.remedy.where]))
+        for g in asked
+    ]
+
+
+def _each(runs: RunTable, rows: np.ndarray, scale: tuple[float, float] | None) -> float:
+    """Cost of one run: as measured on these rows, else 6 N D where costs are that."""
+    costs = runs.costs[rows]
+    if np.isfinite(costs).any():
+        return float(np.nanmean(costs))
     if "cost" in runs.facts or scale is None:
         return float("nan")
     return 6.0 * scale[0] * scale[1]
-
-
-def _tried(measure: Callable[[], T]) -> T | None:
-    try:
-        return measure()
-    except InputError:
-        return None

@@ -7,7 +7,8 @@ import pytest
 from mixopt import MixtureSpace, Objective, diagnostics, proposers
 from mixopt.diagnostics import Trust, gates
 from mixopt.diagnostics.gates import Gate
-from mixopt.evidence.checkup import Beside, Checkup, check
+from mixopt.evidence.checkup import Checkup, check
+from mixopt.judging.measuring import Beside
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs.run_table import RunTable
 from mixopt.testing.tables import KnownTable, known_table
@@ -67,6 +68,17 @@ def test_eight_shared_runs_unmask_a_misleading_proxy() -> None:
     verdict = checked(known_table("opposite-eight", 0)).trust
     assert verdict.level == "do not trust"
     assert gate(verdict, "transfer between scales").state == "no"
+
+
+def test_more_pairs_are_of_mixtures_that_did_not_run_at_the_target() -> None:
+    known = known_table("two-scales-power", 18)
+    asked = gate(checked(known).trust, "transfer between scales")
+    assert (asked.state, asked.allows) == ("no", "ranking only")
+    assert asked.remedy is not None
+    large = known.table.scales[:, 0] == known.table.scales[:, 0].max()
+    there = {tuple(np.round(w, 6)) for w in known.table.W[large]}
+    assert not there & {tuple(np.round(w, 6)) for w in asked.remedy.mixtures}
+    assert len(asked.remedy.mixtures) == asked.remedy.runs
 
 
 @pytest.mark.parametrize("name", ["corner-4", "hidden-valley-3"])
@@ -165,7 +177,8 @@ def test_noise_at_the_optimum_is_told_from_noise_elsewhere() -> None:
     asked = gate(checked(known_table("loud-repeated-3", 1)).trust, "noise at the answer")
     assert (asked.state, asked.allows) == ("no", "ranking only")
     assert asked.value > 2.0
-    assert asked.remedy == gates.REPEAT
+    assert asked.remedy is not None
+    assert (asked.remedy.where, asked.remedy.runs) == ("answer", 2)
 
 
 def test_an_answer_is_widened_by_how_its_law_misses_held_out_runs() -> None:

@@ -1,0 +1,106 @@
+"""What can be measured about runs, law and answer before the verdict."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from mixopt import diagnostics, laws
+from mixopt.diagnostics import CrossValidation, EpochMismatch, Extrapolation, Noise, Transfer
+from mixopt.diagnostics.held_out_errors import Without
+from mixopt.errors import InputError
+from mixopt.judging.odd import without_odd
+from mixopt.judging.searched import Searched
+from mixopt.proposers import Recommendation, Surrogate
+from mixopt.runs.run_table import RunTable
+from mixopt.space import MixtureSpace
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What bears on an answer and needs no law.
+
+    Attributes:
+        space: which mixtures are allowed.
+        epochs: how often proxies and target pass over each domain, where that is known.
+        doubts: what else speaks against trusting the answer, in plain words.
+        repeats: runs with fresh seeds that the law did not see, at the scale of the answer.
+    """
+
+    space: MixtureSpace
+    epochs: EpochMismatch | None = None
+    doubts: Sequence[str] = ()
+    repeats: RunTable | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What was measured before the verdict; None where the runs do not allow it.
+
+    Attributes:
+        validation: how the law predicts runs that it was not shown.
+        extrapolation: how far the answer is from all runs.
+        noise: of the metrics.
+        transfer: how small runs rank against larger ones.
+        without: the answer without odd runs.
+    """
+
+    validation: CrossValidation | None = None
+    extrapolation: Extrapolation | None = None
+    noise: Noise | None = None
+    transfer: Transfer | None = None
+    without: Without | None = None
+
+
+def measure(
+    surrogate: Surrogate,
+    runs: RunTable,
+    recommendation: Recommendation,
+    beside: Beside,
+    *,
+    rng: np.random.Generator,
+    searched: Searched | None = None,
+) -> tuple[Measured, Mapping[str, str]]:
+    """Measure what the runs allow; also what they do not, with the reason.
+
+    Args:
+        surrogate: the model that the answer comes from.
+        runs: what it was fitted to, over the domains of the space.
+        recommendation: the answer.
+        beside: what is known without a law.
+        rng: draws the folds.
+        searched: what is looked at instead, where more than the mixture was searched.
+    """
+    where = searched or Searched(surrogate, runs, recommendation.mixture)
+    table, w = where.runs.only(surrogate.metrics), where.point.array
+    law, objective = surrogate.law or laws.law("auto"), surrogate.objective
+    missing: dict[str, str] = {}
+
+    def tried(name: str, measured: Callable[[], T]) -> T | None:
+        """One that has too few runs leaves the others alone, and its reason is kept."""
+        try:
+            return measured()
+        except InputError as error:
+            missing[name] = str(error)
+            return None
+
+    validation = tried(
+        "held-out runs", lambda: diagnostics.cross_validate(law, table, objective, rng=rng)
+    )
+    without: Without | None = None
+    if validation is not None and searched is None:
+        without = without_odd(surrogate, runs, recommendation, beside.space, validation, rng=rng)
+    transfer: Transfer | None = None
+    if surrogate.scale is not None:
+        transfer = tried("transfer", lambda: diagnostics.transfer(table, objective))
+    measured = Measured(
+        validation,
+        tried("distance", lambda: diagnostics.extrapolation(w, table.W)),
+        tried("seed noise", lambda: diagnostics.noise(table, where.surrogate.fitted)),
+        transfer,
+        without,
+    )
+    return measured, missing
