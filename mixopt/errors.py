@@ -37,6 +37,10 @@ class StoreError(MixoptError):
     """The store cannot be read or written, or holds what this study cannot use."""
 
 
+class StoreAwayError(StoreError):
+    """The store does not answer or has no room just now; the same may succeed later."""
+
+
 class TrainerError(MixoptError):
     """A trainer cannot train: its data, configuration or process failed."""
 

@@ -359,3 +359,31 @@ class Store(Protocol):
     def release(self) -> None:
         """Let other drivers have the sweep; nothing is written afterwards. May be called twice."""
         ...
+
+
+@runtime_checkable
+class Showcase(Protocol):
+    """A store with pages that people look at; nothing of this is read back."""
+
+    def introduce(
+        self, info: TrainerInfo, trainer: str, value: Callable[[Mapping[str, float]], float] | None
+    ) -> None:
+        """What the sweep is made of.
+
+        Args:
+            info: what the trainer said of its data.
+            trainer: its name.
+            value: metrics of a run to the number by which runs are compared, lower is better; None
+                where there is none that stays the same while runs come in.
+        """
+        ...
+
+    def summarize(self, state: str, figures: Mapping[str, float], text: str) -> None:
+        """How the sweep has ended, or stands.
+
+        Args:
+            state: `"finished"`, `"stopped"` or `"failed"`.
+            figures: name to number.
+            text: for people, in paragraphs.
+        """
+        ...

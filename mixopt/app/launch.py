@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from mixopt.app.checks import at
-from mixopt.app.preparation import RUNS, cache_of, prepared, problem_of, tracking_uri
+from mixopt.app.preparation import RUNS, cache_of, prepared, problem_of, settled
 from mixopt.app.record import (
     changes_of,
     check_folder,
@@ -46,7 +46,7 @@ from mixopt.runs.reading import read_table
 from mixopt.runs.run_table import RunTable
 from mixopt.strategies import Problem, Strategy
 from mixopt.strategies.warm import earlier_runs
-from mixopt.tracking import location, open_store
+from mixopt.tracking import open_store
 
 _WARM = "warm start"  # the annotation that holds the runs of earlier studies
 
@@ -94,6 +94,7 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
     """
     folder = folder_of(spec, out)
     check_folder(folder, spec)
+    spec = settled(spec, folder, _before(folder))
     try:
         made = prepared(spec, folder)
     except SpecError as error:
@@ -120,7 +121,7 @@ def open_sweep(path: Path) -> Iterator[Sweep]:
     Raises:
         StoreError: there is no sweep in the folder.
     """
-    folder, spec = _remembered(path)
+    folder, spec = remembered(path)
     with _open_store(spec, folder, read_only=True) as store:
         kept = store.annotations()
         if "info" not in kept:
@@ -205,19 +206,6 @@ def is_finished(sweep: Sweep, recipe: Strategy) -> bool:
     return not recipe.next(sweep.problem, sweep.store.observations(), [])
 
 
-def store_location(path: Path) -> location.Location:
-    """Where the runs of a sweep are, given its folder or its spec.
-
-    Raises:
-        StoreError: there is no sweep in the folder, or it is not kept in MLflow.
-    """
-    folder, spec = _remembered(path)
-    store = spec.store
-    if store.use != "mlflow":
-        raise StoreError(f"{folder}: the sweep is kept in {store.use!r}, which MLflow cannot show")
-    return location.locate(tracking_uri(spec, folder))
-
-
 def _earlier(spec: Spec, problem: Problem, store: Store) -> tuple[RunTable, ...]:
     """The runs of earlier studies, read once: a resume sees them as they were at the start."""
     if not spec.warm_start:
@@ -271,7 +259,7 @@ def _open_store(spec: Spec, folder: Path, *, read_only: bool = False) -> Iterato
         store.release()
 
 
-def _remembered(path: Path) -> tuple[Path, Spec]:
+def remembered(path: Path) -> tuple[Path, Spec]:
     """The folder of a sweep and the spec that it runs by, given folder, name or the spec's file.
 
     The spec in the folder has no passwords, so the store is looked for where the file says.
@@ -279,5 +267,14 @@ def _remembered(path: Path) -> tuple[Path, Spec]:
     meant = named(path)
     kept = remembered_spec(meant.folder)
     if meant.spec is not None:
-        kept = kept.model_copy(update={"store": read_spec(meant.spec).store})
+        written = settled(read_spec(meant.spec), meant.folder, kept)
+        kept = kept.model_copy(update={"store": written.store})
     return meant.folder, kept
+
+
+def _before(folder: Path) -> Spec | None:
+    """The spec in a folder, if there is one that can be read."""
+    try:
+        return remembered_spec(folder)
+    except (StoreError, SpecError):
+        return None

@@ -1,5 +1,6 @@
 """From a spec to what a sweep works on: everything named in it made, checked, its data prepared."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,12 +20,16 @@ from mixopt.app.checks import (
     prepare,
 )
 from mixopt.app.spec import Spec
+from mixopt.app.where import StoreSpec
 from mixopt.execution import check_executor
 from mixopt.ports import Trainer, TrainerInfo, capabilities_of
+from mixopt.space.redaction import password_of
 from mixopt.strategies import Checking, Problem, Strategy, traits_of
-from mixopt.tracking import check_store, database_uri, location
+from mixopt.tracking import check_store, database_file, database_uri, location
 
 RUNS = Path("runs")
+STORE_VARIABLE = "MLFLOW_TRACKING_URI"
+"""The variable by which MLflow's users name their server."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,33 @@ def prepared(spec: Spec, folder: Path) -> Prepared:
 
 
 def tracking_uri(spec: Spec, folder: Path) -> str:
-    """The MLflow tracking URI: the spec's, or SQLite in the sweep's folder."""
+    """The MLflow tracking URI: the spec's (see `settled`), or SQLite in the sweep's folder."""
     return spec.store.settings.get("uri") or database_uri(folder)
+
+
+def settled(spec: Spec, folder: Path, before: Spec | None) -> Spec:
+    """The spec with the place of its record, where it does not name one itself.
+
+    A sweep stays where it began: where its folder says, or in the database in its folder. A new
+    one begins where `MLFLOW_TRACKING_URI` says, if it is set.
+
+    Args:
+        spec: as it was written.
+        folder: of the sweep.
+        before: the spec that the folder holds, if any.
+    """
+    store, variable = spec.store, os.environ.get(STORE_VARIABLE)
+    if store.use != "mlflow" or store.settings.get("uri"):
+        return spec
+    uri = None
+    if before is not None and before.store.use == "mlflow":
+        uri = before.store.settings.get("uri")
+    if uri is None and variable and not database_file(folder).exists():
+        uri = f"${STORE_VARIABLE}" if password_of(variable) else variable
+    if uri is None:
+        return spec
+    named = StoreSpec(use=store.use, **{**store.settings, "uri": uri})
+    return spec.model_copy(update={"store": named})
 
 
 def cache_of(spec: Spec) -> Path:

@@ -34,8 +34,12 @@ _RAY = {
     "are shown and kept nowhere.",
 }
 _MLFLOW = {
-    "uri": "MLflow tracking URI; by default SQLite in the sweep's folder. $NAME stands for a "
-    "variable of the environment, for passwords.",
+    "uri": "MLflow tracking URI; by default what MLFLOW_TRACKING_URI says, else SQLite in the "
+    "sweep's folder. $NAME stands for a variable of the environment, for passwords.",
+    "namespace": "Before the experiment's name, e.g. a team: <namespace>/<name of the sweep>.",
+    "owner": "Of the experiment on a store that people share; by default the server's user, else "
+    "this machine's. Another's experiment is refused.",
+    "patience": "Seconds that the store may be away at a stretch while the sweep goes on.",
 }
 
 

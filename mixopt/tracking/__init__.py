@@ -9,7 +9,7 @@ from mixopt.ports import Store
 from mixopt.space.numbers import check_arguments
 
 STORES: dict[str, str] = {
-    "mlflow": "mixopt.tracking.mlflow:open_mlflow",
+    "mlflow": "mixopt.tracking.opening:open_mlflow",
     "memory": "mixopt.tracking.memory:open_memory",
 }
 """Name of a store to what opens it: called with the sweep's `folder` and `name`, `read_only`, and
@@ -53,6 +53,11 @@ def open_store(
     return made
 
 
+def database_file(folder: Path) -> Path:
+    """The database of a sweep that names no store."""
+    return folder / "mlflow.db"
+
+
 def database_uri(folder: Path) -> str:
     """The MLflow tracking URI of a sweep that names none: SQLite in its folder."""
-    return f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+    return f"sqlite:///{database_file(folder).resolve()}"

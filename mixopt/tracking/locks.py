@@ -21,6 +21,7 @@ from mixopt.execution.files import hold
 _log = logging.getLogger(__name__)
 RENEW_SECONDS = 20.0
 STALE_SECONDS = 90.0
+WATCH_SECONDS = 30.0  # longer than a renewal takes to show
 _WHY = "two drivers would train the same runs twice"
 
 
@@ -61,7 +62,9 @@ class FileLock:
 class Lease:
     """A note in the store that says who drives the sweep, renewed every 20 s by a thread.
 
-    A note is stale when it is 90 s old, or when its process was on this machine and is gone.
+    A note is stale when its process was on this machine and is gone. Another machine's clock may be
+    wrong: a note that looks older than 90 s, or comes from the future, is watched for 30 s, and is
+    stale if nobody renews it meanwhile.
 
     Args:
         read: gives the note, `""` if there is none.
@@ -78,12 +81,10 @@ class Lease:
         self._lost = False
         self._ended = threading.Event()
         note = self._note()
-        if note and not _is_stale(note):
-            age = time.time() - float(note["time"])
+        if note and not self._is_stale(note):
             raise StoreError(
-                f"{what} is being run by process {note['pid']} on {note['host']}, seen "
-                f"{max(age, 0):.0f} s ago; stop it first ({_WHY}). If it is gone already, try "
-                f"again in {STALE_SECONDS:.0f} s"
+                f"{what} is being run by process {note['pid']} on {note['host']}; stop it first "
+                f"({_WHY}). If it is gone already, try again in {STALE_SECONDS:.0f} s"
             )
         self._sign()
         self._thread = threading.Thread(target=self._renew, name="mixopt-lease", daemon=True)
@@ -130,15 +131,23 @@ class Lease:
     def _is_mine(self) -> bool:
         return bool(self._note().get("key") == self._key)
 
+    def _is_stale(self, note: dict[str, Any]) -> bool:
+        if note["host"] == socket.gethostname():
+            return not _is_alive(int(note["pid"]))
+        if 0.0 <= time.time() - float(note["time"]) <= STALE_SECONDS:
+            return False
+        _log.warning(
+            "%s was driven from %s; it is watched for %.0f s, since clocks may differ",
+            self._what,
+            note["host"],
+            WATCH_SECONDS,
+        )
+        self._ended.wait(WATCH_SECONDS)
+        return self._note() == note
+
     def _note(self) -> dict[str, Any]:
         note: dict[str, Any] = json.loads(self._read() or "{}")
         return note
-
-
-def _is_stale(note: dict[str, Any]) -> bool:
-    if time.time() - float(note["time"]) > STALE_SECONDS:
-        return True
-    return note["host"] == socket.gethostname() and not _is_alive(int(note["pid"]))
 
 
 def _is_alive(pid: int) -> bool:

@@ -1,15 +1,17 @@
 """A sweep in MLflow: the record and the journal. Written by the driver alone.
 
 An experiment per sweep; in it one parent run for the sweep as a whole and a nested run per run
-spec. What mixopt reads back is JSON in tags, exact; params and metrics are the view for people.
-A run is closed when its observation is in its tags, which is what MLflow writes last.
+spec. What mixopt reads back is JSON in tags, exact; params, metrics, names and descriptions are the
+view for people. A run costs three calls: it is made when it goes out, gets everything that came of
+it in one batch, and is ended. It is closed when its observation is in its tags.
 """
 
 import json
+import os
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -17,21 +19,27 @@ from typing import Any, Self
 
 from mixopt.errors import InputError, StoreError
 from mixopt.execution.local import as_json, attempts_of
-from mixopt.lazy import require
+from mixopt.ports import TrainerInfo
 from mixopt.runs import Attempt, Observation, RunSpec
-from mixopt.space.redaction import redact
-from mixopt.tracking import database_uri, location, records
+from mixopt.tracking import location, records, shown
+from mixopt.tracking.experiment import (
+    conclude,
+    experiment_name,
+    find_experiment,
+    find_parent,
+    log_data,
+)
 from mixopt.tracking.locks import FileLock, Lease
-from mixopt.tracking.quiet import quiet
+from mixopt.tracking.session import Session
 
-_FORMAT = "2"  # of the tags below; a store of another format is refused
 _ENTRY, _RUN, _ORDER = "mixopt.entry", "mixopt.run_id", "mixopt.order"  # entry: sweep or run
-_KIND, _CANDIDATE = "mixopt.kind", "mixopt.candidate"
+_KIND, _CANDIDATE, _SCALE = "mixopt.kind", "mixopt.candidate", "mixopt.scale"
+_CONTINUED = "mixopt.continued"  # how often a run was submitted again by a later driver
 _SPEC, _SEEN, _ERROR, _NOTE = "mixopt.spec", "mixopt.observation", "mixopt.error", "mixopt.note."
 _DRIVER, _ATTEMPTS = "mixopt.driver", "mixopt.attempts"
-_ARTIFACT = "artifact:"
 _PAGE = 1000
-_TAGS_PER_BATCH = 90
+_STATES = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+Value = Callable[[Mapping[str, float]], float]
 
 
 class MLflowStore:
@@ -41,13 +49,16 @@ class MLflowStore:
         uri: tracking URI; `sqlite:///<file>` is made if it is not there. The password in it, or
             the variable that stands for it as `$NAME`, is shown nowhere.
         name: of the sweep, and of its experiment.
+        namespace: before the name of the experiment: `<namespace>/<name>`.
+        owner: of the experiment, for stores that people share; by default the user of the server,
+            else of this machine.
         artifacts: where a SQLite store keeps files, by default `artifacts` beside the database;
             a server has its own place.
         read_only: look only; does not wait for, or keep out, the driver of the sweep.
 
     Raises:
         StoreError: the store cannot be reached or written, has no space, was written by another
-            version, or another driver is running this sweep.
+            version, the experiment is another's, or another driver is running this sweep.
     """
 
     def __init__(
@@ -55,39 +66,51 @@ class MLflowStore:
         uri: str,
         name: str,
         *,
+        namespace: str = "",
+        owner: str | None = None,
         artifacts: str | Path | None = None,
         read_only: bool = False,
     ) -> None:
         where = location.locate(uri)
         self.uri, self.name, self.read_only = where.shown, name, read_only
-        self._secrets = frozenset({where.password} if where.password else ())
-        self._session = ExitStack()
         self._lock: FileLock | Lease | None = None
         self._ids: dict[str, str] = {}  # run_id to MLflow's own, in the order of opening
         self._started: dict[str, int] = {}  # run_id to milliseconds
         self._specs: dict[str, RunSpec] = {}
         self._seen: dict[str, Observation] = {}
         self._attempts: dict[str, tuple[Attempt, ...]] = {}  # of runs that are to be trained again
+        self._left: dict[str, int] = {}  # open when this driver came: how often continued before
+        self._doubtful: set[str] = set()  # run_ids that may be in MLflow though an error came back
+        self._value: Value | None = None
         self._what = f"sweep {name!r} in {self.uri}"
         location.check(where, read_only=read_only)
         database = where.database
+        full = experiment_name(name, namespace)
         if database is not None and not read_only:
-            safe = re.sub(r"[^0-9A-Za-z._-]", "_", name)
+            safe = re.sub(r"[^0-9A-Za-z._-]", "_", full)
             lock = database.with_name(f"{database.name}.{safe}.lock")
             self._lock = FileLock(lock, self._what)
-        with ExitStack() as undo, self._words("open"), quiet():
-            undo.callback(self.release)  # unless everything below succeeds
-            self._session.enter_context(location.signed_in(where))
-            self._entities = require("mlflow.entities")
-            self._client = require("mlflow.tracking").MlflowClient(
-                where.uri, registry_uri=where.uri
-            )
+        with ExitStack() as undo:
+            undo.callback(self._unlock)  # unless everything below succeeds
+            self._session = Session(where)
+            undo.callback(self._session.close)
+            self._client, self._entities = self._session.client, self._session.entities
             place = Path(artifacts or database.parent / "artifacts") if database else None
-            self._experiment = self._find_experiment(place)
-            self._parent = self._find_parent()
-            if self._lock is None and not read_only:
-                self._lock = Lease(self._read_driver, self._write_driver, self._what)
-            self._read_runs()
+            with self._session.words("open"):
+                self.experiment = find_experiment(
+                    self._session,
+                    full,
+                    place=place,
+                    owner=owner or where.user or os.environ.get("MLFLOW_TRACKING_USERNAME"),
+                    read_only=read_only,
+                )
+                self._parent, status = find_parent(
+                    self._session, self.experiment, full, read_only=read_only
+                )
+                if self._lock is None and not read_only:
+                    self._lock = Lease(self._read_driver, self._write_driver, self._what)
+                self._at_work = status == "RUNNING"  # as the sweep's own run says
+                self._read_runs()
             undo.pop_all()
 
     def __enter__(self) -> Self:
@@ -102,11 +125,28 @@ class MLflowStore:
         self.release()
 
     def release(self) -> None:
-        """Let other drivers run the sweep; may be called twice."""
+        """Let other drivers run the sweep; may be called twice.
+
+        What is open waits from now on (SCHEDULED), and so it is shown.
+        """
+        if self._lock is not None:
+            with suppress(StoreError):  # it is shown as it was, and no more than that
+                self._rest()
+            self._unlock()
+        self._session.close()
+
+    def _rest(self) -> None:
+        """Show that nobody is at work here."""
+        with self._session.words("write"):
+            for run_id in self._ids.keys() - self._seen.keys():
+                self._client.update_run(self._ids[run_id], status="SCHEDULED")
+            if self._at_work:
+                self._client.set_terminated(self._parent, "KILLED")
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-        self._session.close()
 
     @property
     def sweep_id(self) -> str:
@@ -118,36 +158,60 @@ class MLflowStore:
     def open(self, spec: RunSpec) -> None:
         """Note that a run is about to be submitted. Opening it again changes nothing.
 
+        One that an earlier driver had opened is shown as continued.
+
         Raises:
             StoreError: it cannot be written.
         """
-        if spec.run_id in self._ids:
-            if spec.run_id in self._attempts:
-                self._client.update_run(self._ids[spec.run_id], status="RUNNING")
+        run_id = spec.run_id
+        if run_id in self._left:
+            self._continue(run_id)
+        if run_id in self._ids:
             return
         tags = {
             "mlflow.parentRunId": self._parent,
             _ENTRY: "run",
-            _RUN: spec.run_id,
+            _RUN: run_id,
             _ORDER: str(len(self._ids)),
             _KIND: str(spec.kind.what),
+            _SCALE: str(spec.scale),
         }
         if spec.kind.candidate:
             tags[_CANDIDATE] = spec.kind.candidate[: records.PART_CHARS]
         started = _now()
-        with self._writing(f"run {spec.run_id}"):
-            tags |= self._text_tags(_SPEC, records.write_spec(spec), f"specs/{spec.run_id}.json")
-            run = self._client.create_run(
-                self._experiment,
-                start_time=started,
-                tags=tags,
-                run_name=f"{str(spec.kind)[:200]} {spec.run_id[:6]}",
-            )
-            shown = [self._entities.Param(k, v) for k, v in records.params(spec).items()]
-            self._client.log_batch(run.info.run_id, params=shown)
-        self._ids[spec.run_id] = run.info.run_id
-        self._started[spec.run_id] = started
-        self._specs[spec.run_id] = spec
+        with self._writing(f"run {run_id}"):
+            if not self._at_work:  # it had ended, and goes on
+                self._client.update_run(self._parent, status="RUNNING")
+                self._at_work = True
+            made = self._made_already(run_id)
+            if made is None:
+                self._doubtful.add(run_id)  # an answer may be lost on its way
+                text = records.write_spec(spec)
+                tags |= self._text_tags(_SPEC, text, f"specs/{run_id}.json")
+                made = self._client.create_run(
+                    self.experiment,
+                    start_time=started,
+                    tags=tags,
+                    run_name=shown.run_name(len(self._ids) + 1, spec),
+                )
+        self._doubtful.discard(run_id)
+        self._ids[run_id] = made.info.run_id
+        self._started[run_id] = made.info.start_time
+        self._specs[run_id] = spec
+
+    def _made_already(self, run_id: str) -> Any:
+        """The run, if an earlier attempt to make it came to more than an error."""
+        if run_id not in self._doubtful:
+            return None
+        there = self._client.search_runs([self.experiment], f"tags.`{_RUN}` = '{run_id}'")
+        return there[0] if there else None
+
+    def _continue(self, run_id: str) -> None:
+        times = self._left[run_id] + 1
+        with self._writing(f"run {run_id}"):
+            self._client.update_run(self._ids[run_id], status="RUNNING")
+            self._client.set_tag(self._ids[run_id], _CONTINUED, str(times))
+        del self._left[run_id]
 
     def close(self, observation: Observation) -> None:
         """Note what came of a run. The first observation of a `run_id` stays.
@@ -159,7 +223,7 @@ class MLflowStore:
         if run_id in self._seen:
             return
         self.open(observation.spec)
-        error = redact(observation.error, known=self._secrets)
+        error = self._session.hidden(observation.error)
         attempts = self._attempts.get(run_id, ())
         observation = replace(observation, error=error, attempts=attempts)
         with self._writing(f"run {run_id}"):
@@ -191,6 +255,7 @@ class MLflowStore:
             self._client.update_run(self._ids[run_id], status="SCHEDULED")
         self._attempts[run_id] = tries
         self._started[run_id] = _now()
+        self._left.setdefault(run_id, 0)
         del self._seen[run_id]
 
     def attempts(self) -> dict[str, tuple[Attempt, ...]]:
@@ -232,7 +297,7 @@ class MLflowStore:
         """
         if not self._parent:
             return {}
-        with self._words("read"):
+        with self._session.words("read"):
             tags = self._client.get_run(self._parent).data.tags
             names = [k.removeprefix(_NOTE) for k in tags if k.startswith(_NOTE)]
             whole = [n for n in names if ":" not in n]  # others are parts of a longer text
@@ -247,46 +312,37 @@ class MLflowStore:
         with self._writing(str(path)):
             self._client.log_artifact(self._parent, str(path))
 
+    # -- what people see -------------------------------------------------------------------------
+
+    def introduce(self, info: TrainerInfo, trainer: str, value: Value | None) -> None:
+        """Show the data of the sweep; from now on every run has the metric `objective`.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        self._value = value
+        with self._writing("the data's description"):
+            log_data(self._session, self._parent, info, trainer)
+
+    def summarize(self, state: str, figures: Mapping[str, float], text: str) -> None:
+        """End the sweep's own run with a status, its metrics, and a description with links.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        with self._writing("the summary"):
+            conclude(self._session, self.experiment, self._parent, figures, text)
+            self._client.set_terminated(self._parent, _STATES[state])
+        self._at_work = False
+
     # -- reading and writing ---------------------------------------------------------------------
-
-    def _find_experiment(self, place: Path | None) -> str:
-        experiment = self._client.get_experiment_by_name(self.name)
-        if experiment is None:
-            if self.read_only:
-                raise StoreError(f"{self.uri} holds no sweep {self.name!r}; 'mixopt run' starts it")
-            location = place.resolve().as_uri() if place is not None else None
-            return str(self._client.create_experiment(self.name, artifact_location=location))
-        if experiment.lifecycle_stage != "active":
-            raise StoreError(
-                f"experiment {self.name!r} was deleted in {self.uri}; restore it in the MLflow UI, "
-                "or give the sweep another name"
-            )
-        return str(experiment.experiment_id)
-
-    def _find_parent(self) -> str:
-        """The parent run; made if it is not there."""
-        parents = self._client.search_runs([self._experiment], f"tags.`{_ENTRY}` = 'sweep'")
-        if parents:
-            form = parents[0].data.tags.get("mixopt.format")
-            if form != _FORMAT:
-                raise StoreError(
-                    f"sweep {self.name!r} in {self.uri} is of store format {form}, and this mixopt "
-                    f"reads {_FORMAT}; use the version that wrote it, or another sweep name"
-                )
-            return str(parents[0].info.run_id)
-        if self.read_only:
-            return ""
-        tags = {_ENTRY: "sweep", "mixopt.format": _FORMAT}
-        return str(
-            self._client.create_run(self._experiment, tags=tags, run_name=self.name).info.run_id
-        )
 
     def _read_runs(self) -> None:
         page = None
         runs: list[Any] = []
         while page is None or page:
             batch = self._client.search_runs(
-                [self._experiment], f"tags.`{_ENTRY}` = 'run'", max_results=_PAGE, page_token=page
+                [self.experiment], f"tags.`{_ENTRY}` = 'run'", max_results=_PAGE, page_token=page
             )
             runs += batch
             page = batch.token or ""
@@ -305,31 +361,35 @@ class MLflowStore:
             self._seen.setdefault(run_id, seen)
             if run.info.status == "RUNNING" and not self.read_only:  # killed between two writes
                 self._client.set_terminated(run.info.run_id, "FINISHED" if seen.ok else "FAILED")
-        elif _ATTEMPTS in tags:
+            return
+        self._left.setdefault(run_id, int(tags.get(_CONTINUED, 0)))
+        if _ATTEMPTS in tags:
             tries = tuple(map(Attempt.from_dict, json.loads(self._text(_ATTEMPTS, tags))))
             self._attempts.setdefault(run_id, tries)
             self._started[run_id] = max(run.info.start_time, round(1000 * tries[-1].until))
 
     def _log(self, run_id: str, seen: Observation, tags: Mapping[str, str]) -> None:
-        """Metrics and tags, in one batch unless there are more than 900 of them."""
+        """Params, metrics and tags, in one batch unless there are more than 800 metrics."""
         started, end = self._started[run_id], seen.spec.scale.tokens
+        headline = self._value(seen.metrics) if self._value is not None and seen.ok else None
         metrics = [
             self._entities.Metric(key, value, started + int(1000 * seen.seconds * step / end), step)
-            for key, value, step in records.values(seen)
+            for key, value, step in records.values(seen, headline)
         ]
+        params = [self._entities.Param(k, v) for k, v in records.params(seen.spec).items()]
         size = records.MAX_VALUES
         batches = [metrics[i : i + size] for i in range(0, len(metrics), size)] or [[]]
         for batch in batches[:-1]:
             self._client.log_batch(self._ids[run_id], metrics=batch)
         last = [self._entities.RunTag(k, v) for k, v in tags.items()]
-        self._client.log_batch(self._ids[run_id], metrics=batches[-1], tags=last)
+        self._client.log_batch(self._ids[run_id], metrics=batches[-1], params=params, tags=last)
 
     def _read_driver(self) -> str:
-        with self._words("read"):
+        with self._session.words("read"):
             return str(self._client.get_run(self._parent).data.tags.get(_DRIVER, ""))
 
     def _write_driver(self, note: str) -> None:
-        with self._words("write"):
+        with self._session.words("write"):
             self._client.set_tag(self._parent, _DRIVER, note)
 
     def _tag(self, mlflow_id: str, tags: Mapping[str, str]) -> None:
@@ -338,19 +398,10 @@ class MLflowStore:
         )
 
     def _text_tags(self, key: str, text: str, file: str) -> dict[str, str]:
-        """A text as tags; one that is too long for them goes to a file of the parent run."""
-        tags = records.to_tags(key, text)
-        if tags is None:
-            self._client.log_text(self._parent, text, file)
-            tags = {key: _ARTIFACT + file}
-        return tags
+        return self._session.text_tags(self._parent, key, text, file)
 
     def _text(self, key: str, tags: Mapping[str, str]) -> str:
-        text = records.from_tags(key, tags) or "null"
-        if not text.startswith(_ARTIFACT):
-            return text
-        file = self._client.download_artifacts(self._parent, text.removeprefix(_ARTIFACT))
-        return Path(file).read_text(encoding="utf-8")
+        return self._session.text(self._parent, key, tags)
 
     @contextmanager
     def _writing(self, what: str) -> Iterator[None]:
@@ -359,48 +410,8 @@ class MLflowStore:
         if self._lock is None:
             raise StoreError(f"cannot write {what}: the store was released; open it again")
         self._lock.check()
-        with self._words(f"write {what} to"):
+        with self._session.words(f"write {what} to"):
             yield
-
-    def _brief(self, error: BaseException) -> str:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        first = redact(lines[0], known=self._secrets)[:300] if lines else ""
-        return f"{type(error).__name__}: {first}"
-
-    @contextmanager
-    def _words(self, what: str) -> Iterator[None]:
-        """What MLflow and its database raise, as a `StoreError`."""
-        foreign = (
-            require("mlflow.exceptions").MlflowException,
-            require("sqlalchemy.exc").SQLAlchemyError,
-            OSError,
-        )
-        try:
-            yield
-        except foreign as error:
-            raise StoreError(
-                f"cannot {what} the store {self.uri}: {self._brief(error)}; what was closed before "
-                "is safe, and the sweep can be resumed"
-            ) from error
-
-
-def open_mlflow(
-    folder: Path, name: str, *, read_only: bool = False, uri: str | None = None
-) -> MLflowStore:
-    """The record of the sweep `name` of a folder, in MLflow.
-
-    Args:
-        folder: of the sweep; holds the artifacts of a store in a file.
-        name: of the sweep, and of its experiment.
-        read_only: look only.
-        uri: tracking URI; by default SQLite in the folder.
-
-    Raises:
-        StoreError: see `MLflowStore`.
-    """
-    return MLflowStore(
-        uri or database_uri(folder), name, artifacts=folder / "artifacts", read_only=read_only
-    )
 
 
 def _now() -> int:

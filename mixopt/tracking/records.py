@@ -20,7 +20,9 @@ from mixopt.runs import Observation, RunSpec
 PART_CHARS = 7900
 MAX_PARTS = 60
 MAX_PARAMS = 90
-MAX_VALUES = 900
+MAX_VALUES = 800  # with params and tags no more than 1000 in one batch
+OBJECTIVE = "objective"
+"""The metric by which people compare runs."""
 _PACKED = "packed:"
 _KEY_CHARS = 240
 _NO_KEY = re.compile(r"[^0-9A-Za-z_\-. :/]")
@@ -92,17 +94,21 @@ def params(spec: RunSpec) -> dict[str, str]:
     }
 
 
-def values(seen: Observation) -> list[tuple[str, float, int]]:
-    """(key, value, step) of an observation: cost, tokens, metrics, curve; steps are tokens.
+def values(seen: Observation, headline: float | None = None) -> list[tuple[str, float, int]]:
+    """(key, value, step) of an observation: metrics, their curve, cost; steps are tokens.
 
     The curve is thinned so that everything fits one batch.
+
+    Args:
+        seen: the observation.
+        headline: what people compare runs by; goes by the name `objective`, which charts show
+            before the metrics with a prefix. Left out where the trainer has a metric of that name.
     """
     end = seen.spec.scale.tokens
     keys = display_keys(dict.fromkeys([*seen.metrics, *(k for p in seen.curve for k in p.metrics)]))
     rows = [("cost/flops", seen.flops, end), ("cost/seconds", seen.seconds, end)]
-    if len(seen.tokens) <= MAX_PARAMS:
-        names = display_keys(seen.tokens, "tokens/")
-        rows += [(names[d], float(n), end) for d, n in seen.tokens.items()]
+    if headline is not None and OBJECTIVE not in keys.values():
+        rows.insert(0, (OBJECTIVE, headline, end))
     last = [(keys[k], v, end) for k, v in seen.metrics.items()]
     width = max((len(p.metrics) for p in seen.curve), default=1) or 1
     room = max(0, MAX_VALUES - len(rows) - len(last)) // width

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mixopt.app import launch, publish
+from mixopt.app import launch, publish, recorded
 from mixopt.app.spec_file import read_spec
 from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.execution.local import MemoryStore, check_pack, run_pack
@@ -156,4 +156,4 @@ def test_a_sweep_in_memory_leaves_its_report_and_says_so(
     with pytest.raises(StoreError, match="ended with its process"), launch.open_sweep(sweep.folder):
         pass
     with pytest.raises(StoreError, match="MLflow cannot show"):
-        launch.store_location(sweep.folder)
+        recorded.pages_of(spec, sweep.folder)

@@ -61,15 +61,16 @@ def test_a_run_shows_in_the_ui(store: MLflowStore, mlflow_uri: str, name: str) -
     (run,) = runs_of(mlflow_uri, name)
     assert run.info.status == "RUNNING"  # before its result is in
     assert run.data.tags["mlflow.parentRunId"] == store.sweep_id
-    assert run.data.params["w/web"] == "0.3"
-    assert run.data.params["w/c__"] == "0.3"
-    assert run.data.params["params"] == "12345"
+    assert run.info.run_name == "001 design 12.3k a/b .40 web .30"
+    assert run.data.tags["mixopt.scale"] == "12.3k params x 67.9k tokens"
     store.close(example_observation(spec))
     (run,) = runs_of(mlflow_uri, name)
     assert run.info.status == "FINISHED"
+    assert run.data.params["w/web"] == "0.3"
+    assert run.data.params["w/c__"] == "0.3"
+    assert run.data.params["params"] == "12345"
     assert run.data.metrics["loss/web _en_"] == 2 / 7
     assert run.data.metrics["cost/flops"] == 6.1e15
-    assert run.data.metrics["tokens/web"] == 20_367
     history = client(mlflow_uri).get_metric_history(run.info.run_id, "loss/c__")
     assert [(m.step, m.value) for m in history] == [(100, 3.5), (67_890, 1 / 3)]
 
@@ -290,20 +291,43 @@ def test_a_lease_keeps_others_out_until_it_is_released() -> None:
     ("changes", "is_free"),
     [
         ({"pid": 2**22 + 1}, True),  # its process is gone
+        ({"time": 0.0}, False),  # it is here and alive, whatever the clock was
         ({"host": "elsewhere"}, False),
         ({"host": "elsewhere", "time": 0.0}, True),  # not seen for long
+        ({"host": "elsewhere", "time": 1e11}, True),  # a clock that is ahead, and nobody renews
     ],
 )
-def test_stale_leases_are_taken_over(changes: dict[str, Any], is_free: bool) -> None:
+def test_stale_leases_are_taken_over(
+    changes: dict[str, Any], is_free: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "WATCH_SECONDS", 0.01)
     note = Note()
     first = note.lease()
     note.text = json.dumps({**json.loads(note.text), **changes})
     if is_free:
         note.lease().release()
     else:
-        with pytest.raises(StoreError, match="elsewhere"):
+        with pytest.raises(StoreError, match="is being run by process"):
             note.lease()
     first.release()
+
+
+@pytest.mark.parametrize("skew", [-3600.0, 3600.0])
+def test_a_driver_whose_clock_is_wrong_is_not_taken_for_gone(
+    skew: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note, reads = Note(), iter(range(100))
+    lease = note.lease()
+    monkeypatch.setattr(locks, "WATCH_SECONDS", 0.01)
+
+    def read() -> str:
+        """Renewed at every look, by a clock that is an hour off."""
+        sign = {"host": "elsewhere", "time": time.time() + skew + next(reads)}
+        return json.dumps({**json.loads(note.text), **sign})
+
+    with pytest.raises(StoreError, match="elsewhere"):
+        Lease(read, lambda text: None, "sweep 'x'")
+    lease.release()
 
 
 def test_a_driver_that_lost_its_lease_stops(monkeypatch: pytest.MonkeyPatch) -> None:

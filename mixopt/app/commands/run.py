@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, launch, publish
+from mixopt.app import console, launch, publish, recorded
 from mixopt.app.commands.application import JsonOption, SpecArgument, app
 from mixopt.app.commands.ending import leave
 from mixopt.app.spec_file import read_spec
@@ -39,10 +39,15 @@ def run(
         console.say(f"Preparing the data of {checked.name} ...")
         with launch.new_sweep(checked, out) as (sweep, recipe):
             console.show_start(sweep)
+            if where := recorded.place(sweep, checked):
+                console.say(where)
+            recorded.introduce(sweep)
             try:
                 trained, stopped = _run(sweep, recipe)
                 answer = publish.finish(sweep, trained=trained, stopped=stopped)
+                recorded.summarize(sweep, "failed" if stopped else "finished", answer)
             except KeyboardInterrupt:
+                recorded.summarize(sweep, "stopped")
                 console.say(
                     f"Stopped. {len(sweep.store.observations())} runs are in the store; the same "
                     "command goes on from there."

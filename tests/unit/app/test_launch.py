@@ -15,12 +15,16 @@ from mixopt.app.launch import (
     make_executor,
     new_sweep,
     open_sweep,
+    remembered,
     run,
-    store_location,
 )
+from mixopt.app.preparation import settled
+from mixopt.app.recorded import introduce, pages_of, summarize
+from mixopt.app.recorded import place as recorded_in
 from mixopt.app.spec import Spec
 from mixopt.app.spec_file import parse_spec
 from mixopt.errors import SpecError, StoreError
+from mixopt.lazy import require
 from mixopt.ports import TrainerInfo
 from mixopt.strategies import Problem, strategy
 from mixopt.testing.trainers import FakeTrainer
@@ -123,7 +127,8 @@ def test_a_sweep_runs_to_its_end_once_and_is_read_with_every_run(place: Path) ->
         assert [o.run_id for o in opened.store.observations()] == ids
     with new_sweep(spec(place), folder) as (sweep, recipe):
         assert is_finished(sweep, recipe)
-    assert store_location(folder).uri == spec(place).store.uri
+    kept_in, kept = remembered(folder)
+    assert pages_of(kept, kept_in).store.uri == spec(place).store.uri
 
 
 @pytest.mark.parametrize(
@@ -221,7 +226,7 @@ def test_a_folder_without_a_sweep_is_refused(place: Path) -> None:
     with pytest.raises(StoreError, match="no sweep here"), open_sweep(place):
         pass
     with pytest.raises(StoreError, match="no sweep here"):
-        store_location(place)
+        remembered(place)
 
 
 def test_folder_and_cache_of_a_spec(place: Path) -> None:
@@ -316,3 +321,63 @@ def test_runs_that_may_go_on_are_told_how_far(place: Path) -> None:
 def test_the_target_is_the_largest_scale_of_the_spec(place: Path) -> None:
     with new_sweep(spec(place), place / "s") as (sweep, _):
         assert sweep.problem.target == Scale(1000, 40_000)
+
+
+def test_a_sweep_without_a_store_is_recorded_where_the_variable_says_and_stays_there(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, folder = os.environ["MIXOPT_TEST_STORE"], place / "sweep"
+    plain = spec(place, store={"use": "mlflow"})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with new_sweep(plain, folder) as (sweep, _):
+        assert f"Recorded in {uri}, as MLFLOW_TRACKING_URI says" in recorded_in(sweep, plain)
+        sweep_spec = sweep.spec
+    assert not (folder / "mlflow.db").exists()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # another, that is not there
+    with open_sweep(folder) as opened:
+        assert opened.spec == sweep_spec
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with new_sweep(plain, folder) as (sweep, _):
+        assert "where it began" in recorded_in(sweep, plain)
+
+
+def test_a_password_in_the_variable_is_kept_nowhere(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:hush-hush@db/mlflow")
+    plain = spec(place, store={"use": "mlflow"})
+    made = settled(plain, place, None)
+    assert made.store.settings["uri"] == "$MLFLOW_TRACKING_URI"
+    assert "hush" not in str(made.shown())
+    (place / "mlflow.db").touch()  # began without the variable
+    assert settled(plain, place, None) == plain
+    named = spec(place)
+    assert settled(named, place, made) == named  # the spec wins
+    assert settled(plain, place, made).store.settings["uri"] == "$MLFLOW_TRACKING_URI"
+    memory = spec(place, store={"use": "memory"})
+    assert settled(memory, place, made) == memory
+
+
+def test_the_record_shows_people_what_the_sweep_is_and_how_it_ended(place: Path) -> None:
+    folder, recipe = place / "sweep", {"use": "random", "runs": 6}
+    with new_sweep(spec(place, strategy=recipe), folder) as (sweep, random):
+        introduce(sweep)
+        run(sweep, random)
+        summarize(sweep, "stopped")
+        kept = spec(place, strategy=recipe)
+        experiment = pages_of(kept, folder).experiment
+    client = require("mlflow.tracking").MlflowClient(os.environ["MIXOPT_TEST_STORE"])
+    runs = client.search_runs([experiment])
+    (whole,) = [r for r in runs if r.data.tags["mixopt.entry"] == "sweep"]
+    assert whole.info.status == "KILLED"
+    assert whole.data.metrics["runs"] == 6
+    assert whole.data.metrics["best"] == min(
+        r.data.metrics["objective"] for r in runs if r is not whole
+    )
+    note = whole.data.tags["mlflow.note.content"]
+    assert "Stopped with 6 runs" in note
+    assert f"#/experiments/{experiment}/runs/{whole.info.run_id}/artifacts/report.html" in note
+    (data,) = whole.inputs.dataset_inputs
+    assert data.dataset.name == "RichTrainer"
+    assert '"web":8000000000.0' in data.dataset.profile
+    assert whole.data.tags["mlflow.source.name"] == "mixopt"
