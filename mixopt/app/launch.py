@@ -29,7 +29,8 @@ from mixopt.app.studies import named
 from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.execution import executor as make
 from mixopt.execution.heartbeat import beating
-from mixopt.execution.sweep import SweepStatus, queued, run_sweep
+from mixopt.execution.limits import Brakes, Halt
+from mixopt.execution.sweep import Settings, SweepStatus, queued, run_sweep
 from mixopt.ports import (
     ContinuingTrainer,
     Executor,
@@ -147,19 +148,18 @@ def make_executor(spec: Spec) -> Iterator[Executor]:
 def run(
     sweep: Sweep, recipe: Strategy, on_change: Callable[[SweepStatus], None] | None = None
 ) -> SweepStatus:
-    """Run a sweep, or what is left of it. No executor is started when nothing is left.
+    """Run a sweep, or what is left of it. No executor is started when no run may start.
 
     Raises:
         MixoptError: see `mixopt.execution.sweep.run_sweep`.
     """
-    if is_finished(sweep, recipe):
-        observations = [judged(o, sweep.problem.objective) for o in sweep.store.observations()]
-        return SweepStatus(
-            planned=len(observations),
-            done=len(observations),
-            failed=sum(not o.ok for o in observations),
-            flops=sum(o.flops for o in observations),
-        )
+    limits = sweep.spec.execution.limits
+    before = Brakes(limits, sweep.store.observations(), sweep.store.attempts())
+    if is_finished(sweep, recipe) or not before.room(sweep.problem.scales[0], 1):
+        status = _standing(sweep, before.halt)
+        with beating(sweep.store) as heartbeat:
+            heartbeat.beat(status)
+        return status
     tell = on_change or (lambda _: None)
     with beating(sweep.store) as heartbeat, make_executor(sweep.spec) as executor:
 
@@ -173,14 +173,27 @@ def run(
             executor,
             sweep.store,
             pack_size=lambda scale: _pack_size(sweep, executor, scale),
-            runtime=sweep.runtime,
+            settings=Settings(sweep.runtime, limits),
             on_change=changed,
         )
+    if status.halt is not None:  # it will go on, and may need what is kept to continue runs
+        return status
     trainer = sweep.trainer
     if isinstance(trainer, ContinuingTrainer) and capabilities_of(trainer).continues:
         specs = [o.spec for o in sweep.store.observations()]
         trainer.forget(specs, cache_of(sweep.spec))
     return status
+
+
+def _standing(sweep: Sweep, halt: Halt | None) -> SweepStatus:
+    observations = [judged(o, sweep.problem.objective) for o in sweep.store.observations()]
+    return SweepStatus(
+        planned=len(observations),
+        done=len(observations),
+        failed=sum(not o.ok for o in observations),
+        flops=sum(o.flops for o in observations),
+        halt=halt,
+    )
 
 
 def _pack_size(sweep: Sweep, executor: Executor, scale: Scale) -> int:

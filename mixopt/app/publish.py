@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -20,6 +21,8 @@ from mixopt.errors import InputError, StoreError
 from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome, table_outcome
 from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.files import write_atomically
+from mixopt.execution.heartbeat import driver_of
+from mixopt.execution.limits import LIMIT, PAUSED
 from mixopt.runs import Observation, Schedule
 from mixopt.runs.objective import Objective, judged
 from mixopt.runs.run_table import RunTable, last_words
@@ -64,7 +67,7 @@ def conclude(sweep: Sweep) -> Outcome:
         observations,
         recipe.answer(sweep.problem, observations, every_metric=True),
         unit=sweep.info.unit,
-        warnings=(*sweep.changes, *sweep.info.warnings),
+        warnings=_doubts(sweep),
         unique={d.name: d.tokens for d in sweep.info.domains if d.tokens},
         how=how,
     )
@@ -84,7 +87,15 @@ def concluded(sweep: Sweep, stopped: str = "") -> Outcome | Unanswered:
             return conclude(sweep)
         except InputError as error:
             reason = str(error)
-    return Unanswered.of(reason, observations, (*sweep.changes, *sweep.info.warnings))
+    return Unanswered.of(reason, observations, _doubts(sweep))
+
+
+def _doubts(sweep: Sweep) -> tuple[str, ...]:
+    """Reasons for doubt that no run says: what was changed, odd data, an end before the end."""
+    driver = driver_of(sweep.store.annotations(), time.time())
+    halted = driver is not None and driver.state in {PAUSED, LIMIT}
+    why = (f"the sweep stopped before its end: {driver.reason}",) if driver and halted else ()
+    return (*sweep.changes, *why, *sweep.info.warnings)
 
 
 def _observations(sweep: Sweep) -> list[Observation]:
@@ -95,7 +106,7 @@ def _observations(sweep: Sweep) -> list[Observation]:
 def _how(sweep: Sweep) -> str:
     """What decides the answer and its words beside question and runs."""
     chosen = sweep.spec.strategy.model_dump(mode="json")
-    return json.dumps([chosen, sweep.changes, sweep.info.warnings, sweep.info.unit], sort_keys=True)
+    return json.dumps([chosen, _doubts(sweep), sweep.info.unit], sort_keys=True)
 
 
 def _nothing(observations: Sequence[Observation]) -> str:

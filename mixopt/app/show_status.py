@@ -229,7 +229,10 @@ def _hint(state: SweepState, command: str) -> str:
     """What to do now, where a sweep stands still before its end."""
     again = any(not cause.diverged for cause in state.causes)
     lines = []
-    if state.state not in {RUNNING, FINISHED}:
+    remedy = "" if state.driver is None else state.driver.remedy
+    if remedy:
+        lines.append(f"To go on: {remedy}")
+    elif state.state not in {RUNNING, FINISHED}:
         lines.append(f"To go on: {command} run <its spec.yaml>")
     if again and state.state != RUNNING:
         lines.append(f"To train failed runs again: {command} retry {state.folder}")

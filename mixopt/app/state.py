@@ -14,12 +14,12 @@ from mixopt.app.launch import Sweep, open_sweep
 from mixopt.app.publish import OUTCOME
 from mixopt.errors import MixoptError, StoreError
 from mixopt.evidence.outcome import Outcome
-from mixopt.execution import heartbeat
+from mixopt.execution import heartbeat, limits
 from mixopt.execution.heartbeat import Driver, driver_of
 from mixopt.execution.spent import Spent
 from mixopt.execution.standing import Standing
 from mixopt.execution.sweep import queued
-from mixopt.runs import Observation
+from mixopt.runs import Attempt, Observation
 from mixopt.runs.failures import Cause, causes
 from mixopt.runs.objective import Objective, judged
 
@@ -32,8 +32,8 @@ word. All but the first two go on with 'mixopt run'."""
 _CAME_TO = {
     heartbeat.FINISHED: FINISHED,
     heartbeat.STOPPED: STOPPED,
-    heartbeat.PAUSED: PAUSED,
-    heartbeat.LIMIT: LIMIT,
+    limits.PAUSED: PAUSED,
+    limits.LIMIT: LIMIT,
     heartbeat.FAILED: FAILED,
     heartbeat.RUNNING: LOST,
 }
@@ -178,9 +178,9 @@ def state_of(sweep: Sweep, now: float) -> SweepState:
         failed=sum(not o.ok for o in seen),
         running=running,
         waiting=left,
-        retried=sum(bool(o.attempts) for o in seen),
-        spent=Spent.of(seen),
-        price=None,
+        retried=sum(bool(o.attempts) for o in seen) + len(store.attempts()),
+        spent=_spent(seen, store.attempts()),
+        price=sweep.spec.execution.price_per_hour,
         eta=_eta(driver),
         best=_best(seen, objective),
         unit=objective.unit(sweep.info.unit),
@@ -213,6 +213,13 @@ def _planned(sweep: Sweep, driver: Driver | None) -> int | None:
         return len(make_strategy(sweep.spec).planned(sweep.problem))
     except MixoptError:  # one of the user's own, that cannot be imported from here
         return None
+
+
+def _spent(seen: Sequence[Observation], attempts: Mapping[str, Sequence[Attempt]]) -> Spent:
+    total = Spent.of(seen)
+    for tries in attempts.values():
+        total = total.tried(tries)
+    return total
 
 
 def _best(seen: Sequence[Observation], objective: Objective) -> BestRun | None:

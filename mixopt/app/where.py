@@ -1,13 +1,15 @@
 """Where runs are trained and recorded: a name, and settings that belong to what is named."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
-from mixopt.app.fields import named_in, plain_values
-from mixopt.errors import did_you_mean
+from mixopt.app.fields import Strict, named_in, plain_values
+from mixopt.errors import did_you_mean, shorten
 from mixopt.execution import EXECUTORS
+from mixopt.execution.limits import PAUSE_AFTER, Limits
 from mixopt.space.numbers import MANY
 from mixopt.tracking import STORES
 
@@ -64,6 +66,43 @@ class _Named(BaseModel):
         return self
 
 
+class StopAfterSpec(Strict):
+    """What a sweep may take over all its resumes; it stops there, and goes on once that is more."""
+
+    runs: int | None = Field(None, ge=1, le=MANY, description="Runs, failed ones included.")
+    flops: float | None = Field(None, gt=0, description="Training FLOPs, e.g. 1e18.")
+    gpu_hours: float | None = Field(None, gt=0, description="Hours of GPUs that packs reserve.")
+    money: float | None = Field(
+        None, gt=0, description="In the unit of execution.price_per_hour, which it needs."
+    )
+    deadline: str | None = Field(
+        None,
+        description="Date and time, e.g. 2026-11-30T08:00 (of the driver's clock) or with +01:00.",
+    )
+
+    @field_validator("deadline")
+    @classmethod
+    def _a_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            seconds_at(value)
+        return value
+
+
+def seconds_at(when: str) -> float:
+    """A date and time as seconds since 1970; of this machine's zone where it names none.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return datetime.fromisoformat(when).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(
+            f"{shorten(when, 40)!r} is no date and time; write it as 2026-11-30T08:00, or with its "
+            "zone as 2026-11-30T08:00+01:00"
+        ) from None
+
+
 class ExecutionSpec(_Named):
     """Where runs are trained; every other key is a setting of the executor. No part of any run."""
 
@@ -85,10 +124,50 @@ class ExecutionSpec(_Named):
         None, description="Folder for prepared data; a shared one on a cluster."
     )
 
+    stop_after: StopAfterSpec = Field(
+        default_factory=StopAfterSpec,
+        description="Limits of the whole sweep: runs, flops, gpu_hours, money, deadline.",
+    )
+    price_per_hour: float | None = Field(
+        None,
+        gt=0,
+        description="Of one GPU, in any currency; of one slot where packs reserve no GPU.",
+    )
+    pause_after: int = Field(
+        PAUSE_AFTER,
+        ge=0,
+        le=MANY,
+        description="So many failures in a row (or more of twice as many runs) pause the sweep; "
+        "0: never. Losses that diverge do not count.",
+    )
+
     @field_validator("use")
     @classmethod
     def _known(cls, value: str) -> str:
         return _named(value, EXECUTORS, "executor")
+
+    @model_validator(mode="after")
+    def _priced(self) -> "ExecutionSpec":
+        if self.stop_after.money is not None and self.price_per_hour is None:
+            raise ValueError(
+                "stop_after.money needs a price; give price_per_hour as well, or a limit in "
+                "gpu_hours or flops"
+            )
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        """What the sweep may take, and when failures pause it."""
+        given = self.stop_after
+        return Limits(
+            runs=given.runs,
+            flops=given.flops,
+            gpu_hours=given.gpu_hours,
+            money=given.money,
+            price_per_hour=self.price_per_hour,
+            deadline=None if given.deadline is None else seconds_at(given.deadline),
+            pause_after=self.pause_after,
+        )
 
 
 class StoreSpec(_Named):

@@ -18,6 +18,7 @@ from mixopt.diagnostics.unlike import doubts
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
+from mixopt.evidence.failures import burnt, failures
 from mixopt.evidence.stored import plain, restored
 from mixopt.evidence.verdict import Verdict, headline, judge, weighed
 from mixopt.judging.measuring import Beside
@@ -257,14 +258,15 @@ def sweep_outcome(
         curve=False,
         searched=answer.searched,
     )
+    verdict, broken = weighed(checkup.trust, confirmation), burnt(observations)
     return Outcome(
         surrogate,
         recommendation.widened(checkup.widening),
-        replace(checkup, trust=weighed(checkup.trust, confirmation)),
+        replace(checkup, trust=verdict if broken is None else verdict.asked(broken)),
         _names(runs),
         confirmation,
         runs=len(observations),
-        flops=float(sum(o.flops for o in observations)),
+        flops=float(sum(o.spent for o in observations)),
         unit=unit,
         warnings=(
             *warnings,
@@ -348,7 +350,7 @@ def _doubts(observations: Sequence[Observation]) -> tuple[str, ...]:
     return (
         *_repetition(observations),
         *_precisions(observations),
-        *_failures(observations),
+        *failures(observations),
     )
 
 
@@ -368,13 +370,6 @@ def _guards(recommendation: Recommendation) -> tuple[str, ...]:
         f"no mixture within the constraints is predicted to keep every guard: {line}"
         for line in recommendation.broken
     )
-
-
-def _failures(observations: Sequence[Observation]) -> tuple[str, ...]:
-    failed = [o for o in observations if not o.ok]
-    if not failed:
-        return ()
-    return (f"{len(failed)} of {len(observations)} runs failed, e.g.: {failed[0].error}",)
 
 
 def _precisions(observations: Sequence[Observation]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from mixopt.evidence.numbers import number, percent, plural
 from mixopt.proposers import Recommendation
 from mixopt.proposers.recommend import Gain
 from mixopt.runs import Observation, Schedule
+from mixopt.runs.failures import causes
 from mixopt.runs.kinds import BEST_RANDOM
 from mixopt.runs.objective import Objective
 from mixopt.space import Mixture
@@ -222,11 +223,8 @@ class Unanswered:
         cls, reason: str, observations: Sequence[Observation], warnings: Sequence[str] = ()
     ) -> "Unanswered":
         """From the runs that there are."""
-        failures: dict[str, int] = {}
-        for seen in observations:
-            if not seen.ok:
-                failures[seen.error] = failures.get(seen.error, 0) + 1
-        flops = float(sum(o.flops for o in observations))
+        failures = {cause.words: len(cause.runs) for cause in causes(observations)}
+        flops = float(sum(o.spent for o in observations))
         return cls(reason, len(observations), failures, flops, tuple(warnings))
 
     @property

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mixopt.errors import MixoptError, StoreError
+from mixopt.execution.limits import Halt
 from mixopt.execution.sweep import SweepStatus
 from mixopt.ports import Store
 from mixopt.space.redaction import redact
@@ -26,9 +27,9 @@ EVERY_SECONDS = 15.0
 PATIENCE_SECONDS = 90.0
 """A sign this old, by the reader's clock, still counts: clocks differ, and stores are slow."""
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
-PAUSED, LIMIT, FAILED = "paused", "limit", "failed"
-"""What a driver is at, or has come to: it ran to the end, was interrupted (Ctrl-C), paused after
-failures, reached a limit of the user's, or met an error."""
+FAILED = "failed"
+"""What a driver is at, or has come to: it ran to the end, was interrupted (Ctrl-C), or met an
+error. One that halted says the state of its `Halt`."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Heartbeat:
         self._since = clock()
         self._last, self._gap, self._count = self._since, 0.0, 0
         self._facts: dict[str, Any] = {}
+        self._halt: Halt | None = None
         self._write(RUNNING)
 
     def beat(self, status: SweepStatus) -> None:
@@ -55,6 +57,7 @@ class Heartbeat:
 
         A store that cannot be written just now is no reason to stop: the sign may be missing.
         """
+        self._halt = status.halt
         self._facts = {
             "planned": status.planned,
             "done": status.done,
@@ -67,12 +70,13 @@ class Heartbeat:
         if not 0 <= self._clock() - self._last < EVERY_SECONDS:
             self._write(RUNNING)
 
-    def end(self, state: str, reason: str = "") -> None:
-        """Say that this driver goes, and why."""
+    def end(self, state: str = "", reason: str = "") -> None:
+        """Say that this driver goes, and why; by default what the last status says."""
+        end = Halt(state, reason) if state else self._halt or Halt(FINISHED, "")
         self._facts |= {"running": 0, "eta": None, "latest": ""}
-        self._write(state, reason)
+        self._write(end.state, end.reason, end.remedy)
 
-    def _write(self, state: str, reason: str = "") -> None:
+    def _write(self, state: str, reason: str = "", remedy: str = "") -> None:
         now = self._clock()
         self._gap = max(self._gap, now - self._last)
         self._last, self._count = now, self._count + 1
@@ -86,7 +90,8 @@ class Heartbeat:
             "pid": os.getpid(),
             "birth": _birth(os.getpid()),
             "state": state,
-            "reason": reason,
+            "reason": redact(reason),
+            "remedy": remedy,
         }
         try:
             self._store.annotate({HEARTBEAT: sign | self._facts})
@@ -104,9 +109,9 @@ def beating(store: Store, clock: Callable[[], float] = time.time) -> Iterator[He
         heart.end(STOPPED, "interrupted by Ctrl-C")
         raise
     except MixoptError as error:
-        heart.end(FAILED, redact(str(error)))
+        heart.end(FAILED, str(error))
         raise
-    heart.end(FINISHED)
+    heart.end()
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ class Driver:
         age: seconds since then by the reader's clock; 0 where that runs behind.
         wall: seconds that all drivers of the sweep have been at work.
         state: what it was at, or came to (`RUNNING`, `FINISHED` ...).
-        reason: why it ended, where it says so.
+        reason: why it ended, where it says so. remedy: what to do so that the sweep goes on.
         running: runs that were under way.
         planned: runs that the strategy will ask for at most; None where it does not say.
         eta: seconds that were left by then; None where that was unknown.
@@ -136,6 +141,7 @@ class Driver:
     wall: float
     state: str
     reason: str
+    remedy: str
     running: int = 0
     planned: int | None = None
     eta: float | None = None
@@ -173,6 +179,7 @@ def driver_of(annotations: Mapping[str, Any], now: float) -> Driver | None:
         wall=sign["wall"],
         state=sign["state"],
         reason=sign["reason"],
+        remedy=sign["remedy"],
         running=sign.get("running", 0) if alive else 0,
         planned=sign.get("planned"),
         eta=sign.get("eta") if alive else None,

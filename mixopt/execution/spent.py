@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mixopt.runs import Observation
+from mixopt.runs import Attempt, Observation
 
 _HOUR = 3600.0
 
@@ -41,6 +41,21 @@ class Spent:
             self.slot_hours + seen.slot_seconds / _HOUR,
             self.gpu_hours + seen.gpu_seconds / _HOUR,
         )
+
+    def tried(self, attempts: Iterable[Attempt]) -> "Spent":
+        """With failed attempts at a run that is open."""
+        total = self
+        for attempt in attempts:
+            place = attempt.place
+            seconds = attempt.seconds if place is None else place.seconds
+            gpu_seconds = 0.0 if place is None else place.gpu_seconds
+            total = Spent(
+                total.runs,
+                total.flops + attempt.flops,
+                total.slot_hours + seconds / _HOUR,
+                total.gpu_hours + gpu_seconds / _HOUR,
+            )
+        return total
 
     @property
     def priced_hours(self) -> float:

@@ -11,12 +11,13 @@ run is counted as runs come in (`Known`, `Standing`, `Waiting`).
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from mixopt.errors import MixoptError
 from mixopt.execution.answers import sound
+from mixopt.execution.limits import Brakes, Halt, Limits
 from mixopt.execution.standing import Best, Standing
 from mixopt.execution.waiting import Waiting
 from mixopt.ports import Executor, Progress, Store
@@ -55,6 +56,7 @@ class SweepStatus:
         best_scale: the scale at which it is the best, where the sweep has several; "" elsewhere.
         phase: the kind of the newest runs, e.g. `"design"`.
         latest: a run under way and its newest tokens, for people.
+        halt: why the sweep stops before its strategy is done; None where it does not.
     """
 
     planned: int = 0
@@ -70,6 +72,20 @@ class SweepStatus:
     best_scale: str = ""
     phase: str = ""
     latest: str = ""
+    halt: Halt | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a sweep is run; no part of any run.
+
+    Attributes:
+        runtime: settings of the trainer that say how, not what, it trains.
+        limits: what the sweep may take, and when failures pause it.
+    """
+
+    runtime: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    limits: Limits = field(default_factory=Limits)
 
 
 def run_sweep(
@@ -79,10 +95,10 @@ def run_sweep(
     store: Store,
     *,
     pack_size: Callable[[Scale], int] = lambda _: 1,
-    runtime: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
     on_change: Callable[[SweepStatus], None] | None = None,
 ) -> SweepStatus:
-    """Run until the strategy has nothing to ask and nothing is pending.
+    """Run until the strategy has nothing to ask and nothing is pending, or a limit is reached.
 
     The executor is left open; its owner closes it, also after an error or Ctrl-C.
 
@@ -92,14 +108,14 @@ def run_sweep(
         executor: where runs are trained.
         store: the record; a sweep found there is continued, and nothing is trained twice.
         pack_size: a scale to the most runs of it in one pack.
-        runtime: settings of the trainer that say how, not what, it trains.
+        settings: how it is run.
         on_change: called with the status after every event.
 
     Raises:
         SweepError: the first runs all failed.
         InputError: nothing can be fitted or proposed.
     """
-    loop = _Loop(strategy, problem, executor, store, pack_size, dict(runtime or {}))
+    loop = _Loop(strategy, problem, executor, store, pack_size, settings or Settings())
     tell = on_change or (lambda _: None)
     while loop.fill():
         tell(loop.status)
@@ -125,15 +141,16 @@ class _Loop:
         executor: Executor,
         store: Store,
         pack_size: Callable[[Scale], int],
-        runtime: Mapping[str, Any],
+        settings: Settings,
     ) -> None:
         self._strategy, self._problem = strategy, problem
         self._executor, self._store = executor, store
-        self._pack_size, self._runtime = lru_cache(pack_size), runtime
+        self._pack_size, self._runtime = lru_cache(pack_size), dict(settings.runtime)
         self._started = time.monotonic()
         self._known, self._standing = Known(problem), Standing(problem.objective)
         for seen in store.observations():
             self._standing.add(self._known.see(seen))
+        self._brakes = Brakes(settings.limits, store.observations(), store.attempts())
         self._waiting = Waiting()
         self._running: dict[str, RunSpec] = {}
         self._packs: list[set[str]] = []
@@ -151,11 +168,15 @@ class _Loop:
 
     def fill(self) -> bool:
         """Ask the strategy, submit what fits; False when there is nothing left to do."""
-        self._ask()
-        while self._waiting and self._free > 0:
-            self._submit()
+        if self._brakes.at_once:
+            self._refresh()
+            return False
+        if self._brakes.halt is None:
+            self._ask()
+        while self._waiting and self._free > 0 and self._submit():
+            pass
         self._refresh()
-        if not self._running and self._noted:
+        if not self._running and not self._waiting and self._noted:
             self._store.annotate({BATCH: []})
         return bool(self._running)
 
@@ -202,15 +223,20 @@ class _Loop:
         self._known.ask(spec)
         self._waiting.add(spec)
 
-    def _submit(self) -> None:
-        """Open a pack in the store and send it out."""
-        most = self._pack_size(self._waiting.scale)
+    def _submit(self) -> bool:
+        """Open a pack in the store and send it out, if the limits allow any of its runs."""
+        scale = self._waiting.scale
+        most = self._brakes.room(scale, self._pack_size(scale))
+        if not most:
+            return False
         pack = self._waiting.take(self._free, self._executor.slots, most)
         for spec in pack:
             self._store.open(spec)
         self._executor.submit(pack, self._runtime)
         self._packs.append({spec.run_id for spec in pack})
         self._running.update({spec.run_id: spec for spec in pack})
+        self._brakes.sent(pack)
+        return True
 
     def _finish(self, seen: Observation) -> None:
         # The executor may have rebuilt the spec on another machine; ours holds its kind.
@@ -218,6 +244,7 @@ class _Loop:
         seen = self._known.see(sound(seen))
         self._store.close(seen)
         self._standing.add(seen)
+        self._brakes.saw(seen)
         for pack in self._packs:
             pack.discard(seen.run_id)
         self._packs = [pack for pack in self._packs if pack]
@@ -268,6 +295,7 @@ class _Loop:
             seconds=time.monotonic() - self._started,
             eta_seconds=self._eta(),
             phase=str(pending[-1].kind.what) if pending else status.phase,
+            halt=self._brakes.halt,
         )
 
 

@@ -15,6 +15,7 @@ COMMANDS = {
         "Where a sweep stands: progress, cost, best run, failures, hosts.",
     ),
     "list": ("listing", "The sweeps of a folder: state, progress, best run, cost."),
+    "retry": ("retry", "Train failed runs again, and go on with the sweep as 'mixopt run' does."),
     "report": (
         "report",
         "Write a sweep's report anew from its store, also while it is running.",

@@ -14,7 +14,7 @@ from mixopt.app.launch import Sweep
 from mixopt.app.preparation import problem_of
 from mixopt.app.spec_file import parse_spec
 from mixopt.app.state import FINISHED, LIMIT, LOST, PAUSED, RUNNING, STOPPED, SweepState, state_of
-from mixopt.execution import heartbeat
+from mixopt.execution import heartbeat, limits
 from mixopt.execution.heartbeat import HEARTBEAT, Heartbeat
 from mixopt.execution.local import LocalExecutor, MemoryStore
 from mixopt.execution.sweep import BATCH, SweepStatus, run_sweep
@@ -91,8 +91,8 @@ def test_a_finished_sweep_long_after(tmp_path: Path) -> None:
     ("end", "expected"),
     [
         (lambda beat: beat.end(heartbeat.STOPPED, "interrupted"), STOPPED),
-        (lambda beat: beat.end(heartbeat.PAUSED, "6 failures in a row"), PAUSED),
-        (lambda beat: beat.end(heartbeat.LIMIT, "the limit of 3 runs"), LIMIT),
+        (lambda beat: beat.end(limits.PAUSED, "6 failures in a row"), PAUSED),
+        (lambda beat: beat.end(limits.LIMIT, "the limit of 3 runs"), LIMIT),
         (lambda beat: beat.beat(SweepStatus(running=2)), RUNNING),
     ],
 )

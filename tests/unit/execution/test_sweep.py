@@ -120,7 +120,7 @@ def test_failed_runs_count_against_the_budget(tmp_path: Path) -> None:
     class HalfBroken(FakeTrainer):
         def train(self, specs: Any, cache: Any, report: Any = None) -> list[Observation]:
             return [
-                o if int(o.run_id, 16) % 2 else Observation.failure(o.spec, "diverged")
+                o if int(o.run_id, 16) % 2 else Observation.failure(o.spec, "the run diverged")
                 for o in super().train(specs, cache)
             ]
 
