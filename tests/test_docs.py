@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mixopt import MixtureSpace, Objective, Scale, designs, export, laws, strategies
+from mixopt import MixtureSpace, Objective, Scale, designs, export, laws, mixers, strategies
 from mixopt.app.commands.table import COMMANDS
 from mixopt.app.spec_file import json_schema
 from mixopt.execution.local import LocalExecutor, MemoryStore
@@ -116,8 +116,9 @@ def test_the_trainer_of_the_guide_works(tmp_path: Path) -> None:
         (designs.DESIGNS, "strategies.md"),
         (strategies.STRATEGIES, "strategies.md"),
         (export.EXPORTERS, "exporters.md"),
+        (mixers.MIXERS, "online.md"),
     ],
-    ids=["laws", "designs", "strategies", "exporters"],
+    ids=["laws", "designs", "strategies", "exporters", "mixers"],
 )
 def test_every_name_that_a_user_may_write_is_in_the_guide(table: dict[str, Any], page: str) -> None:
     text = (GUIDE / page).read_text(encoding="utf-8")

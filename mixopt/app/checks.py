@@ -11,12 +11,13 @@ from mixopt import designs, lazy
 from mixopt.app.spec import Spec
 from mixopt.errors import InputError, MixoptError, SpecError, StoreError, TrainerError, shorten
 from mixopt.execution import local
+from mixopt.mixers import mixer_of, refused
 from mixopt.ports import Trainer, TrainerInfo, capabilities_of
 from mixopt.runs.knobs import set_knobs
 from mixopt.space import MixtureSpace
 from mixopt.space.numbers import check_arguments
 from mixopt.space.redaction import redact
-from mixopt.strategies import Strategy, strategy, traits_of
+from mixopt.strategies import Mixes, Problem, Strategy, strategy, traits_of
 
 _NODES = "nodes_per_pack"
 
@@ -198,6 +199,22 @@ def check_schedules(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
             "that declares schedules",
             "strategy",
         )
+
+
+def check_mixers(recipe: Strategy, trainer: Trainer, problem: Problem) -> None:
+    """Refuse a strategy whose mixers need what the trainer does not measure, by name.
+
+    Raises:
+        SpecError: see above.
+    """
+    if not isinstance(recipe, Mixes):
+        return
+    offered = capabilities_of(trainer).mixing
+    for chosen in recipe.mixers(problem):
+        needs = mixer_of(chosen).needs()
+        reason = refused(needs, offered, f"mixer {chosen.name!r}")
+        if reason:
+            raise SpecError(reason, "strategy")
 
 
 def check_nodes(spec: Spec, trainer: Trainer) -> None:

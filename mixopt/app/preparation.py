@@ -12,6 +12,7 @@ from mixopt.app.checks import (
     check_folders,
     check_guards,
     check_knobs,
+    check_mixers,
     check_nodes,
     check_schedules,
     check_warm_start,
@@ -81,6 +82,7 @@ def prepared(spec: Spec, folder: Path) -> Prepared:
     problem = problem_of(spec, info, config)
     at("objective", lambda: problem.objective.check(info.metrics))
     check_guards(spec, problem.space)
+    check_mixers(recipe, trainer, problem)
     if isinstance(recipe, Checking):
         at("strategy", lambda: recipe.check(problem, info.metrics))
     return Prepared(recipe, trainer, runtime, info, problem)

@@ -5,7 +5,7 @@ from typing import Any
 from mixopt.errors import InputError
 from mixopt.lazy import build, lookup
 from mixopt.mixers.base import Measured, Mixer, Needs, Note, Segment, Setup, State, refused
-from mixopt.mixers.course import Course, course
+from mixopt.mixers.course import Course, Recorded, course, record
 from mixopt.mixers.session import Session
 from mixopt.runs import MixerSpec
 from mixopt.space.numbers import check_arguments
@@ -68,6 +68,7 @@ __all__ = [
     "MixerSpec",
     "Needs",
     "Note",
+    "Recorded",
     "Segment",
     "Session",
     "Setup",
@@ -75,5 +76,6 @@ __all__ = [
     "course",
     "mixer",
     "mixer_of",
+    "record",
     "refused",
 ]

@@ -25,7 +25,7 @@ class Velocitune(Periodic):
     domain whose goal is not below its loss at the start has a V of 0.
 
     Args:
-        goals: target to the loss that it is to reach.
+        goals: domain to the loss that its target is to reach.
         every: steps between updates.
     """
 
@@ -43,14 +43,14 @@ class Velocitune(Periodic):
         """Where the run starts.
 
         Raises:
-            InputError: not one target for each domain, or a target without a goal.
+            InputError: not one target for each domain, or a domain without a goal.
         """
         check_own_targets(setup, self.name)
-        for target in setup.targets:
-            if target not in self.goals:
+        for domain in setup.space.names:
+            if domain not in self.goals:
                 raise InputError(
-                    f"goals has none for the target {target!r}; "
-                    f"{did_you_mean(target, self.goals)}; give the loss that each is to reach"
+                    f"goals has none for {domain!r}; {did_you_mean(domain, self.goals)}; give the "
+                    "loss that each domain's target is to reach"
                 )
         return Learned(np.array(setup.start), {})
 
@@ -59,7 +59,7 @@ class Velocitune(Periodic):
         now = seen[-1].values["heldout"]
         if "start" not in state.memory:
             return Learned(np.array(state.weights), {"start": now})
-        goal = np.array([self.goals[target] for target in setup.targets])
+        goal = np.array([self.goals[domain] for domain in setup.space.names])
         score = left_to_go(now, state.memory["start"], goal)
         return Learned(multiplicative(state.weights, score), state.memory)
 

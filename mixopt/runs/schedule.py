@@ -155,6 +155,24 @@ class Schedule:
             made.append((min(max(round(until * tokens / self.tokens), least), most), mixture))
         return Schedule(tuple(made))
 
+    def coarsened(self, most: int) -> "Schedule":
+        """The same in at most so many phases of one length, each with the mean of its part.
+
+        A schedule of no more phases stays as it is; so does the mean of every one.
+        """
+        if len(self.phases) <= most:
+            return self
+        ends = [max(1, round(self.tokens * k / most)) for k in range(1, most + 1)]
+        begin = np.r_[0, self.ends[:-1]]
+        phases, before = [], 0
+        for end in ends:
+            inside = np.clip(np.minimum(self.ends, end) - np.maximum(begin, before), 0, None)
+            if end > before:
+                mean = inside @ self.weights / inside.sum()
+                phases.append((end, Mixture(self.domains, tuple(mean.tolist()))))
+            before = end
+        return Schedule(tuple(phases))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `Schedule.from_dict` reads them back."""
         phases = [{"until": until, "mixture": mixture.to_dict()} for until, mixture in self.phases]

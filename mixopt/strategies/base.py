@@ -9,7 +9,7 @@ import numpy as np
 from mixopt.errors import InputError
 from mixopt.judging.searched import Searched
 from mixopt.proposers import Gain, Surrogate
-from mixopt.runs import Kind, Observation, RunSpec, Scale, Schedule
+from mixopt.runs import Kind, MixerSpec, Observation, RunSpec, Scale, Schedule
 from mixopt.runs.knobs import Knob, Value, set_knobs
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
@@ -123,12 +123,14 @@ class Traits:
         continuation: its longer runs go on from shorter ones of the same mixture and seed.
         schedules: it asks for runs whose mixture changes on the way.
         knobs: it searches `Problem.knobs` with the mixture.
+        mixers: it asks for runs with a mixer inside; it then is `Mixes`.
     """
 
     earlier: bool = False
     continuation: bool = False
     schedules: bool = False
     knobs: bool = False
+    mixers: bool = False
 
 
 @runtime_checkable
@@ -238,6 +240,15 @@ class Answering(Protocol):
         Raises:
             InputError: no run has succeeded yet.
         """
+        ...
+
+
+@runtime_checkable
+class Mixes(Protocol):
+    """A strategy whose runs have mixers inside."""
+
+    def mixers(self, problem: Problem) -> Sequence[MixerSpec]:
+        """All of them, for the check of what the trainer can measure."""
         ...
 
 

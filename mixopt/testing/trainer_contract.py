@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mixopt.mixers import Recorded
 from mixopt.ports import Trainer, TrainerInfo, capabilities_of
 from mixopt.runs import MixerSpec, Observation, Point, RunSpec, Scale, Schedule
 from mixopt.runs.kinds import REPEAT
@@ -25,6 +26,9 @@ class TrainerContract:
 
     runtime: ClassVar[Mapping[str, Any]] = {}
     """Other values of settings that the trainer declares as runtime, as many as can be tried."""
+
+    rounding: float = 1e-4
+    """By how much, relatively, metrics of one run may differ between two ways to train it."""
 
     def make(self, **settings: Any) -> Any:
         """A trainer; `settings` are given beside yours.
@@ -160,6 +164,37 @@ class TrainerContract:
         (seen,) = trainer.train([spec], cache)
         assert not seen.ok
         assert "no-such-mixer" in seen.error
+
+    def test_a_mixer_that_changes_nothing_is_the_run_without_it(self, tmp_path: Path) -> None:
+        """Where mixing is declared; and it is recorded, with the tokens that were drawn."""
+        cache, trainer = self.cache(tmp_path), self.make()
+        plain = self.specs(trainer.prepare(cache))[0]
+        mixing = capabilities_of(trainer).mixing
+        if mixing is None:
+            return
+        spec = replace(plain, mixer=MixerSpec("fixed", {"every": 2}))
+        ours, theirs = trainer.train([spec], cache)[0], trainer.train([plain], cache)[0]
+        assert ours.ok, ours.error
+        for name, value in theirs.metrics.items():
+            np.testing.assert_allclose(ours.metrics[name], value, rtol=self.rounding)
+        assert ours.realised is not None
+        assert ours.realised.follows(plain.mixture)
+        kept = Recorded.of(ours)
+        assert kept is not None
+        assert kept.name == "fixed"
+        assert 0.99 <= kept.cost_ratio <= 1.2
+        json.dumps(dict(ours.info))
+
+    def test_a_signal_that_it_does_not_give_is_refused_by_name(self, tmp_path: Path) -> None:
+        """Before anything is trained."""
+        cache, trainer = self.cache(tmp_path), self.make()
+        plain = self.specs(trainer.prepare(cache))[0]
+        mixing = capabilities_of(trainer).mixing
+        if mixing is None or "gate_load" in mixing.signals:
+            return
+        (seen,) = trainer.train([replace(plain, mixer=MixerSpec("moe"))], cache)
+        assert not seen.ok
+        assert "gate_load" in seen.error
 
     def test_the_same_run_gives_the_same_metrics(self, tmp_path: Path) -> None:
         """Alone or in a pack, whatever its kind."""

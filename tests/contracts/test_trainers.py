@@ -14,6 +14,7 @@ from mixopt.runs import RunSpec, Scale, Schedule
 from mixopt.runs.schedule import MixerSpec
 from mixopt.space import Mixture
 from mixopt.testing.executor_contract import fake_spec
+from mixopt.testing.mixing_trainer import MixingTrainer
 from mixopt.testing.trainer_contract import TrainerContract
 from mixopt.testing.trainers import FakeTrainer
 from mixopt.testing.worlds import make_world
@@ -24,6 +25,13 @@ class TestFakeTrainer(TrainerContract):
 
     def make(self, **more: Any) -> Any:
         return FakeTrainer(**more)
+
+
+class TestMixingTrainer(TrainerContract):
+    rounding = 1e-2  # runs have their own noise
+
+    def make(self, **more: Any) -> Any:
+        return MixingTrainer(noise=1e-4, **more)
 
 
 @given(st.lists(st.floats(0.01, 1.0), min_size=3, max_size=3))

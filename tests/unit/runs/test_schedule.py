@@ -126,3 +126,16 @@ def test_the_end_of_a_lone_phase_is_no_part_of_a_plan() -> None:
     assert plan_identity(((9, WEB),)) == plan_identity(((None, WEB),))
     assert plan_identity(((5, WEB), (9, CODE))) != plan_identity(((5, WEB), (None, CODE)))
     assert plan_identity(((9, WEB),), MixerSpec("odm")) != plan_identity(((9, WEB),))
+
+
+def test_a_coarse_schedule_has_the_mean_of_every_part() -> None:
+    weights = np.random.default_rng(0).dirichlet(np.ones(3), size=30)
+    ends = np.sort(np.random.default_rng(1).choice(np.arange(1, 1000), 29, replace=False))
+    mixtures = [Mixture(("a", "b", "c"), tuple(w)) for w in weights.tolist()]
+    fine = Schedule(tuple(zip([*ends.tolist(), 1000], mixtures, strict=True)))
+    coarse = fine.coarsened(4)
+    assert [until for until, _ in coarse.phases] == [250, 500, 750, 1000]
+    np.testing.assert_allclose(coarse.mean.array, fine.mean.array, atol=1e-12)
+    np.testing.assert_allclose(coarse.until(500).mean.array, fine.until(500).mean.array, atol=1e-12)
+    assert coarse.coarsened(4) is coarse
+    assert len(fine.coarsened(1).phases) == 1
