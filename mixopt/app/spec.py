@@ -157,6 +157,10 @@ class Spec(Strict):
     name: Annotated[Name, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] = Field(
         description="Of the sweep, and of its folder runs/<name>."
     )
+    question: str = Field(
+        "", max_length=1000, description="What the sweep is to answer, in your words; for reports."
+    )
+    owner: str = Field("", max_length=200, description="Whose it is; for reports.")
     seed: int = Field(0, ge=0, le=2**31, description="Of the search; confirmation uses the next.")
     trainer: TrainerSpec = Field(description="What is trained.")
     scales: list[ScaleSpec] = Field(

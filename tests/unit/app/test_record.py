@@ -131,17 +131,15 @@ FREE: dict[str, dict[str, Any]] = {
     "trainer.runtime": {"trainer__runtime": {"sleep": 1.0}},
     "execution": {"execution": {"use": "local", "pack_size": 3, "cache": "elsewhere"}},
     "store": {"store": {"use": "memory"}},
+    "question": {"question": "more code?", "owner": "ada"},
     "the same in other words": {"objective": {"minimize": {"loss/web": 2.0}}},
 }
 CONFIG = {"noise": 1.0, "size": (1, 2)}
 
 
 def test_every_field_of_a_spec_has_a_rule() -> None:
-    known = {f.partition(".")[0] for f in (*FIXED, *record.READ)} | {
-        "version",
-        "execution",
-        "store",
-    }
+    free = {"version", "question", "owner", "execution", "store"}
+    known = {f.partition(".")[0] for f in (*FIXED, *record.READ)} | free
     assert known == set(Spec.model_fields)
     trainer = {f.partition(".")[2] for f in FIXED if f.startswith("trainer")} | {"runtime"}
     assert trainer == set(TrainerSpec.model_fields)
