@@ -289,6 +289,30 @@ class Executor(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A run as the record has it.
+
+    Attributes:
+        opened: when it was sent out, seconds since 1970.
+        closed: when its result came in; None before.
+        page: address of its page; empty where the record has no pages of its own.
+    """
+
+    opened: float
+    closed: float | None = None
+    page: str = ""
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """A store that knows when its runs were opened and closed, and where they can be seen."""
+
+    def entries(self) -> Mapping[str, Entry]:
+        """Every run by its `run_id`."""
+        ...
+
+
 @runtime_checkable
 class PlacingExecutor(Executor, Protocol):
     """An executor whose workers are other machines than the driver's, and may differ."""

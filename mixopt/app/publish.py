@@ -5,30 +5,29 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mixopt import report
 from mixopt.app.launch import Sweep
+from mixopt.app.reports import REPORT, observations_of, write_report
 from mixopt.app.spec import Spec
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome, table_outcome
 from mixopt.evidence.verdict import Unanswered
-from mixopt.execution.files import write_atomically
 from mixopt.execution.heartbeat import driver_of
 from mixopt.execution.limits import LIMIT, PAUSED
 from mixopt.runs import Observation, Schedule
-from mixopt.runs.objective import Objective, judged
+from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, last_words
 from mixopt.space import Domain, Mixture, MixtureSpace
 from mixopt.strategies import Answering, strategy
 from mixopt.study import Study
+from mixopt.threads import one_blas_thread
 
 _log = logging.getLogger(__name__)
 Stage = Callable[[str], AbstractContextManager[Any]]
@@ -39,17 +38,17 @@ def _quiet(what: str) -> AbstractContextManager[Any]:  # noqa: ARG001 - nobody i
 
 
 OUTCOME = "outcome"  # the annotation that holds what was concluded
-REPORT = "report.html"
 TAKE_ALONG = "Take the mixture along"
 
 
+@one_blas_thread
 def conclude(sweep: Sweep) -> Outcome:
     """What the sweep has shown so far: as it was concluded, where nothing has come in since.
 
     Raises:
         InputError: no search run succeeded.
     """
-    observations, how = _observations(sweep), _how(sweep)
+    observations, how = observations_of(sweep), _how(sweep)
     kept = sweep.store.annotations().get(OUTCOME)
     if kept is not None and kept.get("rests_on") == evidence_of(sweep.problem, observations, how):
         try:
@@ -80,7 +79,7 @@ def concluded(sweep: Sweep, stopped: str = "") -> Outcome | Unanswered:
         sweep: finished, or as far as it has got.
         stopped: why it cannot go on, where it cannot.
     """
-    observations = _observations(sweep)
+    observations = observations_of(sweep)
     reason = stopped
     if not stopped:
         try:
@@ -96,11 +95,6 @@ def _doubts(sweep: Sweep) -> tuple[str, ...]:
     halted = driver is not None and driver.state in {PAUSED, LIMIT}
     why = (f"the sweep stopped before its end: {driver.reason}",) if driver and halted else ()
     return (*sweep.changes, *why, *sweep.info.warnings)
-
-
-def _observations(sweep: Sweep) -> list[Observation]:
-    """The runs as the objective sees them: one without a metric that it needs has failed."""
-    return [judged(o, sweep.problem.objective) for o in sweep.store.observations()]
 
 
 def _how(sweep: Sweep) -> str:
@@ -135,36 +129,6 @@ def finish(sweep: Sweep, *, trained: int, stopped: str = "") -> Outcome | Unansw
     return outcome
 
 
-def write_report(sweep: Sweep, outcome: Outcome | Unanswered, path: Path | None = None) -> Path:
-    """Write the sweep's HTML report; `report.html` in its folder by default."""
-    target = path or sweep.folder / REPORT
-    facts = {
-        "spec": sweep.spec.shown(),
-        "data manifest": sweep.info.data,
-        "data": dict(sweep.info.notes),
-        "mixopt": version("mixopt"),
-    }
-    observations, space = tuple(_observations(sweep)), sweep.problem.space
-    try:
-        if isinstance(outcome, Outcome):
-            data = _report_data(outcome, space, sweep.spec.name, observations, facts)
-        else:
-            data = report.ReportData(
-                sweep.spec.name,
-                space,
-                sweep.problem.objective,
-                observations,
-                unit=sweep.info.unit,
-                facts=facts,
-                warnings=outcome.warnings,
-                reason=outcome.reason,
-            )
-        _write(target, data)
-    except OSError as error:
-        raise StoreError(f"cannot write {target}: {error.strerror}; give another path") from error
-    return target
-
-
 def fit_table(runs: RunTable, study: Study, stage: Stage = _quiet) -> Outcome:
     """Fit a study's law to a table of runs, and what it recommends.
 
@@ -187,61 +151,6 @@ def fit_table(runs: RunTable, study: Study, stage: Stage = _quiet) -> Outcome:
         surrogate = study.surrogate
     with stage("Looking for the best mixture, and checking the answer on held-out runs"):
         return table_outcome(surrogate, evidence, study.space, rng=rng)
-
-
-def write_table_report(path: Path, outcome: Outcome, study: Study, title: str) -> None:
-    """Write the HTML report of a fitted run table.
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
-    observations = report.table_observations(study.evidence, study.space.names)
-    try:
-        _write(path, _report_data(outcome, study.space, title, observations, {}))
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}; give another path") from error
-
-
-def _write(path: Path, data: report.ReportData) -> None:
-    write_atomically(path, report.render(data).encode())
-
-
-def _report_data(
-    outcome: Outcome,
-    space: MixtureSpace,
-    title: str,
-    observations: tuple[Observation, ...],
-    facts: Mapping[str, Any],
-) -> report.ReportData:
-    surrogate, validation = outcome.surrogate, outcome.checkup.validation
-    held_out: report.HeldOut | None = None
-    if validation is not None:
-        predicted = validation.predicted
-        held_out = report.HeldOut(
-            validation.metrics,
-            validation.observed,
-            predicted.mean,
-            predicted.total_sd,
-            outcome.names,
-        )
-    return report.ReportData(
-        title,
-        space,
-        outcome.objective,
-        observations,
-        outcome.recommendation,
-        outcome.confirmation,
-        held_out,
-        predict=surrogate.predict,
-        metrics=surrogate.metrics,
-        unit=outcome.unit,
-        laws=surrogate.law_weights(),
-        diagnostics=(*outcome.notes, *outcome.checkup.lines()),
-        facts=facts,
-        warnings=outcome.warnings,
-        settings=outcome.settings,
-        front=tuple((t.mixture, t.objectives) for t in outcome.front),
-    )
 
 
 def answer(sweep: Sweep) -> tuple[Mixture | Schedule, dict[str, Any]]:

@@ -1,29 +1,31 @@
-"""Figures of a study, as plotly figures over plain inputs; they print and show nothing."""
+"""Drawings of a study, from plain inputs: data for plotly.js, which notebooks show as they are."""
 
-from mixopt.plots.fronts import against, trade_off
-from mixopt.plots.mixtures import (
-    SHARE_AXIS,
-    along,
-    confirmed,
-    mixture_bars,
-    response_curves,
-    schedule_steps,
-)
-from mixopt.plots.runs import SEARCH, best_so_far, learning_curves, predicted_observed
+from mixopt.plots.candidates import confirmed, gains, toughest
+from mixopt.plots.drawing import Drawing
+from mixopt.plots.fronts import trade_off
+from mixopt.plots.held_out import coverage, predicted_observed, small_large
+from mixopt.plots.mixtures import SHARE_AXIS, mixture_bars, schedule_steps
+from mixopt.plots.responses import along, interactions, response_curves
+from mixopt.plots.runs import SEARCH, best_so_far, learning_curves
 from mixopt.plots.style import RECOMMENDED
 
 __all__ = [
     "RECOMMENDED",
     "SEARCH",
     "SHARE_AXIS",
-    "against",
+    "Drawing",
     "along",
     "best_so_far",
     "confirmed",
+    "coverage",
+    "gains",
+    "interactions",
     "learning_curves",
     "mixture_bars",
     "predicted_observed",
     "response_curves",
     "schedule_steps",
+    "small_large",
+    "toughest",
     "trade_off",
 ]

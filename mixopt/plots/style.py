@@ -1,4 +1,4 @@
-"""The look of every figure: palette, marks, fonts, axes; plain numbers for JSON.
+"""The look of every drawing: palette, marks, fonts, axes; plain numbers for JSON.
 
 One look for all: the recommended mixture is blue everywhere, natural orange, uniform green, other
 baselines muted; marks differ in shape as well (Okabe and Ito's palette, safe for colour blindness).
@@ -10,14 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from mixopt.lazy import require
-
-Figure = Any
-"""A `plotly.graph_objects.Figure`; plotly is an extra and ships no types."""
-
 Z90 = 1.645  # half a 90 % interval, in sd
-INK, MUTED, FAINT, GRID = "#1f2933", "#66727f", "#c3cad2", "#e8ebef"
+INK, MUTED, FAINT, GRID, PAPER = "#1f2933", "#66727f", "#c3cad2", "#e8ebef", "#ffffff"
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+NIGHT = {
+    INK: "#e3e8ed",
+    MUTED: "#a3afbb",
+    FAINT: "#5b6773",
+    GRID: "#2f3842",
+    PAPER: "#1a2027",
+    BLUE: "#4aa8e0",
+    ORANGE: "#f0b429",
+    GREEN: "#35c79d",
+    RED: "#f0803c",
+    "#5F6B76": "#93a0ad",
+    "#9AA5B1": "#7d8a97",
+    "#8C6D31": "#b8924a",
+}
+"""What stands for each colour on a dark page; others stay."""
 RECOMMENDED = "recommended"
 NAMED = {
     RECOMMENDED: (BLUE, "circle"),
@@ -32,12 +42,37 @@ _OTHERS = (
     ("#9A8FBF", "star"),
     ("#7FA37F", "hexagon"),
 )
-RIM = {"width": 1, "color": "white"}
+RIM = {"width": 1, "color": PAPER}
+FONT = {"family": "system-ui, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK}
+AXIS: dict[str, Any] = {
+    "gridcolor": GRID,
+    "linecolor": FAINT,
+    "zeroline": False,
+    "automargin": True,
+    "tickfont": {"size": 12},
+}
 
 
 def label(text: object) -> str:
     """Text that plotly, which reads some HTML in names, shows as it is."""
     return html.escape(str(text), quote=False)
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many characters, its middle left out.
+
+    >>> shortened("mean of one, two and three [bits]", 20)
+    'mean of on… [bits]'
+    """
+    if len(text) <= most:
+        return text
+    tail = text[text.rfind(" ") :] if 0 < len(text) - text.rfind(" ") <= most // 2 else ""
+    return f"{text[: most // 2]}…{tail or text[-(most - most // 2 - 1) :]}"
+
+
+def titled(text: str) -> dict[str, Any]:
+    """The title of an axis."""
+    return {"title": {"text": label(text), "font": {"size": 13}}}
 
 
 def styles_of(names: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -47,40 +82,10 @@ def styles_of(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {n: NAMED.get(n) or turns[n] for n in names}
 
 
-def new_figure(height: int) -> Figure:
-    """An empty figure in this look.
-
-    Raises:
-        MissingDependencyError: plotly is not installed.
-    """
-    return dress(require("plotly.graph_objects").Figure(), height)
-
-
-def dress(figure: Figure, height: int) -> Figure:
-    """The look of every figure; margins grow with the labels."""
-    line = {"gridcolor": GRID, "linecolor": FAINT, "zeroline": False, "automargin": True}
-    line |= {"title": {"font": {"size": 13}}, "tickfont": {"size": 12}}
-    font = {"family": "system-ui, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK}
-    figure.update_layout(
-        template={},
-        height=height,
-        font=font,
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        margin={"l": 10, "r": 48, "t": 46, "b": 10},
-        legend={"orientation": "h", "x": 0, "y": 0.995, "yanchor": "top", "yref": "container"},
-        modebar={"orientation": "v", "color": FAINT, "activecolor": MUTED, "bgcolor": "white"},
-        hoverlabel={"bgcolor": "white", "bordercolor": FAINT, "font": {"color": INK}},
-    )
-    figure.update_xaxes(**line, ticks="outside", tickcolor=FAINT)
-    figure.update_yaxes(**line)
-    return figure
-
-
-def soft(colour: str) -> str:
-    """A hexadecimal colour at a third of its strength, for intervals."""
+def soft(colour: str, strength: float = 0.35) -> str:
+    """A hexadecimal colour at a part of its strength, for intervals."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.35)"
+    return f"rgba({red},{green},{blue},{strength:g})"
 
 
 def plain(values: Any) -> list[float | None]:

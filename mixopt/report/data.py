@@ -6,10 +6,12 @@ Notation:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
+from mixopt.diagnostics import Influence, Transfer, Trust
 from mixopt.evidence.confirmation import Confirmation
 from mixopt.laws.base import Prediction
 from mixopt.proposers import Recommendation
@@ -41,6 +43,54 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a study comes from, and where its runs are.
+
+    Attributes:
+        question: what the study is to answer, in its owner's words.
+        owner: whose it is.
+        written: when the report is.
+        began: when the first run was opened.
+        ended: when the last one was closed.
+        running: what is still under way, in words; empty for a finished study. The page then loads
+            itself again, until it is rewritten.
+        pages: id of a run to its page on the server that keeps it.
+        hint: how to see the runs where they have no page, as something to do.
+    """
+
+    question: str = ""
+    owner: str = ""
+    written: datetime | None = None
+    began: datetime | None = None
+    ended: datetime | None = None
+    running: str = ""
+    pages: Mapping[str, str] = field(default_factory=dict, hash=False)
+    hint: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """From the first run to the last, pauses included; NaN where not known."""
+        if self.began is None or self.ended is None:
+            return float("nan")
+        return (self.ended - self.began).total_seconds()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What diagnostics measured; None where the runs did not allow it.
+
+    Attributes:
+        trust: the verdict with its gates.
+        influence: what each domain does, and which pairs help each other.
+        transfer: how small runs rank against larger ones.
+    """
+
+    trust: Trust | None = None
+    influence: Influence | None = None
+    transfer: Transfer | None = None
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything that a report shows; all but the first four may be missing.
 
@@ -62,6 +112,9 @@ class ReportData:
         settings: recommended values of what was searched with the mixture, by name.
         front: mixtures that no other beats in every objective, each with its objectives by name.
         reason: why there is no recommendation, where there is none.
+        origin: whose study it is, when it ran, and where its runs are.
+        evidence: what diagnostics measured.
+        promotion: what a promotion decided, by name, plain JSON values; empty before one.
     """
 
     title: str
@@ -81,6 +134,9 @@ class ReportData:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     front: tuple[tuple[Mixture, Mapping[str, float]], ...] = ()
     reason: str = ""
+    origin: Origin = field(default_factory=Origin)
+    evidence: Evidence = field(default_factory=Evidence)
+    promotion: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def good(self) -> tuple[Observation, ...]:

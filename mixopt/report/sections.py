@@ -1,80 +1,135 @@
-"""The parts of the page that are text and tables."""
+"""The parts of the page that every study has: the answer, doubts, the mixture, how it was made."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from mixopt.evidence.confirmation import Candidate, Comparison
-from mixopt.report import markup
-from mixopt.report.data import ReportData, with_unit
-from mixopt.report.markup import Cell, Markup, escape
+from mixopt.diagnostics.gates import Level
+from mixopt.report import blocks
+from mixopt.report.blocks import Answer, Bar, Block, Bullets, Cell, Fold, Section, Table
+from mixopt.report.data import ReportData
+from mixopt.report.spent import hosts, spent_flops, spent_seconds
 from mixopt.report.wording import (
     MISSING,
     count,
+    day,
     duration,
     flop,
     headline,
-    number,
     percent,
     plural,
-    qualities,
     ratio,
+    scale_name,
     signed,
     verdict,
 )
-from mixopt.runs import UNSTATED, Scale
-from mixopt.runs.columns import METRIC, WEIGHT
-from mixopt.runs.run_table import seen_mixtures
+from mixopt.runs.failures import causes
 
-_FOLDED_METRICS = 8  # more metrics (domains) than that start folded in the table of runs
-_FOLDED_SHARES = 12
+_LEVELS: dict[Level, tuple[str, str]] = {
+    "trust": ("shown", "Trust it"),
+    "ranking only": ("untested", "Ranking only"),
+    "do not trust": ("not-shown", "Do not trust it"),
+}
 
 
-def answer(data: ReportData) -> str:
-    """The headline, the verdict and the key numbers."""
-    judgement = verdict(data)
-    good, failed = len(data.good), len(data.failed)
-    flops = sum(o.flops for o in data.observations if np.isfinite(o.flops))
-    seconds = sum(o.seconds for o in data.observations if np.isfinite(o.seconds))
-    tiles = [
-        (str(good), "runs succeeded"),
-        (str(failed), "runs failed"),
-        (flop(flops) if flops else MISSING, "training compute"),
-        (duration(seconds) if seconds else MISSING, "training time, all runs"),
+def answer(data: ReportData) -> Section:
+    """The card for a lead: question, answer, whether to trust it, what it took, whose it is."""
+    judgement, origin = verdict(data), data.origin
+    facts = [
+        ("owner", origin.owner),
+        ("ran", _when(data)),
+        ("report of", day(origin.written) if origin.written else ""),
     ]
-    if data.confirmation is not None:
-        tiles.append((number(data.confirmation.seed_sd), "seed sd of the objective"))
-    cards = "".join(f"<div><b>{escape(v)}</b><span>{escape(k)}</span></div>" for v, k in tiles)
-    return (
-        f'<section id="answer"><p class="headline">{escape(headline(data))}</p>'
-        f'<p class="verdict {judgement.state}"><span class="badge">{escape(judgement.badge)}</span>'
-        f"<span>{escape(judgement.sentence)}</span></p>"
-        f'<div class="tiles">{cards}</div></section>'
+    card = Answer(
+        origin.question,
+        headline(data),
+        (judgement.state, judgement.badge, judgement.sentence),
+        _trust(data),
+        [(name, value) for name, value in facts if value],
+        _tiles(data),
     )
+    return Section("answer", "", [card])
 
 
-def warnings(data: ReportData) -> str:
+def _trust(data: ReportData) -> tuple[str, str, str] | None:
+    trust = data.evidence.trust
+    if trust is None or not trust.gates:
+        return None
+    state, badge = _LEVELS[trust.level]
+    against = list(trust.reasons)
+    said = (
+        "; ".join(against[:2]) or f"{len(trust.gates)} gates were asked, no one speaks against it"
+    )
+    more = f", and {len(against) - 2} more under Gates" if len(against) > 2 else ""
+    sentence = f"{said[0].upper()}{said[1:]}{more}."
+    if trust.level != "trust" and trust.next:
+        sentence += f" Cheapest next step: {trust.next[0].what}."
+    return state, badge, sentence
+
+
+def _when(data: ReportData) -> str:
+    began, ended = data.origin.began, data.origin.ended
+    if began is None:
+        return ""
+    if ended is None:
+        return f"since {day(began)}"
+    same = began.date() == ended.date()
+    return f"{day(began)} to {ended.strftime('%H:%M') if same else day(ended)}"
+
+
+def _tiles(data: ReportData) -> list[tuple[str, str]]:
+    good, failed = len(data.good), len(data.failed)
+    flops, seconds = spent_flops(data.observations), spent_seconds(data.observations)
+    tiles = list(_gain(data))
+    tiles.append((str(good), f"runs succeeded, {failed} failed" if failed else "runs, all good"))
+    tiles.append((flop(flops) if flops else MISSING, "training compute"))
+    tiles.append((duration(seconds) if seconds else MISSING, "training time, all runs"))
+    if np.isfinite(data.origin.seconds):
+        tiles.append((duration(data.origin.seconds), "from first to last run"))
+    machines = hosts(data.observations)
+    if machines:
+        tiles.append((str(len(machines)), "host" if len(machines) == 1 else "hosts"))
+    return tiles
+
+
+def _gain(data: ReportData) -> Iterable[tuple[str, str]]:
+    """The gain over what one would train without a search, as measured, else as predicted."""
+    unit = f" {data.objective_unit}" if data.objective_unit else ""
+    shown = data.confirmation
+    plain = ("natural", "uniform")
+    if shown is not None:
+        known = {c.baseline: c for c in shown.comparisons}
+        name = next((n for n in plain if n in known), None)
+        if name is not None:
+            c = known[name]
+            reach = f" ± {(c.high - c.low) / 2:.2g}" if np.isfinite(c.high - c.low) else ""
+            yield f"{signed(c.difference)}{reach}", f"measured gain over {name}{unit}, 90 %"
+        return
+    gains = {} if data.recommendation is None else data.recommendation.gains
+    name = next((n for n in plain if n in gains), None)
+    if name is not None and np.isfinite(gains[name].raw):
+        yield signed(gains[name].shrunk), f"predicted gain over {name}{unit}, luck allowed for"
+
+
+def warnings(data: ReportData) -> Section | None:
     """Reasons for doubt."""
     if not data.warnings:
-        return ""
-    body = markup.bullets(data.warnings)
-    return (
-        '<section id="warnings" class="warn" data-nav="Doubts"><h2>Reasons for doubt</h2>'
-        f"{body}</section>"
-    )
+        return None
+    doubts = [Bullets(data.warnings)]
+    return Section("warnings", "Reasons for doubt", doubts, short="Doubts", tone="warn")
 
 
-def mixture(data: ReportData) -> str:
+def mixture(data: ReportData) -> Section | None:
     """The recommended mixture, domain by domain."""
     recommendation, space = data.recommendation, data.space
     if recommendation is None:
-        return ""
+        return None
     shares = space.mixture(recommendation.mixture.to_dict())
     knows_tokens = bool(np.isfinite(space.tokens).any())
     known = space.prior_name
-    heads = ["domain", known, "recommended", "interval", f"× {known}"]
+    heads = ["domain", "recommended", "interval", known, f"× {known}"]
     heads += ["tokens available"] if knows_tokens else []
     epochs = dict(recommendation.epochs) or _epochs(data)
     heads += ["epochs in the target run"] if epochs else []
@@ -85,20 +140,19 @@ def mixture(data: ReportData) -> str:
         times = share / natural if natural > 0 else np.nan
         row: list[Cell] = [
             name,
-            percent(natural),
-            _bar(share, max(shares.weights)),
+            Bar(100 * share / max(shares.weights), percent(share)),
             _interval(low, high),
+            percent(natural),
+            ratio(times),
         ]
-        row.append(ratio(times))
         row += [count(space.tokens[i])] if knows_tokens else []
         row += [ratio(epochs.get(name))] if epochs else []
         rows.append(row)
-    notes = [f"Constraint that holds it back: {a.name}." for a in recommendation.active[:5]]
-    body = markup.table(heads, rows) + (markup.bullets(notes) if notes else "")
-    return markup.section(
+    held = [f"Constraint that holds it back: {a.name}." for a in recommendation.active[:5]]
+    return Section(
         "mixture",
         "The mixture" if recommendation.schedule is None else "What the schedule draws in total",
-        body,
+        [Table(heads, rows, tall=len(rows) > 16), *([Bullets(held)] if held else [])],
         "Shares of training tokens. The interval is how far a share can move, the others "
         "re-balanced, before the prediction worsens by more than the noise.",
     )
@@ -116,221 +170,55 @@ def _epochs(data: ReportData) -> dict[str, float]:
     }
 
 
-def _bar(share: float, largest: float) -> Markup:
-    width = 100 * share / largest
-    bar = f'<span class="track"><i style="width:{width:.1f}%"></i></span>'
-    return Markup(f'<span class="share">{bar}<b>{escape(percent(share))}</b></span>')
-
-
 def _interval(low: float, high: float) -> str:
     if not (np.isfinite(low) and np.isfinite(high)):
         return MISSING
     return f"{percent(low)} – {percent(high)}"
 
 
-def comparison(data: ReportData) -> str:
-    """The recommendation against the baselines: measured where it was, else predicted."""
-    if data.confirmation is not None:
-        return _measured(data)
-    recommendation = data.recommendation
-    if recommendation is None or not recommendation.gains:
-        return ""
-    rows: list[list[Cell]] = [
-        [name, signed(g.raw), signed(g.shrunk), number(g.sd), "yes" if g.certain else "no"]
-        for name, g in sorted(recommendation.gains.items(), key=lambda item: item[1].raw)
-    ]
-    heads = ["baseline", "predicted gain", "shrunk gain", "sd", "beyond doubt?"]
-    return markup.section(
-        "comparison",
-        "Predicted gain over the baselines",
-        markup.table(heads, rows),
-        f"How much lower {data.objective_axis} is predicted than for the baseline; the shrunk gain "
-        "allows for the winner's curse. Nothing of this has been measured with fresh seeds.",
-        "Baselines",
-    )
-
-
-def _measured(data: ReportData) -> str:
-    shown = data.confirmation
-    assert shown is not None
-    against = {c.baseline: c for c in shown.comparisons}
-    rows = [_compared(c, against.get(c.name), shown.seed_sd) for c in shown.candidates]
-    unit = f" ({data.objective_unit})" if data.objective_unit else ""
-    heads = [
-        "candidate",
-        f"mean{unit}",
-        "sd",
-        "seeds",
-        "worse by",
-        "90 % interval",
-        "beyond noise?",
-    ]
-    return markup.section(
-        "comparison",
-        "Against the baselines, with fresh seeds",
-        markup.table(heads, rows, mark=(0,)),
-        f"{with_unit(data.objective.describe(), data.objective_unit)}, lower is better. “Worse by” "
-        "is the candidate's mean minus that of the recommendation; it counts as beyond noise above "
-        f"twice the seed sd pooled over candidates ({number(2 * shown.seed_sd)}).",
-        "Baselines",
-    )
-
-
-def _compared(c: Candidate, against: Comparison | None, seed_sd: float) -> list[Cell]:
-    seeds = f"{c.seeds} (+ {c.failed} failed)" if c.failed else str(c.seeds)
-    row: list[Cell] = [c.name, number(c.mean), number(c.sd), seeds]
-    if against is None:
-        return [*row, MISSING, MISSING, MISSING]
-    interval = MISSING
-    if np.isfinite(against.low) and np.isfinite(against.high):
-        interval = f"{signed(against.low)} to {signed(against.high)}"
-    verdict_ = "yes" if against.beyond_noise else "no"
-    badge = Markup(f'<span class="chip {verdict_}">{verdict_}</span>')
-    return [
-        *row,
-        signed(against.difference),
-        interval,
-        badge if np.isfinite(seed_sd) else "unknown",
-    ]
-
-
-def quality(data: ReportData) -> str:
-    """How far the laws can be trusted, metric by metric."""
-    told = "".join(f"<li>{markup.escape(line)}</li>" for line in data.diagnostics)
-    words = f"<ul>{told}</ul>" if told else ""
-    if data.held_out is None:
-        return markup.section("quality", "How far the law can be trusted", words) if words else ""
-    order = {k: i for i, k in enumerate(data.objective.metrics)}
-    per_metric = sorted(qualities(data.held_out), key=lambda q: order.get(q.metric, len(order)))
-    heads = ["metric", "in words", "runs", "rank correlation", "typical error", "sd of the runs"]
-    heads.append("inside 90 % interval")
-    rows: list[list[Cell]] = [
-        [
-            q.metric,
-            q.words,
-            str(q.runs),
-            number(q.rank, 2),
-            number(q.error),
-            number(q.spread),
-            percent(q.coverage, 0),
-        ]
-        for q in per_metric
-    ]
-    return markup.section(
-        "quality",
-        "How far the law can be trusted",
-        words
-        + markup.table(
-            heads, rows, text=2, mark=range(len(set(order) & {q.metric for q in per_metric}))
-        ),
-        "From cross-validation: every run predicted by a law that has not seen it. The typical "
-        "error (root mean square) is to be compared with the sd over runs. Metrics of the "
-        "objective come first.",
-        "Trust",
-    )
-
-
-def runs(data: ReportData) -> str:
-    """The table of runs; the page's script fills, sorts and filters it."""
-    if not data.observations:
-        return markup.section("runs", "Runs", "<p>No run has finished yet.</p>")
-    groups = [
-        (label, key, amount <= limit, amount)
-        for label, key, amount, limit in (
-            ("metrics", "metric", len(_other_metrics(data)), _FOLDED_METRICS),
-            ("shares", "share", data.space.dim, _FOLDED_SHARES),
-        )
-    ]
-    boxes = "".join(
-        f'<label><input type="checkbox" data-group="{key}"{" checked" if on else ""}> '
-        f"{label} ({amount})</label>"
-        for label, key, on, amount in groups
-    )
-    body = (
-        '<div class="tools"><input type="search" id="runs-filter" placeholder="Filter: text, or '
-        'e.g. seed=0 w/python&gt;0.3" aria-label="Filter runs">'
-        f'{boxes}<span id="runs-count"></span></div>'
-        '<div class="scroll tall"><table id="runs-table"><thead></thead><tbody></tbody></table>'
-        '</div><button id="runs-more" hidden>Show more</button>'
-        "<noscript>This table needs JavaScript.</noscript>"
-        + markup.data_block("runs-data", _runs(data))
-    )
-    return markup.section(
-        "runs",
-        "Runs",
-        body,
-        "Click a heading to sort. Objective and metrics: lower is better unless the name carries "
-        "a minus.",
-    )
-
-
-def _runs(data: ReportData) -> dict[str, Any]:
-    """Columns (name, kind, group) and rows of the table of runs."""
-    metrics = _other_metrics(data)
-    columns = [
-        {"name": name, "key": name, "kind": kind, "group": ""}
-        for name, kind in (
-            ("#", "int"),
-            ("kind", "text"),
-            ("status", "text"),
-            ("scale", "text"),
-            ("seed", "int"),
-            (data.objective.describe(), "num"),
-        )
-    ]
-    columns += [{"name": k, "key": METRIC + k, "kind": "num", "group": "metric"} for k in metrics]
-    columns += [
-        {"name": d, "key": WEIGHT + d, "kind": "share", "group": "share"} for d in data.space.names
-    ]
-    columns.append({"name": "run", "key": "run", "kind": "text", "group": ""})
-    rows = []
-    mixtures = seen_mixtures(data.observations)
-    for place, (o, seen) in enumerate(zip(data.observations, mixtures, strict=True), start=1):
-        shares = seen.to_dict()
-        row: list[Any] = [place, str(o.spec.kind), o.status, _scale(o.spec.scale)]
-        row += [o.spec.seed, _digits(data.value(o.metrics) if o.ok else np.nan)]
-        row += [_digits(o.metrics.get(k, np.nan)) for k in metrics]
-        row += [_digits(shares.get(d, 0.0)) for d in data.space.names]
-        rows.append([*row, o.run_id])
-    titles = {"metric": with_unit("metrics", data.unit), "share": "shares of training tokens"}
-    return {"columns": columns, "rows": rows, "groups": titles}
-
-
-def _other_metrics(data: ReportData) -> list[str]:
-    """Metrics with a column of their own: a lone objective has one already."""
-    return [k for k in data.metric_names if (k,) != data.objective.metrics]
-
-
-def _digits(value: float) -> float | None:
-    return float(f"{value:.6g}") if np.isfinite(value) else None
-
-
-def _scale(scale: Scale) -> str:
-    return MISSING if scale == UNSTATED else f"{count(scale.params)} × {count(scale.tokens)}"
-
-
-def failures(data: ReportData) -> str:
+def failures(data: ReportData) -> Section | None:
     """Failed runs with their reasons."""
     if not data.failed:
-        return ""
+        return None
     rows: list[list[Cell]] = [
         [o.run_id, str(o.spec.kind), o.error or "no reason given", str(o.spec.seed)]
         for o in data.failed
     ]
-    heads = ["run", "kind", "reason", "seed"]
-    return markup.section(
+    table = Table(["run", "kind", "reason", "seed"], rows, text=3, tall=len(rows) > 12)
+    return Section(
         "failures",
         "Failed runs",
-        markup.table(heads, rows, text=3),
+        [*_causes(data), table],
         f"{len(rows)} of {len(data.observations)} runs failed; the laws do not see them, the "
         "budget counts them.",
     )
 
 
-def made(data: ReportData) -> str:
+def _causes(data: ReportData) -> list[Block]:
+    """Why runs failed, where several failed for one cause."""
+    grouped = causes(data.failed)
+    if len(grouped) == len(data.failed):
+        return []
+    told = []
+    for cause in grouped:
+        where = ", ".join(f"{host} ({n})" for host, n in cause.hosts.items())
+        told.append(
+            f"{plural(len(cause.runs), 'run')}{f' on {where}' if where else ''}: {cause.words}"
+        )
+    return [Bullets(told)]
+
+
+def promotion(data: ReportData) -> Section | None:
+    """What a promotion decided, where there was one."""
+    if not data.promotion:
+        return None
+    return Section("promotion", "The promotion", blocks.facts(data.promotion), short="Promotion")
+
+
+def made(data: ReportData) -> Section:
     """How the answer was made, and what it takes to make it again."""
     seen = data.observations
-    scales = Counter(_scale(o.spec.scale) for o in seen)
+    scales = Counter(scale_name(o.spec.scale) for o in seen)
     kinds = Counter(str(o.spec.kind.what) for o in seen)
     values: dict[str, Any] = {
         "Objective": f"{data.objective_axis}, lower is better",
@@ -343,39 +231,31 @@ def made(data: ReportData) -> str:
     }
     if data.space.budget:
         values["Budget of the target run"] = f"{count(data.space.budget)} tokens"
-    laws = ""
-    if data.laws:
-        names = list(dict.fromkeys(law for weights in data.laws.values() for law in weights))
-        rows: list[list[Cell]] = [
-            [metric, *(percent(weights.get(law, 0.0), 0) for law in names)]
-            for metric, weights in data.laws.items()
-        ]
-        weights = markup.table(["metric", *names], rows)
-        laws = f"<details><summary>Weight of each law per metric</summary>{weights}</details>"
     config = {"Trainer configuration": dict(seen[0].spec.config)} if seen else {}
-    plain = {k: v for k, v in data.facts.items() if not isinstance(v, Mapping | list | tuple)}
-    nested = {k: v for k, v in data.facts.items() if k not in plain}
-    body = markup.facts(values | plain) + laws + markup.facts(config | nested)
-    return markup.section("made", "How it was made", body)
+    return Section(
+        "made",
+        "How it was made",
+        [*blocks.facts({**values, **config, **data.facts}), *_laws(data.laws)],
+        short="Origin",
+    )
+
+
+def _laws(laws: Mapping[str, Mapping[str, float]]) -> list[Block]:
+    if not laws:
+        return []
+    names = list(dict.fromkeys(law for weights in laws.values() for law in weights))
+    rows: list[list[Cell]] = [
+        [metric, *(percent(weights.get(law, 0.0), 0) for law in names)]
+        for metric, weights in laws.items()
+    ]
+    return [Fold("Weight of each law per metric", [Table(["metric", *names], rows)])]
 
 
 def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{name}: {plural(n, 'run')}" for name, n in counts.items()) or MISSING
 
 
-def _listed(names: Any, most: int = 12) -> str:
-    all_ = list(names)
-    shown: Sequence[str] = all_[:most]
-    return ", ".join(shown) + (f" and {len(all_) - most} more" if len(all_) > most else "")
-
-
-__all__ = [
-    "answer",
-    "comparison",
-    "failures",
-    "made",
-    "mixture",
-    "quality",
-    "runs",
-    "warnings",
-]
+def _listed(names: Iterable[str], most: int = 12) -> str:
+    every = list(names)
+    shown: Sequence[str] = every[:most]
+    return ", ".join(shown) + (f" and {len(every) - most} more" if len(every) > most else "")

@@ -3,19 +3,18 @@
 import numpy as np
 
 from mixopt.proposers.pareto import spread_out
-from mixopt.report import markup
+from mixopt.report.blocks import Cell, Section, Table
 from mixopt.report.data import ReportData
-from mixopt.report.markup import Cell
 from mixopt.report.wording import count, number, percent
 
 _MOST_DOMAINS, _MOST_ROWS = 12, 12
 
 
-def schedule(data: ReportData) -> str:
+def schedule(data: ReportData) -> Section | None:
     """The recommended mixture of each phase, and where it ends."""
     plan = None if data.recommendation is None else data.recommendation.schedule
     if plan is None:
-        return ""
+        return None
     ends = [
         f"until {count(until)} tokens ({percent(until / plan.tokens, 0)})"
         for until, _ in plan.phases
@@ -25,10 +24,10 @@ def schedule(data: ReportData) -> str:
         [name, *(percent(mixture[name]) for _, mixture in plan.phases), percent(mean[name])]
         for name in sorted(plan.domains, key=lambda d: -mean[d])
     ]
-    return markup.section(
+    return Section(
         "schedule",
         "The schedule",
-        markup.table(["domain", *ends, "in total"], rows),
+        [Table(["domain", *ends, "in total"], rows, tall=len(rows) > 16)],
         "Shares of training tokens in each phase of the run. Ends are in tokens of the largest "
         "proxy; in a longer run the shares of its length count. What the order is worth: see the "
         "gain over the schedule's own time average.",
@@ -36,25 +35,26 @@ def schedule(data: ReportData) -> str:
     )
 
 
-def settings(data: ReportData) -> str:
+def settings(data: ReportData) -> Section | None:
     """Recommended values of what was searched with the mixture."""
     if not data.settings:
-        return ""
+        return None
     rows: list[list[Cell]] = [[name, str(value)] for name, value in data.settings.items()]
-    return markup.section(
+    return Section(
         "settings",
         "The settings",
-        markup.table(["setting", "recommended"], rows),
+        [Table(["setting", "recommended"], rows)],
         "Searched together with the mixture. Predictions and their checks are for these values: "
         "every run is moved to them by what the model says of it at both. The table of runs has "
         "what was measured.",
+        "Settings",
     )
 
 
-def front(data: ReportData) -> str:
+def front(data: ReportData) -> Section | None:
     """Every trade-off between the objectives, with the largest shares of its mixture."""
     if not data.front:
-        return ""
+        return None
     names = list(data.front[0][1])
     F = np.array([list(values.values()) for _, values in data.front])
     shown = [data.front[i] for i in spread_out(F, _MOST_ROWS)]
@@ -64,11 +64,11 @@ def front(data: ReportData) -> str:
         [*(number(values[name]) for name in names), *(percent(mixture[d]) for d in domains)]
         for mixture, values in shown
     ]
-    return markup.section(
+    return Section(
         "front",
         "Mixtures along the front",
-        markup.table([*names, *(f"share of {d}" for d in domains)], rows, text=0),
+        [Table([*names, *(f"share of {d}" for d in domains)], rows, text=0)],
         f"{len(shown)} of {len(data.front)} mixtures, evenly from one end to the other. The "
         "recommended mixture is the compromise that was asked for.",
-        short="Trade-offs",
+        "Trade-offs",
     )

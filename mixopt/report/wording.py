@@ -1,6 +1,7 @@
 """Numbers and findings in words; nothing here knows HTML."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import scipy
@@ -9,7 +10,7 @@ from mixopt.evidence.numbers import MISSING, number, percent, plural, signed
 from mixopt.evidence.verdict import NO_RECOMMENDATION, Verdict, judge
 from mixopt.evidence.verdict import headline as answer_in_words
 from mixopt.report.data import HeldOut, ReportData
-from mixopt.runs import short_number
+from mixopt.runs import UNSTATED, Scale, short_number
 from mixopt.space.simplex import Array
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Quality",
     "Verdict",
     "count",
+    "day",
     "duration",
     "flop",
     "headline",
@@ -25,6 +27,7 @@ __all__ = [
     "plural",
     "qualities",
     "ratio",
+    "scale_name",
     "signed",
     "verdict",
 ]
@@ -48,9 +51,12 @@ def ratio(value: float | None) -> str:
 def flop(value: float) -> str:
     """Training FLOPs for people.
 
-    >>> flop(7.98e12)
-    '7.98 TFLOP'
+    >>> flop(7.98e12), flop(1.54e19)
+    ('7.98 TFLOP', '15.4 EFLOP')
     """
+    if value >= 1e18:
+        size, letter = (1e21, "Z") if value >= 1e21 else (1e18, "E")
+        return f"{value / size:.3g} {letter}FLOP"
     text = count(value)
     digits = text.rstrip("kMGTP")
     return f"{digits} {text[len(digits) :]}FLOP"
@@ -64,15 +70,27 @@ def count(value: float | None) -> str:
 def duration(seconds: float) -> str:
     """Seconds for people.
 
-    >>> duration(42), duration(4000), duration(8000)
     ('42 s', '67 min', '2 h 13 min')
     """
     if not np.isfinite(seconds):
         return MISSING
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.2g} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def scale_name(scale: Scale) -> str:
+    """Parameters and tokens, short; a dash where they are not stated."""
+    return MISSING if scale == UNSTATED else f"{count(scale.params)} × {count(scale.tokens)}"
+
+
+def day(when: datetime | None) -> str:
+    """A date and a time of day, to the minute."""
+    return MISSING if when is None else when.strftime("%Y-%m-%d %H:%M")
 
 
 def verdict(data: ReportData) -> Verdict:

@@ -101,7 +101,7 @@ class Pictures:
         return _drawn(
             backend,
             frame,
-            lambda: plots.against(frame["small"], frame["large"], axes=("small", "large")),
+            lambda: plots.small_large(frame["small"], frame["large"], axes=("small", "large")),
             lambda: paper.scatter(frame, "small", "large"),
         )
 
@@ -159,7 +159,7 @@ def _drawn(backend: str, frame: pd.DataFrame, interactive: Any, printed: Any) ->
     Raises:
         InputError: an unknown backend.
     """
-    made = {"plotly": interactive, "matplotlib": printed, "frame": lambda: frame}
+    made = {"plotly": lambda: interactive().figure(), "matplotlib": printed, "frame": lambda: frame}
     if backend not in made:
         raise InputError(f"unknown backend {backend!r}; {did_you_mean(backend, made)}")
     return made[backend]()

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from mixopt.errors import InputError, StoreError
 from mixopt.execution.local import as_json, attempts_of
-from mixopt.ports import TrainerInfo
+from mixopt.ports import Entry, TrainerInfo
 from mixopt.runs import Attempt, Observation, RunSpec
 from mixopt.tracking import location, records, shown
 from mixopt.tracking.experiment import (
@@ -28,6 +28,7 @@ from mixopt.tracking.experiment import (
     find_experiment,
     find_parent,
     log_data,
+    runs_of,
 )
 from mixopt.tracking.locks import FileLock, Lease
 from mixopt.tracking.session import Session
@@ -37,7 +38,6 @@ _KIND, _CANDIDATE, _SCALE = "mixopt.kind", "mixopt.candidate", "mixopt.scale"
 _CONTINUED = "mixopt.continued"  # how often a run was submitted again by a later driver
 _SPEC, _SEEN, _ERROR, _NOTE = "mixopt.spec", "mixopt.observation", "mixopt.error", "mixopt.note."
 _DRIVER, _ATTEMPTS = "mixopt.driver", "mixopt.attempts"
-_PAGE = 1000
 _STATES = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 Value = Callable[[Mapping[str, float]], float]
 
@@ -76,6 +76,7 @@ class MLflowStore:
         self._lock: FileLock | Lease | None = None
         self._ids: dict[str, str] = {}  # run_id to MLflow's own, in the order of opening
         self._started: dict[str, int] = {}  # run_id to milliseconds
+        self._ended: dict[str, int] = {}
         self._specs: dict[str, RunSpec] = {}
         self._seen: dict[str, Observation] = {}
         self._attempts: dict[str, tuple[Attempt, ...]] = {}  # of runs that are to be trained again
@@ -235,6 +236,7 @@ class MLflowStore:
             status = "FINISHED" if observation.ok else "FAILED"
             self._client.set_terminated(self._ids[run_id], status)
         self._seen[run_id] = observation
+        self._ended[run_id] = _now()
         self._attempts.pop(run_id, None)
 
     def retry(self, run_id: str) -> None:
@@ -256,11 +258,17 @@ class MLflowStore:
         self._attempts[run_id] = tries
         self._started[run_id] = _now()
         self._left.setdefault(run_id, 0)
+        self._ended.pop(run_id, None)
         del self._seen[run_id]
 
     def attempts(self) -> dict[str, tuple[Attempt, ...]]:
         """The failed attempts of runs that are to be trained again, by run id."""
         return dict(self._attempts)
+
+    def entries(self) -> dict[str, Entry]:
+        """When every run was opened and closed, and its page where a server has pages."""
+        times = self._started, self._ended
+        return shown.entries(self._session.pages, self.experiment, self._ids, *times)
 
     def observations(self) -> list[Observation]:
         """All closed runs, in the order in which they were opened."""
@@ -338,14 +346,7 @@ class MLflowStore:
     # -- reading and writing ---------------------------------------------------------------------
 
     def _read_runs(self) -> None:
-        page = None
-        runs: list[Any] = []
-        while page is None or page:
-            batch = self._client.search_runs(
-                [self.experiment], f"tags.`{_ENTRY}` = 'run'", max_results=_PAGE, page_token=page
-            )
-            runs += batch
-            page = batch.token or ""
+        runs = runs_of(self._session, self.experiment, f"tags.`{_ENTRY}` = 'run'")
         for run in sorted(runs, key=lambda r: int(r.data.tags[_ORDER])):
             self._read_run(run)
 
@@ -359,6 +360,7 @@ class MLflowStore:
         if tags.get(_SEEN):
             seen = records.read_observation(self._text(_SEEN, tags), spec)
             self._seen.setdefault(run_id, seen)
+            self._ended.setdefault(run_id, run.info.end_time or run.info.start_time)
             if run.info.status == "RUNNING" and not self.read_only:  # killed between two writes
                 self._client.set_terminated(run.info.run_id, "FINISHED" if seen.ok else "FAILED")
             return

@@ -30,10 +30,12 @@ class Session:
         client: `mlflow.tracking.MlflowClient`.
         entities: the module `mlflow.entities`.
         shown: the address for people.
+        pages: where a server's own pages begin; empty without a server.
     """
 
     def __init__(self, where: Location) -> None:
         self.shown = where.shown
+        self.pages = where.uri.rstrip("/") if where.is_server else ""
         self._secrets = frozenset({where.password} if where.password else ())
         self._stack = ExitStack()
         with self.words("open"), quiet():

@@ -13,7 +13,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from mixopt.ports import TrainerInfo
+from mixopt.ports import Entry, TrainerInfo
 from mixopt.runs import RunSpec, short_number
 from mixopt.space import Mixture
 
@@ -140,3 +140,27 @@ def deep_link(server: str, experiment: str) -> str:
 def fields_of(values: Mapping[str, Any]) -> dict[str, float]:
     """The numbers among figures, as metrics of the sweep's own run."""
     return {k: float(v) for k, v in values.items() if isinstance(v, int | float) and isfinite(v)}
+
+
+def entries(
+    pages: str,
+    experiment: str,
+    ids: Mapping[str, str],
+    started: Mapping[str, int],
+    ended: Mapping[str, int],
+) -> dict[str, Entry]:
+    """Every run as a reader finds it, by its `run_id`.
+
+    Args:
+        pages: where the pages of the server begin; empty without a server.
+        experiment: MLflow's id of it.
+        ids: `run_id` to MLflow's own.
+        started: `run_id` to milliseconds since 1970.
+        ended: the same, of runs that are closed.
+    """
+    made = {}
+    for run_id, mlflow_id in ids.items():
+        closed = ended[run_id] / 1000 if run_id in ended else None
+        page = f"{pages}/#/experiments/{experiment}/runs/{mlflow_id}" if pages else ""
+        made[run_id] = Entry(started[run_id] / 1000, closed, page)
+    return made

@@ -20,11 +20,13 @@ from hypothesis import strategies as st
 
 from mixopt.errors import InputError, StoreError
 from mixopt.lazy import require
+from mixopt.ports import Entry
 from mixopt.runs import Observation, Point
 from mixopt.testing.store_contract import big_spec, example_observation, example_spec
 from mixopt.tracking import locks, records
 from mixopt.tracking.locks import Lease
 from mixopt.tracking.mlflow import MLflowStore
+from mixopt.tracking.shown import entries as entries_of
 
 pytestmark = pytest.mark.mlflow
 
@@ -361,3 +363,18 @@ def test_every_name_gets_a_key_that_mlflow_takes(names: list[str]) -> None:
     validate = require("mlflow.utils.validation")._validate_metric_name
     for key in keys.values():
         validate(key)
+
+
+def test_runs_have_their_times_and_a_page_where_a_server_has_pages(store: MLflowStore) -> None:
+    opened, closed = example_spec(0), example_spec(1)
+    store.open(opened)
+    store.close(example_observation(closed))
+    entries = store.entries()
+    assert entries[opened.run_id].closed is None
+    assert abs(entries[closed.run_id].opened - time.time()) < 60
+    assert entries[closed.run_id].opened <= (entries[closed.run_id].closed or 0.0)
+    assert entries[closed.run_id].page == ""
+    ids = {"a1": "m1", "a2": "m2"}
+    shown = entries_of("http://lab:5000", "7", ids, {"a1": 1000, "a2": 2000}, {"a1": 3000})
+    assert shown["a1"] == Entry(1.0, 3.0, "http://lab:5000/#/experiments/7/runs/m1")
+    assert shown["a2"].closed is None

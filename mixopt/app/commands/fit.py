@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, publish
+from mixopt.app import console, publish, reports
 from mixopt.app.commands.application import JsonOption, app
 from mixopt.app.spec_file import read_spec
 from mixopt.runs.reading import read_table
@@ -75,6 +75,6 @@ def fit(
         console.show_outcome(outcome, space)
         console.show_checkup(outcome)
         if report is not None:
-            publish.write_table_report(report, outcome, study, title=table.stem)
+            reports.write_table_report(report, outcome, study, title=table.stem)
             console.say(f"Report: {report}")
         write(outcome.summary())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, launch, publish
+from mixopt.app import console, launch, publish, reports
 from mixopt.app.commands.application import JsonOption, SweepArgument, app
 from mixopt.app.commands.ending import leave
 
@@ -28,7 +28,7 @@ def report(
     with console.results_to(json) as write:
         with launch.open_sweep(sweep) as opened:
             answer = publish.concluded(opened)
-            path = publish.write_report(opened, answer, out)
+            path = reports.write_report(opened, answer, out)
         console.say(f"{answer.headline} {answer.verdict.line}")
         console.say(f"Report: {path}")
         write(answer.summary())

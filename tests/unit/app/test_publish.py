@@ -25,9 +25,8 @@ from mixopt.app.publish import (
     fit_table,
     next_steps,
     table_space,
-    write_report,
-    write_table_report,
 )
+from mixopt.app.reports import write_report, write_table_report
 from mixopt.app.spec_file import parse_spec
 from mixopt.errors import StoreError
 from mixopt.evidence.numbers import number, percent

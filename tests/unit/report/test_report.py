@@ -1,3 +1,6 @@
+import base64
+import gzip
+import hashlib
 import json
 import re
 import sys
@@ -24,7 +27,7 @@ from mixopt.designs import baselines
 from mixopt.evidence.confirmation import confirm
 from mixopt.laws import Prediction
 from mixopt.proposers import Active, Gain, Recommendation
-from mixopt.report import HeldOut, ReportData, table_observations
+from mixopt.report import HeldOut, ReportData, library, table_observations
 from mixopt.report.wording import headline, qualities, verdict
 from mixopt.runs.kinds import DESIGN, PROPOSAL, Kind
 
@@ -144,13 +147,6 @@ def study(names=("web", "code", "math"), *, tokens=1e9, runs=12, budget=4e9):
     )
 
 
-@pytest.fixture(autouse=True)
-def light(monkeypatch):
-    """Five megabytes of plotly in every page make slow tests; `full` has them."""
-    plotly = pytest.importorskip("plotly.offline")
-    monkeypatch.setattr(plotly, "get_plotlyjs", lambda: "/* plotly */")
-
-
 @pytest.fixture(scope="module")
 def full():
     data = study()
@@ -216,7 +212,8 @@ def test_runs_failures_and_origin_are_on_the_page(full):
 
 def test_every_figure_is_there_and_offers_its_metrics(full):
     data, page = full
-    wanted = ["mixture-figure", "confirmed", "responses", "held-out", "learning", "best"]
+    wanted = ["mixture-figure", "gain", "confirmed", "responses", "held-out", "calibration"]
+    wanted += ["learning", "best"]
     drawings = {key: page.block(f"plot-{key}-data") for key in wanted}
     assert {k: len(v) for k, v in drawings.items() if len(v) > 1} == {
         "responses": 2,
@@ -238,10 +235,29 @@ def test_the_page_needs_no_network(full):
     assert not any(tag in {"link", "img", "iframe", "object"} for tag, *_ in page.attributes)
 
 
-def test_plotly_is_embedded_once_and_no_template_is_repeated():
+def test_the_library_is_the_published_one_packed_once():
+    assert hashlib.sha256(library.source()).hexdigest() == library.SHA256
+    assert f"v{library.VERSION}".encode() in library.source()[:200]
     text = report.render(study())
-    assert text.count("/* plotly */") == 1
-    assert "histogram2dcontour" not in text
+    assert text.count(library.packed()) == 1
+    assert gzip.decompress(base64.b64decode(library.packed())) == library.source()
+    assert len(text.encode()) < 1_200_000
+    assert len(report.render(bare(study())).encode()) < 1_000_000
+
+
+def test_pictures_are_of_kinds_that_the_library_can_draw(full):
+    _, page = full
+    drawn = {
+        trace["type"]
+        for key in page.blocks
+        if key.startswith("plot-")
+        for drawing in page.block(key)
+        for trace in drawing["data"]
+    }
+    assert drawn
+    assert drawn <= library.TRACES
+    for kind in library.TRACES:
+        assert f'moduleType:"trace",name:"{kind}"'.encode() in library.source()
 
 
 NASTY = ("<b>bold</b>", "a&amp", "</script><script>alert(1)</script>", "q\"uo'te")
@@ -342,7 +358,7 @@ def test_what_is_missing_is_left_out_and_never_shown_as_a_number(case):
     page = Page(report.render(DEGRADED[case]()))
     assert not re.search(r"\b(nan|inf|none|null)\b", page.text, flags=re.IGNORECASE)
     assert "How it was made" in page.text
-    for key in page.blocks:
+    for key in page.blocks.keys() - {"library"}:
         page.block(key)  # strict JSON: NaN would not be valid in a browser
 
 
@@ -413,10 +429,9 @@ def test_a_table_becomes_observations_with_the_same_numbers():
     assert any("other" not in o.metrics for o in seen)
 
 
-def test_without_plotly_the_page_has_its_tables_and_names_the_extra(monkeypatch):
-    for name in ("plotly", "plotly.graph_objects", "plotly.subplots", "plotly.offline"):
+def test_pages_need_no_plotly_for_python(monkeypatch):
+    for name in ("plotly", "plotly.graph_objects", "plotly.offline"):
         monkeypatch.setitem(sys.modules, name, None)
     page = Page(report.render(study()))
-    assert "mixopt[plots]" in page.text
     assert page.row("web")["natural"] == "33.3 %"
-    assert not any(key.startswith("plot-") for key in page.blocks)
+    assert page.block("plot-gain-data")

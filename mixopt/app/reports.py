@@ -1,0 +1,159 @@
+"""From a sweep, or a fitted table, to its report; nothing is fitted here."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mixopt import report
+from mixopt.app.launch import Sweep
+from mixopt.errors import StoreError
+from mixopt.evidence.outcome import Outcome
+from mixopt.evidence.verdict import Unanswered
+from mixopt.execution.files import write_atomically
+from mixopt.ports import Dated
+from mixopt.runs import Observation
+from mixopt.runs.objective import judged
+from mixopt.space import MixtureSpace
+from mixopt.study import Study
+from mixopt.threads import one_blas_thread
+
+REPORT = "report.html"
+
+
+def observations_of(sweep: Sweep) -> list[Observation]:
+    """The runs as the objective sees them: one without a metric that it needs has failed."""
+    return [judged(o, sweep.problem.objective) for o in sweep.store.observations()]
+
+
+def write_report(
+    sweep: Sweep, outcome: Outcome | Unanswered, path: Path | None = None, *, running: str = ""
+) -> Path:
+    """Write the sweep's HTML report; `report.html` in its folder by default.
+
+    Args:
+        sweep: finished, or as far as it has got.
+        outcome: what was concluded, or why nothing was.
+        path: where to write.
+        running: what is under way, in words; the page then loads itself again.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    target = path or sweep.folder / REPORT
+    _write(target, sweep_data(sweep, outcome, running=running))
+    return target
+
+
+def sweep_data(
+    sweep: Sweep, outcome: Outcome | Unanswered, *, running: str = ""
+) -> report.ReportData:
+    """What the report of a sweep shows."""
+    facts = {
+        "mixopt": version("mixopt"),
+        "spec": sweep.spec.shown(),
+        "data": dict(sweep.info.notes),
+    }
+    observations, space = tuple(observations_of(sweep)), sweep.problem.space
+    if not any(o.spec.data for o in observations):  # where they say it themselves, they are asked
+        facts = {"Data manifest": sweep.info.data, **facts}
+    origin = _origin(sweep, running)
+    if isinstance(outcome, Outcome):
+        return _report_data(outcome, space, sweep.spec.name, observations, (origin, facts))
+    return report.ReportData(
+        sweep.spec.name,
+        space,
+        sweep.problem.objective,
+        observations,
+        unit=sweep.info.unit,
+        facts=facts,
+        warnings=outcome.warnings,
+        reason=outcome.reason,
+        origin=origin,
+    )
+
+
+def write_table_report(path: Path, outcome: Outcome, study: Study, title: str) -> None:
+    """Write the HTML report of a fitted run table.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    observations = report.table_observations(study.evidence, study.space.names)
+    origin = report.Origin(written=datetime.now(UTC).astimezone())
+    facts = {"mixopt": version("mixopt")}
+    _write(path, _report_data(outcome, study.space, title, observations, (origin, facts)))
+
+
+@one_blas_thread
+def _write(path: Path, data: report.ReportData) -> None:
+    try:
+        write_atomically(path, report.render(data).encode())
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}; give another path") from error
+
+
+def _origin(sweep: Sweep, running: str) -> report.Origin:
+    store, spec = sweep.store, sweep.spec
+    entries = store.entries() if isinstance(store, Dated) else {}
+    closed = [e.closed for e in entries.values() if e.closed is not None]
+    hint = ""
+    if spec.store.use == "mlflow" and not any(e.page for e in entries.values()):
+        hint = f"To see every run with its curves in MLflow: mixopt ui {sweep.folder}"
+    return report.Origin(
+        spec.question,
+        spec.owner,
+        datetime.now(UTC).astimezone(),
+        _local(min((e.opened for e in entries.values()), default=None)),
+        None if running else _local(max(closed, default=None)),
+        running,
+        {run_id: e.page for run_id, e in entries.items() if e.page},
+        hint,
+    )
+
+
+def _local(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).astimezone()
+
+
+def _report_data(
+    outcome: Outcome,
+    space: MixtureSpace,
+    title: str,
+    observations: tuple[Observation, ...],
+    beside: tuple[report.Origin, Mapping[str, Any]],
+) -> report.ReportData:
+    surrogate, checkup = outcome.surrogate, outcome.checkup
+    origin, facts = beside
+    held_out: report.HeldOut | None = None
+    if checkup.validation is not None:
+        predicted = checkup.validation.predicted
+        held_out = report.HeldOut(
+            checkup.validation.metrics,
+            checkup.validation.observed,
+            predicted.mean,
+            predicted.total_sd,
+            outcome.names,
+        )
+    told = len(checkup.trust.lines())  # stand among the gates
+    return report.ReportData(
+        title,
+        space,
+        outcome.objective,
+        observations,
+        outcome.recommendation,
+        outcome.confirmation,
+        held_out,
+        predict=surrogate.predict,
+        metrics=surrogate.metrics,
+        unit=outcome.unit,
+        laws=surrogate.law_weights(),
+        diagnostics=(*outcome.notes, *checkup.lines()[:-told]),
+        facts=facts,
+        warnings=outcome.warnings,
+        settings=outcome.settings,
+        front=tuple((t.mixture, t.objectives) for t in outcome.front),
+        origin=origin,
+        evidence=report.Evidence(checkup.trust, checkup.influence, checkup.transfer),
+    )
