@@ -52,8 +52,13 @@ class Prepared:
     problem: Problem
 
 
-def prepared(spec: Spec, folder: Path) -> Prepared:
+def prepared(spec: Spec, folder: Path, *, dry: Path | None = None) -> Prepared:
     """Make and check what a spec names, and prepare the trainer's data.
+
+    Args:
+        spec: of the sweep.
+        folder: of the sweep.
+        dry: where data is prepared in place of the cache; then nothing else is written anywhere.
 
     Raises:
         MixoptError: see `mixopt.app.launch.new_sweep`.
@@ -65,13 +70,16 @@ def prepared(spec: Spec, folder: Path) -> Prepared:
     check_warm_start(spec, recipe)
     check_nodes(spec, trainer)
     spec.make_objective()
-    check_folders(folder, cache_of(spec))
+    if dry is None:
+        check_folders(folder, cache_of(spec))
     runs, store = spec.execution, spec.store
     by_setting("execution", runs.settings, lambda: check_executor(runs.use, runs.settings))
     by_setting("store", store.settings, lambda: check_store(store.use, store.settings))
     if spec.store.use == "mlflow":
-        location.check(location.locate(tracking_uri(spec, folder)))
-    info = prepare(trainer, cache_of(spec))
+        place = location.locate(tracking_uri(spec, folder))
+        if dry is None or place.is_server:
+            location.check(place)
+    info = prepare(trainer, dry or cache_of(spec))
     config, runtime = _matched(spec, info, trainer), dict(spec.trainer.runtime)
     able, traits = capabilities_of(trainer), traits_of(recipe)
     if traits.continuation and able.continues:

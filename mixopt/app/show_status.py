@@ -192,16 +192,17 @@ def _cost(spent: Spent, price: float | None) -> str:
     """FLOPs, hours and money, as far as they are known."""
     parts = [f"{short_number(spent.flops)}FLOP"] if spent.flops else []
     if spent.gpu_hours:
-        parts.append(f"{_hours(spent.gpu_hours)} of GPUs")
+        parts.append(f"{hours_in_words(spent.gpu_hours)} of GPUs")
     if spent.slot_hours:
-        parts.append(f"{_hours(spent.slot_hours)} of slots")
+        parts.append(f"{hours_in_words(spent.slot_hours)} of slots")
     money = spent.money(price)
     if money is not None:
         parts.append(f"{money:.2f} at {price:g} an hour")
     return ", ".join(parts) or "nothing yet"
 
 
-def _hours(hours: float) -> str:
+def hours_in_words(hours: float) -> str:
+    """Hours for people: minutes too, where they are few."""
     return clock(3600 * hours) if hours < _LONG else f"{hours:,.0f} h"
 
 

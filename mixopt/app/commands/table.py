@@ -6,6 +6,7 @@ imported when it is called.
 
 COMMANDS = {
     "init": ("init", "Look at a folder of text and write a first spec for it, with its reasons."),
+    "check": ("check", "What a sweep would do and cost: a dry run that trains nothing."),
     "run": (
         "run",
         "Run a sweep, or go on with it: train, fit laws, propose, confirm, report.",
@@ -29,7 +30,7 @@ COMMANDS = {
         "Exact tokens, documents and epochs per domain, and an order of blocks.",
     ),
     "fit": ("fit", "Fit laws to a table of runs: diagnostics, and the mixture they propose."),
-    "ui": ("ui", "Open MLflow's pages on a sweep's store; Ctrl-C closes them."),
+    "ui": ("ui", "Show a sweep's runs in MLflow's pages; Ctrl-C closes them."),
     "schema": (
         "schema",
         "Print the JSON schema of spec.yaml, for editors to complete and check it.",
