@@ -29,6 +29,7 @@ COMMANDS = {
         "compile",
         "Exact tokens, documents and epochs per domain, and an order of blocks.",
     ),
+    "mixer": ("mixer", "Steer the mixture of another trainer's run over stdin and stdout."),
     "fit": ("fit", "Fit laws to a table of runs: diagnostics, and the mixture they propose."),
     "ui": ("ui", "Show a sweep's runs in MLflow's pages; Ctrl-C closes them."),
     "schema": (
