@@ -316,19 +316,37 @@ def _epochs(
 
     A trainer that matched its repetition to the target's says itself where it could not.
     """
-    space = problem.space
     told = [o.info["repetition"] for o in observations if "repetition" in o.info]
-    tokens = np.array([unique.get(name, np.nan) for name in space.names])
-    known = np.isfinite(tokens) & np.isfinite(space.tokens)
-    if space.budget is None or not known.any() or any(r.get("matched") for r in told):
+    if any(r.get("matched") for r in told):
+        return None
+    return epochs_at(problem.space, mixture, unique, problem.target.tokens)
+
+
+def epochs_at(
+    space: MixtureSpace, mixture: Mixture, unique: Mapping[str, float], tokens: float
+) -> EpochMismatch | None:
+    """How often a run of so many tokens and the target pass over each domain.
+
+    Args:
+        space: has the target's budget and tokens.
+        mixture: of both runs.
+        unique: domain to unique tokens that the smaller run has, where known.
+        tokens: training tokens of the smaller run.
+
+    Returns:
+        None where budget or tokens are not known.
+    """
+    have = np.array([unique.get(name, np.nan) for name in space.names])
+    known = np.isfinite(have) & np.isfinite(space.tokens)
+    if space.budget is None or not known.any():
         return None
     return epoch_mismatch(
         space.names,
         mixture.array,
         np.where(known, space.tokens, np.nan),
-        proxy_budget=problem.target.tokens,
+        proxy_budget=tokens,
         target_budget=space.budget,
-        proxy_tokens=tokens,
+        proxy_tokens=have,
     )
 
 
