@@ -1,0 +1,124 @@
+"""A fitted law as others call it: a table of mixtures in, a table of predicted metrics out.
+
+What is kept is JSON: nothing but mixopt itself is needed to read it, and no code is in it.
+
+Notation:
+    n mixtures, m domains, k metrics
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixopt.errors import InputError, StoreError, did_you_mean
+from mixopt.evidence.stored import plain, restored
+from mixopt.proposers import Surrogate
+
+FORMAT = 1
+"""Of the JSON; another one is refused."""
+_SUM = 1e-3  # by which the shares of a row may miss 1: what rounding to three digits leaves
+
+
+@dataclass(frozen=True, eq=False)
+class LawModel:
+    """Predicts metrics for any mixture.
+
+    Attributes:
+        domains: (m,) names, in the order of the law's.
+        surrogate: the fitted law with the objective of its study.
+    """
+
+    domains: tuple[str, ...]
+    surrogate: Surrogate
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """(m,) columns that it reads."""
+        return tuple(f"w/{name}" for name in self.domains)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Columns that it writes: every metric and its sd, then the objective (lower is better)."""
+        both = [column for k in self.surrogate.metrics for column in (f"m/{k}", f"sd/{k}")]
+        return (*both, "objective", "sd/objective")
+
+    def predict(self, mixtures: pd.DataFrame) -> pd.DataFrame:
+        """Metrics of mixtures, at the scale that the study's answer is for.
+
+        The sd is what the law does not know of the expected metric; one run scatters around that.
+
+        Args:
+            mixtures: (n, ...) with the columns `w/<domain>`; others are left aside. Rows sum to 1.
+
+        Returns:
+            (n, ...) the columns `outputs`, with the index of the input.
+
+        Raises:
+            InputError: a domain has no column, an unknown domain has one, or a row is no mixture.
+        """
+        W = self._weights(mixtures)
+        seen = self.surrogate.predict(W)
+        mean, sd = self.surrogate.moments(W)
+        columns: dict[str, Any] = {}
+        for j, name in enumerate(self.surrogate.metrics):
+            columns |= {f"m/{name}": seen.mean[:, j], f"sd/{name}": seen.sd[:, j]}
+        columns |= {"objective": mean, "sd/objective": sd}
+        return pd.DataFrame(columns, index=mixtures.index)
+
+    def to_json(self) -> str:
+        """Text that `read` reads back."""
+        values = {
+            "format": FORMAT,
+            "domains": list(self.domains),
+            "surrogate": plain(self.surrogate),
+        }
+        return json.dumps(values, allow_nan=False)
+
+    @classmethod
+    def read(cls, text: str) -> "LawModel":
+        """The model that `to_json` wrote.
+
+        Raises:
+            StoreError: it was written in another format.
+        """
+        try:
+            values: Mapping[str, Any] = json.loads(text)
+            form = values["format"]
+            if form == FORMAT:
+                return cls(tuple(values["domains"]), restored(Surrogate, values["surrogate"]))
+        except (InputError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"the stored law cannot be read ({error}); register it again with 'mixopt promote'"
+            ) from error
+        raise StoreError(
+            f"the stored law has format {form}, and this mixopt reads {FORMAT}; use the mixopt "
+            "that wrote it"
+        )
+
+    def _weights(self, mixtures: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.float64]]":
+        names = [str(c) for c in mixtures.columns]
+        missing = [c for c in self.inputs if c not in names]
+        if missing:
+            raise InputError(
+                f"no column {missing[0]!r}; give one column for each of the {len(self.domains)} "
+                f"domains ({did_you_mean(missing[0], names)})"
+            )
+        odd = [c for c in names if c.startswith("w/") and c not in self.inputs]
+        if odd:
+            raise InputError(
+                f"unknown domain {odd[0][2:]!r}; {did_you_mean(odd[0][2:], self.domains)}"
+            )
+        W = mixtures[list(self.inputs)].to_numpy(dtype=float)
+        sums = W.sum(axis=1)
+        wrong = ~np.isfinite(W).all(axis=1) | (W < 0).any(axis=1) | (np.abs(sums - 1) > _SUM)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise InputError(
+                f"row {row} is no mixture (shares {np.round(W[row], 4).tolist()}, sum "
+                f"{sums[row]:.4g}); give shares of at least 0 that sum to 1"
+            )
+        return np.asarray(W / sums[:, None])
