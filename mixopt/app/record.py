@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mixopt.app.posts import check_posts, posts
 from mixopt.app.spec import Spec
 from mixopt.app.spec_file import parse_spec
 from mixopt.errors import StoreError
@@ -18,6 +19,7 @@ from mixopt.execution.files import write_atomically
 from mixopt.execution.local import as_json
 from mixopt.execution.sweep import BATCH
 from mixopt.ports import Store, TrainerInfo
+from mixopt.runs import What
 from mixopt.space import Domain
 
 FIXED = ("name", "seed", "scales", "trainer.use", "trainer.config", "knobs", "warm_start", "space")
@@ -73,7 +75,8 @@ def compare(
     if "spec" not in kept or not runs:
         return ()
     before, now = kept["spec"], spec.shown()
-    changed = list(_differences(before, now))
+    check_posts(kept, spec.promotion, spec.name)
+    changed = [c for c in _differences(before, now) if not _within(c[0], ("promotion",))]
     if parse_spec(before).make_objective() == spec.make_objective():  # however it is written
         changed = [c for c in changed if not _within(c[0], ("objective",))]
     fixed = [c for c in changed if _within(c[0], FIXED)]
@@ -87,7 +90,7 @@ def compare(
         raise StoreError(_refused(spec, fixed, len(runs), "its runs cannot be continued"))
     read = [c for c in changed if _within(c[0], READ)]
     closed = [c for c in read if not _within(c[0], CONFIRMING)]
-    if closed and any(run.kind.confirms for run in runs):
+    if closed and any(run.kind.what in {What.CONFIRMATION, What.PROMOTION} for run in runs):
         reason = "its candidates were chosen by the old values and are being confirmed"
         raise StoreError(_refused(spec, closed, len(runs), reason))
     return tuple(Change(*c, after=len(runs)) for c in read)
@@ -100,7 +103,8 @@ def claim(store: Store, spec: Spec, info: TrainerInfo, config: Mapping[str, Any]
         StoreError: see `compare`.
     """
     new = compare(store, spec, info, config)
-    began = bool(store.observations() or store.pending())
+    runs = len(store.observations()) + len(store.pending())
+    began = runs > 0
     history = _merged([*_read_changes(store.annotations()), *new]) if began else ()
     store.annotate(
         {
@@ -109,6 +113,7 @@ def claim(store: Store, spec: Spec, info: TrainerInfo, config: Mapping[str, Any]
             "config": dict(config),
             _CHANGES: [vars(c) for c in history],
         }
+        | posts(store.annotations(), spec.promotion, runs)
         # A batch of which nothing was opened was chosen under the spec before.
         | ({} if began else {BATCH: []})
     )

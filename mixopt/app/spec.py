@@ -26,6 +26,7 @@ from mixopt.app.fields import (
     Strict,
     plain_values,
 )
+from mixopt.app.promotion_spec import PromotionSpec
 from mixopt.app.space_spec import SpaceSpec
 from mixopt.app.where import ExecutionSpec, StoreSpec
 from mixopt.errors import InputError, SpecError
@@ -179,6 +180,10 @@ class Spec(Strict):
         default_factory=list,
         description="Folders of earlier sweeps, or run tables, to learn from; least alike first.",
     )
+    promotion: PromotionSpec | None = Field(
+        None,
+        description="What a recommendation must show before a large run; see 'mixopt promote'.",
+    )
     execution: ExecutionSpec = Field(
         default_factory=ExecutionSpec, description="Where runs are trained."
     )
@@ -197,6 +202,20 @@ class Spec(Strict):
                     "scale once, the smallest first"
                 )
         return value
+
+    @model_validator(mode="after")
+    def _promoted_above(self) -> "Spec":
+        rules, target = self.promotion, self.scales[-1]
+        if rules is not None and (
+            rules.scale.params < target.params or rules.scale.tokens < target.tokens
+        ):
+            given = Scale(rules.scale.params, rules.scale.tokens)
+            raise ValueError(
+                f"promotion.scale ({given}) is below the last of scales "
+                f"({Scale(target.params, target.tokens)}); give at least its params and tokens, "
+                "for smaller runs show nothing that confirmation did not"
+            )
+        return self
 
     def written_at(self, lines: Mapping[str, int]) -> "Spec":
         """The same, knowing the line of every dotted path in its file."""
