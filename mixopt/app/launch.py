@@ -4,6 +4,7 @@ A sweep lives in a folder (`runs/<name>` by default): the MLflow database and ar
 and the result. `run` makes or continues it, `open_sweep` reads it.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ import pandas as pd
 
 from mixopt.app.checks import at
 from mixopt.app.preparation import RUNS, cache_of, prepared, problem_of, settled
+from mixopt.app.promotion_spec import PromotionSpec
 from mixopt.app.record import (
     changes_of,
     check_folder,
@@ -23,10 +25,12 @@ from mixopt.app.record import (
     read_info,
     remembered_spec,
 )
+from mixopt.app.registries import past_of, remember_past
 from mixopt.app.spec import Spec
 from mixopt.app.spec_file import read_spec
 from mixopt.app.studies import named
 from mixopt.errors import InputError, SpecError, StoreError
+from mixopt.evidence.past import Past
 from mixopt.execution import executor as make
 from mixopt.execution.heartbeat import beating
 from mixopt.execution.limits import Brakes, Halt
@@ -45,6 +49,7 @@ from mixopt.runs import Scale
 from mixopt.runs.objective import judged
 from mixopt.runs.reading import read_table
 from mixopt.runs.run_table import RunTable
+from mixopt.space.redaction import MASK
 from mixopt.strategies import Problem, Strategy
 from mixopt.strategies.warm import earlier_runs
 from mixopt.tracking import open_store
@@ -65,6 +70,7 @@ class Sweep:
         runtime: settings of the trainer that say how it trains.
         trainer: as prepared on this machine; None where the sweep is only read.
         changes: of the spec since the first run, in words.
+        past: what became of promotions of earlier studies, as it was when this one began.
     """
 
     spec: Spec
@@ -75,6 +81,7 @@ class Sweep:
     runtime: Mapping[str, Any] = field(default_factory=dict, hash=False)
     trainer: Trainer | None = None
     changes: tuple[str, ...] = ()
+    past: tuple[Past, ...] = ()
 
 
 def folder_of(spec: Spec, out: Path | None = None) -> Path:
@@ -107,29 +114,63 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
         claim(store, spec, made.info, config)
         keep_spec(folder, spec)
         sweep = Sweep(
-            spec, folder, made.info, problem, store, made.runtime, made.trainer, changes_of(store)
+            spec,
+            folder,
+            made.info,
+            problem,
+            store,
+            made.runtime,
+            made.trainer,
+            changes_of(store),
+            remember_past(spec, folder, store),
         )
         yield sweep, made.recipe
 
 
+def runnable(path: Path) -> tuple[Spec, Path]:
+    """The spec by which more runs of a sweep can be trained, and its folder.
+
+    Args:
+        path: its spec.yaml; or its folder or name, where the spec keeps no secrets.
+
+    Raises:
+        StoreError: there is no sweep in the folder, or a secret was not kept there.
+    """
+    meant = named(path)
+    folder = meant.folder
+    if meant.spec is not None:
+        return read_spec(meant.spec), folder
+    spec = remembered_spec(folder)
+    if MASK in json.dumps(spec.execution.settings):
+        raise StoreError(
+            f"{folder} keeps no secrets, and the spec's execution has some; name its spec.yaml in "
+            "place of the folder"
+        )
+    return spec, folder
+
+
 @contextmanager
-def open_sweep(path: Path) -> Iterator[Sweep]:
+def open_sweep(path: Path, *, rules: PromotionSpec | None = None) -> Iterator[Sweep]:
     """A sweep as it is, for reports and exports; nothing is prepared or trained.
 
     Args:
         path: its folder or name; or its spec.yaml, which also has the password of a store.
+        rules: of promotion, in place of those that the folder has.
 
     Raises:
         StoreError: there is no sweep in the folder.
     """
     folder, spec = remembered(path)
+    if rules is not None:
+        spec = spec.model_copy(update={"promotion": rules})
     with _open_store(spec, folder, read_only=True) as store:
         kept = store.annotations()
         if "info" not in kept:
             raise StoreError(f"{folder}: the sweep never started; 'mixopt run' starts it")
         info = read_info(kept["info"])
         problem = replace(problem_of(spec, info, kept["config"]), earlier=_frozen(kept))
-        yield Sweep(spec, folder, info, problem, store, changes=changes_of(store))
+        changes, past = changes_of(store), past_of(kept)
+        yield Sweep(spec, folder, info, problem, store, changes=changes, past=past)
 
 
 @contextmanager
@@ -160,22 +201,7 @@ def run(
         with beating(sweep.store) as heartbeat:
             heartbeat.beat(status)
         return status
-    tell = on_change or (lambda _: None)
-    with beating(sweep.store) as heartbeat, make_executor(sweep.spec) as executor:
-
-        def changed(status: SweepStatus) -> None:
-            heartbeat.beat(status)
-            tell(status)
-
-        status = run_sweep(
-            recipe,
-            sweep.problem,
-            executor,
-            sweep.store,
-            pack_size=lambda scale: _pack_size(sweep, executor, scale),
-            settings=Settings(sweep.runtime, limits),
-            on_change=changed,
-        )
+    status = drive(sweep, recipe, sweep.store, Settings(sweep.runtime, limits), on_change)
     if status.halt is not None:  # it will go on, and may need what is kept to continue runs
         return status
     trainer = sweep.trainer
@@ -194,6 +220,43 @@ def _standing(sweep: Sweep, halt: Halt | None) -> SweepStatus:
         flops=sum(o.flops for o in observations),
         halt=halt,
     )
+
+
+def drive(
+    sweep: Sweep,
+    recipe: Strategy,
+    store: Store,
+    settings: Settings,
+    on_change: Callable[[SweepStatus], None] | None = None,
+) -> SweepStatus:
+    """Run a strategy with executor, data and settings of a sweep.
+
+    Args:
+        sweep: has the problem and the spec.
+        recipe: what is to be trained.
+        store: of the sweep, or a part of it.
+        settings: how it is trained, and what that may take.
+        on_change: called with the status after every event.
+
+    Raises:
+        MixoptError: see `mixopt.execution.sweep.run_sweep`.
+    """
+    tell = on_change or (lambda _: None)
+    with beating(store) as heartbeat, make_executor(sweep.spec) as executor:
+
+        def changed(status: SweepStatus) -> None:
+            heartbeat.beat(status)
+            tell(status)
+
+        return run_sweep(
+            recipe,
+            sweep.problem,
+            executor,
+            store,
+            pack_size=lambda scale: _pack_size(sweep, executor, scale),
+            settings=settings,
+            on_change=changed,
+        )
 
 
 def _pack_size(sweep: Sweep, executor: Executor, scale: Scale) -> int:

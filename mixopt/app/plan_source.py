@@ -8,6 +8,7 @@ from typing import Any
 
 from mixopt.app import launch, publish
 from mixopt.app.launch import Sweep
+from mixopt.app.registered import read_registered
 from mixopt.errors import InputError, shorten
 from mixopt.export.plain import SCHEMA, VERSION
 from mixopt.runs import Schedule
@@ -67,9 +68,19 @@ def read_source(text: str) -> PlanSource:
 
 
 def _registered(text: str) -> PlanSource:
-    raise InputError(
-        f"{text}: versions in a registry cannot be read yet; give the JSON file of the version's "
-        "mixture, or the sweep that it comes from"
+    """The plan of a version in the MLflow that MLFLOW_TRACKING_URI names, or of a sweep's own.
+
+    Raises:
+        InputError: the address names no version.
+        StoreError: there is no such registry or version.
+    """
+    kept = read_registered(text)
+    return PlanSource(
+        kept.plan,
+        {"provenance": kept.provenance},
+        unique=kept.unique,
+        tokens=kept.tokens,
+        max_epochs=kept.max_epochs,
     )
 
 

@@ -18,10 +18,11 @@ from mixopt.app.reports import REPORT, observations_of, write_report
 from mixopt.app.spec import Spec
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome, table_outcome
+from mixopt.evidence.past import learned
 from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.heartbeat import driver_of
 from mixopt.execution.limits import LIMIT, PAUSED
-from mixopt.runs import Observation, Schedule
+from mixopt.runs import Observation, Schedule, What
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, last_words
 from mixopt.space import Domain, Mixture, MixtureSpace
@@ -48,7 +49,7 @@ def conclude(sweep: Sweep) -> Outcome:
     Raises:
         InputError: no search run succeeded.
     """
-    observations, how = observations_of(sweep), _how(sweep)
+    observations, how = _searched(sweep), _how(sweep)
     kept = sweep.store.annotations().get(OUTCOME)
     if kept is not None and kept.get("rests_on") == evidence_of(sweep.problem, observations, how):
         try:
@@ -61,7 +62,7 @@ def conclude(sweep: Sweep) -> Outcome:
         raise InputError(f"strategy {chosen.use!r} gives no answer; it has no method 'answer'")
     if not any(o.ok for o in observations):
         raise InputError(_nothing(observations))
-    return sweep_outcome(
+    outcome = sweep_outcome(
         sweep.problem,
         observations,
         recipe.answer(sweep.problem, observations, every_metric=True),
@@ -70,6 +71,8 @@ def conclude(sweep: Sweep) -> Outcome:
         unique={d.name: d.tokens for d in sweep.info.domains if d.tokens},
         how=how,
     )
+    verdict = learned(outcome.checkup.trust, sweep.past)
+    return replace(outcome, checkup=replace(outcome.checkup, trust=verdict))
 
 
 def concluded(sweep: Sweep, stopped: str = "") -> Outcome | Unanswered:
@@ -79,7 +82,7 @@ def concluded(sweep: Sweep, stopped: str = "") -> Outcome | Unanswered:
         sweep: finished, or as far as it has got.
         stopped: why it cannot go on, where it cannot.
     """
-    observations = observations_of(sweep)
+    observations = _searched(sweep)
     reason = stopped
     if not stopped:
         try:
@@ -97,10 +100,16 @@ def _doubts(sweep: Sweep) -> tuple[str, ...]:
     return (*sweep.changes, *why, *sweep.info.warnings)
 
 
+def _searched(sweep: Sweep) -> list[Observation]:
+    """The runs that an answer rests on: those of a promotion judge it."""
+    return [o for o in observations_of(sweep) if o.spec.kind.what is not What.PROMOTION]
+
+
 def _how(sweep: Sweep) -> str:
     """What decides the answer and its words beside question and runs."""
     chosen = sweep.spec.strategy.model_dump(mode="json")
-    return json.dumps([chosen, _doubts(sweep), sweep.info.unit], sort_keys=True)
+    past = [one.to_dict() for one in sweep.past]
+    return json.dumps([chosen, _doubts(sweep), sweep.info.unit, past], sort_keys=True)
 
 
 def _nothing(observations: Sequence[Observation]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from mixopt import report
 from mixopt.app.launch import Sweep
 from mixopt.errors import StoreError
+from mixopt.evidence.decision import ANNOTATION as PROMOTED
+from mixopt.evidence.decision import Decision
 from mixopt.evidence.outcome import Outcome
 from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.files import write_atomically
@@ -54,6 +56,7 @@ def sweep_data(
         "mixopt": version("mixopt"),
         "spec": sweep.spec.shown(),
         "data": dict(sweep.info.notes),
+        **_promoted(sweep),
     }
     observations, space = tuple(observations_of(sweep)), sweep.problem.space
     if not any(o.spec.data for o in observations):  # where they say it themselves, they are asked
@@ -72,6 +75,15 @@ def sweep_data(
         reason=outcome.reason,
         origin=origin,
     )
+
+
+def _promoted(sweep: Sweep) -> dict[str, Any]:
+    """The last decision of promotion, in its own words."""
+    kept = sweep.store.annotations().get(PROMOTED)
+    if kept is None:
+        return {}
+    decision = Decision.from_dict(kept)
+    return {"promotion": {"decision": decision.headline, "reasons": list(decision.reasons)}}
 
 
 def write_table_report(path: Path, outcome: Outcome, study: Study, title: str) -> None:

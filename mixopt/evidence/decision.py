@@ -19,6 +19,8 @@ from mixopt.strategies.promoting import Plan
 
 FORMAT = 1
 """Of a stored decision; another one is refused."""
+ANNOTATION = "promotion"
+"""Under which a study's store holds its last decision."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixopt.plots.style import BLUE, FAINT, ORANGE, RED, RIM, Figure, label, new_figure, plain
+from mixopt.plots.drawing import Drawing, draw
+from mixopt.plots.style import BLUE, FAINT, ORANGE, RED, RIM, label, plain, titled
 
 _ROW = 34  # pixels of a promotion
 
@@ -22,7 +23,7 @@ def past_promotions(
     intervals: ArrayLike | None = None,
     large: Sequence[bool] = (),
     threshold: float = 0.5,
-) -> Figure:
+) -> Drawing:
     """Share of the predicted gain that each promotion realised; those without one are left out.
 
     Studies have gains in units of their own, so that shares are compared. On the line of 1 a
@@ -44,33 +45,38 @@ def past_promotions(
     shares, spans = seen[kept] / claimed[kept], ends[kept] / claimed[kept, None]
     by_large = np.array(list(large) or [False] * len(claimed), dtype=bool)[kept]
     rows = [f"{n}. {label(names[i])}" for n, i in enumerate(kept.tolist(), start=1)]
-    figure = new_figure(height=150 + _ROW * max(len(kept), 1))
+    traces = []
     for mask, name, colour, symbol in (
         (~by_large, "runs of the promotion", BLUE, "circle"),
         (by_large, "large run", ORANGE, "diamond"),
     ):
-        if not mask.any():
+        at = np.flatnonzero(mask).tolist()
+        if not at:
             continue
-        at = np.flatnonzero(mask)
-        figure.add_scatter(
-            x=plain(shares[at]),
-            y=[rows[i] for i in at],
-            mode="markers",
-            name=name,
-            marker={"color": colour, "symbol": symbol, "size": 10, "line": RIM},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": plain(spans[at, 1] - shares[at]),
-                "arrayminus": plain(shares[at] - spans[at, 0]),
-                "color": colour,
-            },
-            hovertemplate="%{y}: %{x:.0%} of the predicted gain<extra></extra>",
+        traces.append(
+            {
+                "type": "scatter",
+                "x": plain(shares[at]),
+                "y": [rows[i] for i in at],
+                "mode": "markers",
+                "name": name,
+                "marker": {"color": colour, "symbol": symbol, "size": 10, "line": RIM},
+                "error_x": {
+                    "type": "data",
+                    "symmetric": False,
+                    "array": plain(spans[at, 1] - shares[at]),
+                    "arrayminus": plain(shares[at] - spans[at, 0]),
+                    "color": colour,
+                },
+                "hovertemplate": "%{y}: %{x:.0%} of the predicted gain<extra></extra>",
+            }
         )
-    figure.add_vline(x=1.0, line={"color": FAINT, "width": 1.5})
-    figure.add_vline(x=threshold, line={"color": RED, "width": 1, "dash": "dot"})
-    figure.update_xaxes(
-        title_text="share of the predicted gain that was measured", tickformat=".0%"
-    )
-    figure.update_yaxes(categoryorder="array", categoryarray=rows[::-1])
-    return figure
+    x = titled("share of the predicted gain that was measured") | {"tickformat": ".0%"}
+    y = {"categoryorder": "array", "categoryarray": rows[::-1]}
+    lines = [_upright(1.0, FAINT, "solid"), _upright(threshold, RED, "dot")]
+    return draw(traces, 150 + _ROW * max(len(kept), 1), x=x, y=y, shapes=lines)
+
+
+def _upright(at: float, colour: str, dash: str) -> dict[str, object]:
+    line = {"color": colour, "width": 1.5, "dash": dash}
+    return {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": line}

@@ -21,6 +21,11 @@ COMMANDS = {
         "report",
         "Write a sweep's report anew from its store, also while it is running.",
     ),
+    "promote": (
+        "promote",
+        "Put a finished sweep's answer to the test before a large run, by rules given beforehand.",
+    ),
+    "card": ("card", "Print the model card of a sweep's last promotion."),
     "export": (
         "export",
         "Write a mixture or schedule in a trainer's own format, checked by its rules.",

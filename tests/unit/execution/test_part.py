@@ -14,7 +14,7 @@ def test_a_loop_sees_its_part_and_writes_to_the_whole() -> None:
         whole.open(spec)
     whole.close(example_observation(other))
     whole.annotate({BATCH: [other.to_dict()], "fact": 1})
-    part = Part(whole, {mine.run_id, late.run_id}, "promotion")
+    part = Part(whole, {mine.run_id, late.run_id}, "promotion", (BATCH,))
     assert isinstance(part, Store)
     assert part.observations() == []
     assert part.pending() == [mine]
@@ -29,11 +29,11 @@ def test_a_loop_sees_its_part_and_writes_to_the_whole() -> None:
 def test_what_it_has_chosen_is_kept_apart() -> None:
     whole = MemoryStore()
     whole.annotate({BATCH: ["theirs"], "fact": 1})
-    part = Part(whole, (), "promotion")
-    assert part.annotations()[BATCH] == []
+    part = Part(whole, (), "promotion", (BATCH,))
+    assert BATCH not in part.annotations()
     part.annotate({BATCH: ["ours"], "fact": 2})
     assert part.annotations()[BATCH] == ["ours"]
     assert whole.annotations()[BATCH] == ["theirs"]
     assert whole.annotations()["fact"] == part.annotations()["fact"] == 2
-    again = Part(whole, (), "promotion")
+    again = Part(whole, (), "promotion", (BATCH,))
     assert again.annotations()[BATCH] == ["ours"]

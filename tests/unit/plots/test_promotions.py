@@ -14,12 +14,12 @@ def test_shares_are_drawn_with_intervals_and_what_has_none_is_left_out() -> None
         large=[False, True, False, False],
     )
     small, large = figure.data
-    assert list(small.x) == [0.5, -0.25]
-    assert list(small.error_x["array"]) == [0.25, 0.25]
-    assert list(large.x) == [1.0]
-    assert list(large.error_x["array"]) == [None]
-    assert list(large.y) == ["2. b &lt;i&gt;"]
-    assert [shape.x0 for shape in figure.layout.shapes] == [1.0, 0.5]
+    assert small["x"] == [0.5, -0.25]
+    assert small["error_x"]["array"] == [0.25, 0.25]
+    assert large["x"] == [1.0]
+    assert large["error_x"]["array"] == [None]
+    assert large["y"] == ["2. b &lt;i&gt;"]
+    assert [shape["x0"] for shape in figure.layout["shapes"]] == [1.0, 0.5]
 
 
 def test_no_promotion_is_an_empty_picture() -> None:
