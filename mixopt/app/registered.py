@@ -41,8 +41,9 @@ class Kept:
 
 
 def read_registered(address: str) -> Kept:
-    """The plan of a version: in the store of the sweep below `runs`, else where MLflow's variables
-    say.
+    """The plan of a version.
+
+    It is looked for in the store of the sweep below `runs`, else where MLflow's variables say.
 
     Raises:
         InputError: the address names no version, or nobody says where the registry is.

@@ -81,6 +81,12 @@ def test_from_the_command_to_a_champion_and_back_from_the_large_run(finished: Pa
 
     again = mixopt("promote", "runs/tiny", "--to", "champion", cwd=finished)  # nothing to train
     assert "version 1 (candidate -> 1, champion -> 1)" in again.stdout
+    exported = mixopt("export", "models:/mixopt.tiny@champion", cwd=finished)
+    plan = json.loads(exported.stdout)
+    assert plan["weights"] == pytest.approx(told["mixture"], abs=1e-6)
+    assert plan["provenance"]["promotion"] == told["promotion"]
+    absent = mixopt("export", "models:/mixopt.tiny@winner", cwd=finished, ok=False)
+    assert "no version '@winner'" in absent.stderr
     metrics = dict.fromkeys(SPEC["objective"]["minimize"], 1.0)
     (finished / "large.json").write_text(
         json.dumps(
