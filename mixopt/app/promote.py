@@ -5,7 +5,7 @@ before the first run, so that one that was killed goes on to the same runs.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -129,7 +129,10 @@ def train(
     }
     sweep.store.annotate({PLANS: note})
     ids = {s.run_id for specs in promotion.specs.values() for s in specs}
-    return drive(sweep, recipe, Part(sweep.store, ids, "promotion"), on_change)
+    # Runs of a promotion are trained from their start: nothing is kept to go on from.
+    runtime = {k: v for k, v in sweep.runtime.items() if k != "continue_to"}
+    part = Part(sweep.store, ids, "promotion")
+    return drive(replace(sweep, runtime=runtime), recipe, part, on_change)
 
 
 def conclude_promotion(promotion: Promotion) -> Decision:

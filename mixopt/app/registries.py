@@ -10,6 +10,7 @@ from mixopt.app.spec import Spec
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.past import Past, read_past
 from mixopt.ports import Store
+from mixopt.tracking.experiment import experiment_name
 from mixopt.tracking.mlflow_registry import MLflowRegistry
 from mixopt.tracking.registry import PREFIX, Registry
 
@@ -34,7 +35,8 @@ def open_registry(spec: Spec, folder: Path) -> Iterator[Registry | None]:
     if spec.store.use != "mlflow":
         yield None
         return
-    with MLflowRegistry(tracking_uri(spec, folder), spec.name) as registry:
+    experiment = experiment_name(spec.name, spec.store.settings.get("namespace", ""))
+    with MLflowRegistry(tracking_uri(spec, folder), experiment) as registry:
         yield registry
 
 

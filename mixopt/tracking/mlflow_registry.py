@@ -8,7 +8,7 @@ promotion that was killed in between goes on.
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib.metadata import version as installed
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +18,10 @@ import pandas as pd
 
 from mixopt.errors import StoreError
 from mixopt.lazy import require
-from mixopt.space.redaction import redact
 from mixopt.tracking import location
 from mixopt.tracking.quiet import quiet
 from mixopt.tracking.registry import PREFIX, Entry, Version, check_unmoved, no_version
+from mixopt.tracking.session import Session
 
 _PROMOTION, _RECORDS, _RUNS = "mixopt.promotion", "mixopt.records", "mixopt.runs"
 _FOLDER, _LAW = "model", "law.json"
@@ -57,7 +57,7 @@ class MLflowRegistry:
 
     Args:
         uri: tracking URI, as of the store.
-        experiment: of the sweep, which holds the runs of promotions; only to register.
+        experiment: full name of the sweep's, which holds the runs of promotions; to register.
 
     Raises:
         StoreError: it cannot be reached, or has no registry.
@@ -66,16 +66,9 @@ class MLflowRegistry:
     def __init__(self, uri: str, experiment: str = "") -> None:
         place = location.locate(uri)
         self.where, self._experiment = f"MLflow at {place.shown}", experiment
-        self._secrets = frozenset({place.password} if place.password else ())
-        self._session = ExitStack()
         location.check(place, read_only=True)
-        with ExitStack() as undo, self._words("open"), quiet():
-            undo.callback(self.release)
-            self._session.enter_context(location.signed_in(place))
-            self._client: Any = require("mlflow.tracking").MlflowClient(
-                place.uri, registry_uri=place.uri
-            )
-            undo.pop_all()
+        self._session = Session(place)
+        self._client = self._session.client
 
     def __enter__(self) -> Self:
         return self
@@ -211,7 +204,7 @@ class MLflowRegistry:
             else client.create_run(ids[0], tags=tags, run_name=f"promotion {entry.promotion[:6]}")
         )
         run_id = run.info.run_id
-        entities = require("mlflow.entities")
+        entities = self._session.entities
         with tempfile.TemporaryDirectory() as folder:
             self._save(entry, Path(folder))
             client.log_artifacts(run_id, str(Path(folder) / _FOLDER), _FOLDER)
@@ -270,7 +263,7 @@ class MLflowRegistry:
             yield
         except foreign as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            told = redact(lines[0], known=self._secrets)[:300] if lines else ""
+            told = self._session.hidden(lines[0])[:300] if lines else ""
             code = error.error_code if isinstance(error, errors.MlflowException) else ""
             remedy = (
                 "ask for the permission to register models there"

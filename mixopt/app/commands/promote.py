@@ -77,7 +77,7 @@ def _dry(sweep: Path, spec: Spec) -> dict[str, Any]:
 def _promote(spec: Spec, folder: Path, *, to: str, yes: bool) -> dict[str, Any]:
     with (
         launch.new_sweep(spec, folder) as (sweep, searching),
-        open_registry(spec, folder) as registry,
+        open_registry(sweep.spec, folder) as registry,
     ):
         planned = promote.promotion_of(sweep, searching)
         aliases = _aliases(registry, spec)
