@@ -5,7 +5,7 @@ before the first run, so that one that was killed goes on to the same runs.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,10 @@ from mixopt.evidence.power import Power, chance_of, seeds_needed
 from mixopt.evidence.promotion import Question, decide, results_of
 from mixopt.evidence.rules import Given, Rules, Yardstick
 from mixopt.evidence.stored import plain, restored
+from mixopt.execution.heartbeat import HEARTBEAT
+from mixopt.execution.limits import Limits
 from mixopt.execution.part import Part
-from mixopt.execution.sweep import SweepStatus
+from mixopt.execution.sweep import BATCH, Settings, SweepStatus
 from mixopt.runs import Observation, RunSpec, What, short_number
 from mixopt.runs.kinds import RECOMMENDED
 from mixopt.runs.objective import judged
@@ -131,8 +133,9 @@ def train(
     ids = {s.run_id for specs in promotion.specs.values() for s in specs}
     # Runs of a promotion are trained from their start: nothing is kept to go on from.
     runtime = {k: v for k, v in sweep.runtime.items() if k != "continue_to"}
-    part = Part(sweep.store, ids, "promotion")
-    return drive(replace(sweep, runtime=runtime), recipe, part, on_change)
+    pause = Limits(pause_after=sweep.spec.execution.limits.pause_after)
+    part = Part(sweep.store, ids, "promotion", (BATCH, HEARTBEAT))
+    return drive(sweep, recipe, part, Settings(runtime, pause), on_change)
 
 
 def conclude_promotion(promotion: Promotion) -> Decision:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from mixopt.app import artefact, console, follow, launch, promote, publish, show_promotion
+from mixopt.app import artefact, console, follow, launch, promote, reports, show_promotion
 from mixopt.app.checks import make_strategy
 from mixopt.app.commands.application import JsonOption, SweepArgument, app
-from mixopt.app.commands.ending import HALTED
+from mixopt.app.commands.run import HALTED
 from mixopt.app.registries import model_name, no_registry, open_registry
 from mixopt.app.spec import Spec
 from mixopt.errors import InputError
@@ -100,7 +100,7 @@ def _promote(spec: Spec, folder: Path, *, to: str, yes: bool) -> dict[str, Any]:
             registered = artefact.register(promoted, registry, aliases, to)
         text = artefact.make_card(promoted, registered=registered is not None)
         card = artefact.keep_card(sweep, text)
-        sweep.store.attach(publish.write_report(sweep, planned.outcome))
+        sweep.store.attach(reports.write_report(sweep, planned.outcome))
         show_promotion.show_registered(registered, decision, card)
         if decision.passed and registry is None:
             console.say(str(no_registry(spec)))
