@@ -1,8 +1,9 @@
 """A store that may be away for a while: what is to be written waits in memory, in order.
 
-The sweep goes on meanwhile: runs are submitted, and what came of them waits. Once the store
-answers again, everything is written in the order in which it happened. What waits is bounded, and
-lost if the driver is killed: those runs are trained again.
+While the store is well, everything is written before the sweep goes on. While it is away, the sweep
+goes on: runs are submitted, and what came of them waits. Once the store answers again, everything
+is written in the order in which it happened. What waits is bounded, and lost if the driver is
+killed: those runs are trained again.
 """
 
 import logging
@@ -21,6 +22,8 @@ from mixopt.runs import Attempt, Observation, RunSpec
 _log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 1800.0
 MOST = 2000  # writings that wait at most: a thousand runs, some MB
+WAIT_SECONDS = 2.0  # for a writing to be done, before the sweep goes on with it under way
+LAG = 32  # that wait at most while the store answers: a slow one slows the sweep down
 _AGAIN_SECONDS = (1.0, 2.0, 5.0, 10.0)  # pauses between attempts; the last for good
 _TELL_SECONDS = 60.0
 _LEAVING_SECONDS = 60.0  # at the end, whatever the patience: Ctrl-C is to come to an end
@@ -34,6 +37,7 @@ class PatientStore:
         store: that is written to.
         patience: seconds that it may be away at a stretch.
         most: writings that wait at most; beyond them the sweep waits too.
+        wait: seconds for one to be done by a store that answers, before the sweep goes on.
         pauses: seconds between attempts; the last one for good.
 
     Raises:
@@ -47,10 +51,12 @@ class PatientStore:
         *,
         patience: float = PATIENCE_SECONDS,
         most: int = MOST,
+        wait: float = WAIT_SECONDS,
         pauses: tuple[float, ...] = _AGAIN_SECONDS,
     ) -> None:
         self.inner = store
-        self._patience, self._most, self._pauses = patience, most, pauses
+        self._patience, self._most, self._wait, self._pauses = patience, most, wait, pauses
+        self._taken = self._done = 0  # writings that were ever given, and done
         self._writings: deque[Write] = deque()
         self._changed = threading.Condition()
         self._error: BaseException | None = None
@@ -147,15 +153,26 @@ class PatientStore:
     def _write(self, writing: Write) -> None:
         with self._changed:
             self._check()
-            self._changed.wait_for(lambda: len(self._writings) < self._most or self._error)
+            self._changed.wait_for(self._has_room)
             self._check()
             self._writings.append(writing)
+            self._taken += 1
+            mine = self._taken
             self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: self._done >= mine or self._away_since or self._error, timeout=self._wait
+            )
+            if self._error is not None:
+                raise self._error
 
     def _drain(self) -> None:
         """Wait until everything is written; what was written before an error can still be read."""
         with self._changed:
             self._changed.wait_for(self._is_idle)
+
+    def _has_room(self) -> bool:
+        most = self._most if self._away_since is not None else min(LAG, self._most)
+        return len(self._writings) < most or self._error is not None
 
     def _is_idle(self) -> bool:
         return not self._writings or self._error is not None
@@ -181,6 +198,7 @@ class PatientStore:
                     self._writings.clear()
                 elif self._writings:  # else it was given up
                     self._writings.popleft()
+                    self._done += 1
                 self._changed.notify_all()
                 if error is not None:
                     return
@@ -193,7 +211,7 @@ class PatientStore:
                 writing()
             except StoreAwayError as error:
                 now = time.monotonic()
-                since = self._away_since = self._away_since or now
+                since = self._gone(now)
                 if now - since > self._patience:
                     return StoreError(
                         f"the store was away for {now - since:.0f} s, longer than its 'patience': "
@@ -210,6 +228,13 @@ class PatientStore:
             else:
                 self._back()
                 return None
+
+    def _gone(self, now: float) -> float:
+        """Since when the store is away; from now on more may wait."""
+        with self._changed:
+            self._away_since = self._away_since or now
+            self._changed.notify_all()
+            return self._away_since
 
     def _pause(self, seconds: float) -> bool:
         """Wait; whether it is worth another attempt."""

@@ -17,7 +17,7 @@ from mixopt.runs import Observation, RunSpec
 from mixopt.strategies import Problem, strategy
 from mixopt.testing.store_contract import StoreContract, example_observation, example_spec
 from mixopt.testing.trainers import NAME, FakeTrainer
-from mixopt.tracking.patience import PatientStore
+from mixopt.tracking.patience import LAG, PatientStore
 
 SHORT = (0.001, 0.002)
 
@@ -69,17 +69,17 @@ def test_what_happens_while_the_store_is_away_is_written_later_in_order(caplog: 
     inner.away = lambda: not back.is_set()
     store = PatientStore(inner, pauses=SHORT)
     with caplog.at_level(logging.WARNING):
-        for seed in range(20):
+        for seed in range(40):
             store.open(example_spec(seed))  # returns at once
             if seed % 2:
                 store.close(example_observation(example_spec(seed)))
         time.sleep(0.05)
         assert inner.written == []
         back.set()
-        assert [o.spec.seed for o in store.observations()] == list(range(1, 20, 2))
+        assert [o.spec.seed for o in store.observations()] == list(range(1, 40, 2))
     expected = [
         what
-        for s in range(20)
+        for s in range(40)
         for what in ([f"open {s}", f"close {s}"] if s % 2 else [f"open {s}"])
     ]
     assert inner.written == expected
@@ -138,6 +138,47 @@ def test_what_waits_is_bounded() -> None:
     store.release()
 
 
+def test_while_the_store_is_well_everything_is_written_before_the_sweep_goes_on() -> None:
+    class Slow(Flaky):
+        def close(self, observation: Observation) -> None:
+            time.sleep(0.02)
+            super().close(observation)
+
+    inner = Slow()
+    store = PatientStore(inner)
+    for seed in range(3):
+        store.close(example_observation(example_spec(seed)))
+        assert f"close {seed}" in inner.written
+    store.release()
+
+
+def test_a_slow_store_slows_the_sweep_down_and_does_not_fill_the_memory() -> None:
+    gate = threading.Event()
+
+    class Slow(Flaky):
+        def open(self, spec: RunSpec) -> None:
+            gate.wait(5)
+            super().open(spec)
+
+    inner = Slow()
+    store = PatientStore(inner, wait=0.0)
+    sent: list[int] = []
+
+    def fill() -> None:
+        for seed in range(2 * LAG):
+            store.open(example_spec(seed))
+            sent.append(seed)
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    time.sleep(0.1)
+    assert len(sent) == LAG
+    gate.set()
+    thread.join(5)
+    assert len(store.pending()) == 2 * LAG
+    store.release()
+
+
 def test_patience_ends_and_the_sweep_is_told_why() -> None:
     inner = Flaky()
     inner.away = lambda: True
@@ -158,8 +199,8 @@ def test_an_error_that_does_not_pass_ends_the_writing() -> None:
             raise StoreError("taken over by another driver")
 
     store = PatientStore(Lost(), pauses=SHORT)
-    store.close(example_observation(example_spec()))
-    store.observations()
+    with pytest.raises(StoreError, match="taken over"):
+        store.close(example_observation(example_spec()))
     with pytest.raises(StoreError, match="taken over"):
         store.open(example_spec(1))
     assert store.pending() == []
