@@ -23,7 +23,7 @@ from analysis.overhead.trainer import (
 )
 from mixopt.execution import executor
 from mixopt.execution.local import MemoryStore
-from mixopt.execution.sweep import SweepStatus, run_sweep
+from mixopt.execution.sweep import Settings, SweepStatus, run_sweep
 from mixopt.lazy import require
 from mixopt.ports import Event, Executor, Store
 from mixopt.runs import Observation, RunSpec
@@ -71,23 +71,29 @@ class Watched:
         """Nothing: the executor is used again."""
 
 
-def sweep(system: str, open_it: Callable[[], Store], ray: Executor, begin: int) -> Record:
-    """A sweep from what the store has to `begin` runs and a window more."""
-    problem, end = question(), begin + WINDOW + _EDGE
+def sweep(
+    system: str, open_it: Callable[[], Store], ray: Executor, begin: int, window: int = WINDOW
+) -> Record:
+    """A sweep from what the store has to `begin` runs and a window more.
+
+    Where the store has as many already, the window begins with what it has.
+    """
     pace, watched = Pace(), Watched(ray)
-
-    def on_change(status: SweepStatus) -> None:
-        if status.done and status.done not in pace.marks and status.done >= begin:
-            pace.mark(status.done)
-
     start = time.perf_counter()
     store = open_it()
+    there = len(store.observations())
+    begin = max(begin, there)
+
+    def on_change(status: SweepStatus) -> None:
+        if begin <= status.done not in pace.marks:
+            pace.mark(status.done)
+
     try:
-        there = len(store.observations())
-        run_sweep(strategy("regmix", runs=end), problem, watched, store, on_change=on_change)
+        recipe = strategy("regmix", runs=begin + window + _EDGE)
+        run_sweep(recipe, question(), watched, store, on_change=on_change)
     finally:
         store.release()
-    record = pace.record(system, begin, begin + WINDOW)
+    record = pace.record(system, begin, begin + window)
     record.grown_mb = round(memory_mb() - watched.size, 1)
     if there:
         record.resume_seconds = round(watched.sent[0] - start, 2)
@@ -247,7 +253,7 @@ def idle_slots() -> list[Record]:
                 question(),
                 watched,
                 store,
-                runtime=settings_of(seconds),
+                settings=Settings(runtime=settings_of(seconds)),
             )
     # Between the first slot's second run and the last slot's last: the ramps are left out.
     times = sorted(watched.sent)

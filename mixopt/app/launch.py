@@ -326,6 +326,8 @@ def _open_store(spec: Spec, folder: Path, *, read_only: bool = False) -> Iterato
                 "with --out"
             ) from error
     use, settings = spec.store.use, spec.store.settings
+    if use == "mlflow" and spec.owner:
+        settings = {"owner": spec.owner, **settings}
     store: Store = at(
         "store", lambda: open_store(use, folder, spec.name, settings, read_only=read_only)
     )

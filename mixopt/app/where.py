@@ -39,8 +39,8 @@ _MLFLOW = {
     "uri": "MLflow tracking URI; by default what MLFLOW_TRACKING_URI says, else SQLite in the "
     "sweep's folder. $NAME stands for a variable of the environment, for passwords.",
     "namespace": "Before the experiment's name, e.g. a team: <namespace>/<name of the sweep>.",
-    "owner": "Of the experiment on a store that people share; by default the server's user, else "
-    "this machine's. Another's experiment is refused.",
+    "owner": "Of the experiment on a store that people share; by default the spec's owner, the "
+    "server's user, or this machine's. Another's experiment is refused.",
     "patience": "Seconds that the store may be away at a stretch while the sweep goes on.",
 }
 
