@@ -333,6 +333,14 @@ Written = str | Mapping[str, str]
 """The text of a file; or several, name to text, with the main file under `""`."""
 
 
+Settled = tuple[Mapping[str, float], Mapping[str, float]]
+"""Weights to write, and those that the trainer then draws by."""
+
+
+def _as_they_are(weights: Mapping[str, float], options: Mapping[str, Any]) -> Settled:  # noqa: ARG001
+    return weights, weights
+
+
 def _no_check(job: Job) -> Iterable[str]:  # noqa: ARG001 - a format without rules of its own
     return ()
 
@@ -355,6 +363,8 @@ class Exporter:
         schedules: how it holds a mixture that changes.
         paths: whether it says where the data is.
         spaces: whether paths and names may hold whitespace.
+        settle: from rounded weights (domain to share of the draws) and options to the weights to
+            write and those that the trainer draws by, where it rounds them in a way of its own.
         check: its own rules: raises `InputError`, gives warnings.
     """
 
@@ -371,6 +381,7 @@ class Exporter:
     schedules: Schedules = Schedules.RUNS
     paths: Paths = Paths.NEEDED
     spaces: bool = True
+    settle: Callable[[Mapping[str, float], Mapping[str, Any]], Settled] = _as_they_are
     check: Callable[[Job], Iterable[str]] = _no_check
 
     @property

@@ -2,7 +2,8 @@
 
 Weights count *records* of arrayrecord files, which are packed later: shares of tokens become shares
 of records. MaxText rounds the weights of the text to four decimals, so that we write such. The JSON
-may change where a run is resumed, which is a schedule by hand.
+may change where a run is resumed, which is a schedule by hand. grain cuts weights off at a
+hundredth of the smallest (`mixopt.export.grain_weights`).
 """
 
 import json
@@ -10,11 +11,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mixopt.errors import InputError
-from mixopt.export.exporter import FINEST, Draws, Exporter, Job, Option, Unit
+from mixopt.export.exporter import FINEST, Draws, Exporter, Job, Option, Settled, Unit
+from mixopt.export.grain_weights import drawn_by, settled
 
 
 def _grain(options: Mapping[str, Any]) -> float:
     return 1e-4 if options["style"] == "files" else FINEST
+
+
+def _settle(weights: Mapping[str, float], options: Mapping[str, Any]) -> Settled:
+    """The text has four decimals, which cannot be settled; what grain makes of them is counted."""
+    return (weights, drawn_by(weights)) if options["style"] == "files" else settled(weights)
 
 
 def _check(job: Job) -> Iterable[str]:
@@ -52,5 +59,6 @@ EXPORTER = Exporter(
     grain=_grain,
     grain_remedy="write the JSON (--set style=json)",
     draws=Draws.BLOCKS,
+    settle=_settle,
     check=_check,
 )

@@ -84,8 +84,8 @@ def check(
     caps = _caps(kept, facts, phases[-1][1])
     grain = exporter.grain_of(options)
     stages = tuple(
-        _stage((start, until, shares), unit, grain, facts, caps if len(phases) == 1 else {})
-        for start, until, shares in phases
+        _stage(phase, exporter, options, facts, caps if len(phases) == 1 else {})
+        for phase in phases
     )
     for stage, (_, _, shares) in zip(stages, phases, strict=True):
         _check_grain(stage, shares, exporter, unit, grain)
@@ -204,12 +204,13 @@ def _caps(shares: Mapping[str, float], facts: Facts, end: int | None) -> dict[st
 
 def _stage(
     phase: tuple[int, int | None, dict[str, float]],
-    unit: Unit,
-    grain: float,
+    exporter: Exporter,
+    options: Mapping[str, Any],
     facts: Facts,
     caps: Mapping[str, float],
 ) -> Stage:
     start, until, shares = phase
+    unit, grain = exporter.unit_of(options), exporter.grain_of(options)
     tokens = None if until is None else until - start
     lengths = lengths_of(facts, shares)
     if unit.relative:
@@ -217,8 +218,9 @@ def _stage(
         if unit is Unit.EXAMPLES:  # a cap of tokens as a cap of examples
             scale = sum(w / lengths[d] for d, w in shares.items())
             caps = {d: cap / lengths[d] / scale for d, cap in caps.items()}
-        weights: dict[str, Any] = dict(on_grid(drawn, grain, caps))
-        given = shares_of_tokens(weights, lengths) if unit is Unit.EXAMPLES else weights
+        weights: Mapping[str, Any]
+        weights, used = exporter.settle(on_grid(drawn, grain, caps), options)
+        given = shares_of_tokens(used, lengths) if unit is Unit.EXAMPLES else used
         return Stage(start, until, given, weights)
     assert tokens is not None
     if unit is Unit.QUOTA:

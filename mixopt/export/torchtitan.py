@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from mixopt.errors import InputError
 from mixopt.export.exporter import Draws, Exporter, Job, Option, Paths, Repeats, Unit
+from mixopt.export.grain_weights import settled
 from mixopt.export.texts import comment, literal
 
 _RELEASE = '''"""The training mixture, for torchtitan 0.3.0. Written by {note}."""
@@ -125,5 +126,6 @@ EXPORTERS = (
         suffix=".py",
         draws=Draws.BLOCKS,
         paths=Paths.UNUSED,
+        settle=lambda weights, options: settled(weights),  # noqa: ARG005
     ),
 )

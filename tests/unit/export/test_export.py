@@ -33,8 +33,9 @@ SCHEDULE = Schedule(
 
 
 def test_shares_of_tokens_become_weights_of_examples():
-    p = json.loads(export(MIXTURE, "maxtext", FACTS).text)
-    assert [p[d]["weight"] for d in p] == pytest.approx([0.368421, 0.631579], abs=1e-6)
+    p = yaml.safe_load(export(MIXTURE, "llm-foundry", FACTS).text)["train_loader"]["dataset"]
+    p = p["streams"]
+    assert [p[d]["proportion"] for d in p] == pytest.approx([0.368421, 0.631579], abs=1e-6)
 
 
 def test_shares_of_tokens_become_numbers_of_examples():
@@ -235,6 +236,21 @@ def test_maxtext_splits_at_commas():
     with pytest.raises(InputError, match="holds ',', at which MaxText splits"):
         export(MIXTURE, "maxtext", facts, style="files")
     assert export(MIXTURE, "maxtext", facts)
+
+
+@pytest.mark.parametrize("options", [{}, {"style": "files"}])
+def test_what_grain_makes_of_the_weights_is_what_is_promised(options):
+    mixture = Mixture.of({"web": 0.6, "code": 0.25, "math": 0.15})
+    facts = Facts(paths=dict.fromkeys(mixture.domains, "/d"), equal_lengths=True)
+    written = export(mixture, "maxtext", facts, **options)
+    if options:
+        weights = [float(part.split(",")[1]) for part in written.text.strip().split(";")]
+    else:
+        weights = [entry["weight"] for entry in json.loads(written.text).values()]
+    counts = [int(w / sum(weights) * 100 / (min(weights) / sum(weights))) for w in weights]
+    promised = [values["share"] for values in written.realised["domains"].values()]
+    assert promised == pytest.approx([k / sum(counts) for k in counts], abs=1e-9)
+    assert counts == ([400, 166, 100] if options else [400, 167, 100])  # cut off, and settled
 
 
 def test_ms_swift_would_cut_a_path_at_a_hash():

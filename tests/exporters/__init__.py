@@ -1,0 +1,1 @@
+"""The frameworks' own readers of what the exporters write; see `__main__`."""
