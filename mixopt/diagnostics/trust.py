@@ -1,6 +1,6 @@
 """One line: is this answer to be trusted, how far, and what would change that?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,11 +27,13 @@ class Trust:
             that were run, but optimum or value are not to be relied upon; `"do not trust"`.
         gates: what the answer was asked.
         unasked: what does not arise for this answer, and why.
+        changed: what was run to change it and what it would be without that, in words.
     """
 
     level: Level
     gates: tuple[Gate, ...]
     unasked: tuple[str, ...] = ()
+    changed: str = ""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -42,15 +44,24 @@ class Trust:
         )
 
     @property
+    def holding(self) -> tuple[tuple[Gate, Remedy], ...]:
+        """The gates that hold the answer at its level, with what would change them, cheapest first.
+
+        Of gates that ask for the same the first one.
+        """
+        unique: dict[str, tuple[Gate, Remedy]] = {}
+        for g in self._against:
+            if g.allows == self.level and g.remedy is not None:
+                unique.setdefault(g.remedy.what, (g, g.remedy))
+        costs = {what: np.nan_to_num(r.cost, nan=np.inf) for what, (_, r) in unique.items()}
+        return tuple(sorted(unique.values(), key=lambda x: (costs[x[1].what], x[1].runs)))
+
+    @property
     def next(self) -> tuple[Remedy, ...]:
         """The runs that would change the verdict, cheapest first; of trust, to confirm it."""
-        holding = [g.remedy for g in self._against if g.allows == self.level and g.remedy]
         if self.level == "trust":
             return (CONFIRM,)
-        unique = {remedy.what: remedy for remedy in holding}
-        return tuple(
-            sorted(unique.values(), key=lambda r: (np.nan_to_num(r.cost, nan=np.inf), r.runs))
-        )
+        return tuple(remedy for _, remedy in self.holding)
 
     @property
     def line(self) -> str:
@@ -68,7 +79,17 @@ class Trust:
 
     def asked(self, gate: Gate) -> "Trust":
         """The same with one more gate, which counts before all others."""
-        return trust([gate, *self.gates], self.unasked)
+        return replace(trust([gate, *self.gates], self.unasked), changed=self.changed)
+
+    def after(self, before: "Trust", runs: Mapping[str, int]) -> "Trust":
+        """The same, with the verdict that there would be without the runs that gates asked for."""
+        asked = ", ".join(f"{n} for {name}" for name, n in runs.items())
+        same = "the same level" if before.level == self.level else "another level"
+        return replace(
+            self,
+            changed=f"runs were made to change the verdict ({asked}); without them it would be "
+            f"{same}: {before.line}",
+        )
 
     def without(self, what: str) -> "Trust":
         """The same with one more thing that was not asked."""
@@ -88,6 +109,8 @@ class Trust:
         if self.next:
             what = " or " if self.level == "trust" else "; "
             out.append(f"to change that: {what.join(r.what for r in self.next)}")
+        if self.changed:
+            out.append(self.changed)
         if self.unasked:
             out.append(f"not asked: {', '.join(self.unasked)}")
         return out

@@ -139,6 +139,7 @@ class Outcome:
                 "gates": plain(self.checkup.trust.gates),
                 "next": plain(self.checkup.trust.next),
                 "unasked": list(self.checkup.trust.unasked),
+                "changed": self.checkup.trust.changed,
                 "lines": self.checkup.lines(),
             },
             "warnings": list(self.warnings),
@@ -258,7 +259,10 @@ def sweep_outcome(
         curve=False,
         searched=answer.searched,
     )
-    verdict, broken = weighed(checkup.trust, confirmation), burnt(observations)
+    told = checkup.trust
+    if answer.remedied is not None:
+        told = told.after(answer.remedied.before, answer.remedied.runs)
+    verdict, broken = weighed(told, confirmation), burnt(observations)
     return Outcome(
         surrogate,
         recommendation.widened(checkup.widening),

@@ -40,11 +40,13 @@ class What(StrEnum):
     """A candidate with a seed that the search never saw."""
     PROMOTION = "promotion"
     """A candidate at the next scale, before a large run."""
+    REMEDY = "remedy"
+    """Would change the verdict on the answer: a named gate asked for it."""
     GIVEN = "given"
     """No strategy asked: made by hand, or read from a table."""
 
 
-_NAMED = {What.CONFIRMATION, What.PROMOTION}
+_NAMED = {What.CONFIRMATION, What.PROMOTION, What.REMEDY}
 _MAY_BE_NAMED = {*_NAMED, What.REFERENCE, What.COMPARISON}
 
 
@@ -54,11 +56,12 @@ class Kind:
 
     Attributes:
         what: the reason.
-        candidate: which candidate is confirmed or promoted (`"recommended"`, `"natural"`), or which
-            baseline a reference or comparison is; empty for any other reason.
+        candidate: which candidate is confirmed or promoted (`"recommended"`, `"natural"`), which
+            baseline a reference or comparison is, or which gate a remedy is for; empty for any
+            other reason.
 
     Raises:
-        InputError: a confirmation or promotion of no named candidate, or a name elsewhere.
+        InputError: a confirmation, promotion or remedy that names nothing, or a name elsewhere.
     """
 
     what: What = What.GIVEN
@@ -66,7 +69,8 @@ class Kind:
 
     def __post_init__(self) -> None:
         if self.what in _NAMED and not self.candidate:
-            raise InputError(f"a {self.what} is of a named candidate; give its name")
+            of = "for a named gate" if self.what is What.REMEDY else "of a named candidate"
+            raise InputError(f"a {self.what} is {of}; give its name")
         if self.candidate and self.what not in _MAY_BE_NAMED:
             raise InputError(
                 f"a run of kind {str(self.what)!r} is of no candidate, and {self.candidate!r} was "
@@ -82,6 +86,11 @@ class Kind:
     def reference(cls, candidate: str = "") -> "Kind":
         """A baseline by name, or a control without one."""
         return cls(What.REFERENCE, candidate)
+
+    @classmethod
+    def remedy(cls, gate: str) -> "Kind":
+        """What a gate asked for, by its name."""
+        return cls(What.REMEDY, gate)
 
     @property
     def confirms(self) -> str | None:
@@ -115,7 +124,7 @@ class Kind:
 
     def __str__(self) -> str:
         """For people, e.g. `"proposal"` or `"confirmation of natural"`."""
-        link = " of " if self.what in _NAMED else " "
+        link = {What.REMEDY: " for "}.get(self.what, " of " if self.what in _NAMED else " ")
         return f"{self.what}{link}{self.candidate}" if self.candidate else str(self.what)
 
 

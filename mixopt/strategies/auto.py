@@ -9,7 +9,11 @@
    co-kriging per metric (see `ladder`), the second is the natural mixture, and scales in between
    are run where they promise more per cost. They say per metric whether the small runs can be
    believed, and correct them where they can;
-4. the posterior-mean optimum is trained with fresh seeds at the largest scale, beside the
+4. the last `reserve` runs go to what would change the verdict on the answer, where it is not
+   trusted: each gate that holds it back names them (see `remedies`). They are taken from the
+   proposals, which a trusted answer gets back: no sweep is dearer for it. With several scales they
+   come last, after the corrections, and on top: few runs of the smallest scale;
+5. the posterior-mean optimum is trained with fresh seeds at the largest scale, beside the
    baselines and the best run of the design.
 
 All search runs share one seed (common random numbers) but for replicates, on request; confirmation
@@ -24,12 +28,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
+from mixopt.diagnostics.trust import Trust
 from mixopt.proposers import Surrogate
 from mixopt.proposers.recommend import best_mixture
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture
 from mixopt.space.numbers import MANY, Within
-from mixopt.strategies.base import Answer, Answers, Problem, Traits
+from mixopt.strategies.base import Answer, Answers, Problem, Remedied, Traits
 from mixopt.strategies.known import known_ids
 from mixopt.strategies.ladder import LadderSearch
 from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, fitted_to, free_slots
@@ -40,6 +45,13 @@ from mixopt.strategies.phases import (
     Proposals,
     search_surrogate,
     sent_to_confirmation,
+)
+from mixopt.strategies.remedies import (
+    Remedies,
+    remedied,
+    spent,
+    verdict,
+    without_remedies,
 )
 from mixopt.threads import one_blas_thread
 
@@ -62,6 +74,8 @@ class Auto(Answers):
             a new mixture nearby taught as much in our trials, and the fits pool their noise.
         corrections: runs of the search at the largest scale, where there are several scales; 0
             searches the smallest alone.
+        reserve: runs of the smallest scale, by cost, for what would change the verdict, and no more
+            than half of the proposals; 0 asks for no verdict during the search.
         wait: choose a round once all runs under way are in; else `batch` runs of the search are
             kept under way, chosen with what those may show in mind. For runs that take unequally
             long, on as many workers as a batch has runs.
@@ -76,6 +90,7 @@ class Auto(Answers):
     stop: Annotated[float, Within(0)] = 0.0
     replicate: Annotated[float, Within(0)] = 0.0
     corrections: Annotated[int, Within(0, MANY)] = 4
+    reserve: Annotated[int, Within(0, MANY)] = 4
     wait: bool = True
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
@@ -100,19 +115,21 @@ class Auto(Answers):
         room = min(free_slots(ledger, self.batch, self.wait), self.batch)
         if room < 1:
             return []
-        asked = self._search(ledger, room)
+        sent = sent_to_confirmation(observations, pending)
+        asked = self._search(ledger, room, final=sent is not None)
         if asked or ledger.pending or not self.confirm_seeds:
             return asked
-        sent = sent_to_confirmation(observations, pending)
         chosen = self._chosen(ledger)[0] if sent is None else sent.mixture
         return [s for s in self._confirming.specs(ledger, chosen) if s.run_id not in known]
 
     def planned(self, problem: Problem) -> list[Scale]:
-        """Design, proposals, corrections, and every candidate with every seed."""
+        """Design, proposals, corrections, remedies, and every candidate with every seed."""
         if _given(problem):
             return self._ladder.planned(problem)
         search = [problem.scales[0]] * (self.design + self.proposals)
         search += [scale for scale in problem.scales[1:] for _ in range(self.corrections)]
+        if len(problem.scales) > 1:
+            search += [problem.scales[0]] * self._reserved
         return search + self._confirming.planned(problem)
 
     @one_blas_thread
@@ -125,24 +142,73 @@ class Auto(Answers):
         ledger = Ledger.of(problem, observations)
         mixture, surrogate = self._chosen(ledger, every_metric)
         sent = sent_to_confirmation(observations)
-        return Answer(mixture if sent is None else sent.mixture, surrogate, ledger.every())
+        before = without_remedies(ledger)
+        changed: Remedied | None = None
+        if before is not None:
+            changed = remedied(ledger, self._verdict(before, "before")[0])
+        final = mixture if sent is None else sent.mixture
+        return Answer(final, surrogate, ledger.every(), remedied=changed)
 
-    def _search(self, ledger: Ledger, room: int) -> list[RunSpec]:
-        """Up to `room` proposals at the smallest scale, then the corrections above it."""
+    def _search(self, ledger: Ledger, room: int, *, final: bool) -> list[RunSpec]:
+        """Proposals at the smallest scale, corrections above it, and what the verdict asks for.
+
+        Args:
+            ledger: the runs.
+            room: the most proposals.
+            final: whether the answer stands, so that no verdict changes it any more.
+        """
+        runs, several = self.design + self.proposals, len(ledger.problem.scales) > 1
         climbing = ledger.asked > ledger.count(ledger.problem.scales[0])
-        runs = self.design + self.proposals
+        whole = self._proposals(runs)
         if not climbing:
-            rounds = Proposals(runs, self.batch, self.law, self.stop, self.replicate)
-            proposed = rounds.next(ledger, room)
+            proposed = (whole if several else self._proposals(runs - self._reserved)).next(
+                ledger, room
+            )
             if proposed or ledger.pending:
                 return proposed
-        return Corrections(self.corrections, runs, self.wait).next(ledger, self._ladder)
+        asked = Corrections(self.corrections, runs, self.wait).next(ledger, self._ladder)
+        if asked or ledger.pending or final or not self._reserved:
+            return asked
+        asked = self._remedies(ledger, runs)
+        return asked if asked or several else whole.next(ledger, room)
 
-    def _chosen(self, ledger: Ledger, every_metric: bool = False) -> tuple[Mixture, Surrogate]:
+    def _remedies(self, ledger: Ledger, runs: int) -> list[RunSpec]:
+        """What the verdict asks for, within what is left of the reserve."""
+        first = ledger.problem.scales[0]
+        each = ledger.problem.cost(first)
+        left = self._reserved * each - spent(ledger)
+        if len(ledger.problem.scales) == 1:
+            left = min(left, (runs - ledger.count(first)) * each)
+        if left < each * (1 - 1e-9):
+            return []
+        told, mixture = self._verdict(ledger)
+        return Remedies(left).next(ledger, told, mixture)
+
+    def _verdict(self, ledger: Ledger, sort: str = "fit") -> tuple[Trust, Mixture]:
+        """On the answer that these runs give, and the answer."""
+
+        def make() -> tuple[Trust, Mixture]:
+            mixture, surrogate = self._chosen(ledger, sort=sort)
+            return verdict(ledger, surrogate, mixture), mixture
+
+        told: tuple[Trust, Mixture] = self.memo.get(fitted_to(ledger), make, f"{sort} verdict")
+        return told
+
+    def _proposals(self, runs: int) -> Proposals:
+        return Proposals(runs, self.batch, self.law, self.stop, self.replicate)
+
+    @property
+    def _reserved(self) -> int:
+        return min(self.reserve, self.proposals // 2)
+
+    def _chosen(
+        self, ledger: Ledger, every_metric: bool = False, sort: str = "fit"
+    ) -> tuple[Mixture, Surrogate]:
         """The optimum of the model, and the model."""
         surrogate: Surrogate = self.memo.get(
             ("auto", fitted_to(ledger, every_metric)),
             lambda: search_surrogate(ledger, self.law, every_metric=every_metric),
+            sort,
         )
         space, W = ledger.problem.space, ledger.every().W
         return best_mixture(surrogate, space, W=W, rng=ledger.rng()), surrogate

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from mixopt.diagnostics.trust import Trust
 from mixopt.errors import InputError
 from mixopt.judging.searched import Searched
 from mixopt.proposers import Gain, Surrogate
@@ -180,6 +181,19 @@ class TradeOff:
 
 
 @dataclass(frozen=True, eq=False)
+class Remedied:
+    """Runs that were made to change the verdict.
+
+    Attributes:
+        runs: name of the gate that asked to how many, failed ones included.
+        before: the verdict on the answer that would be given without them.
+    """
+
+    runs: Mapping[str, int]
+    before: Trust
+
+
+@dataclass(frozen=True, eq=False)
 class Answer:
     """What a strategy would train at the target scale now, and the model that says so.
 
@@ -197,6 +211,7 @@ class Answer:
         gains: predicted over mixtures that do not change, by name; empty where `surrogate` is to
             be asked.
         searched: what the diagnostics look at in place of `surrogate` and `runs`, if anything.
+        remedied: what was run to change the verdict, if anything.
     """
 
     mixture: Mixture
@@ -208,6 +223,7 @@ class Answer:
     schedule: Schedule | None = None
     gains: Mapping[str, Gain] = field(default_factory=dict)
     searched: Searched | None = None
+    remedied: Remedied | None = None
 
 
 class Answers:

@@ -278,17 +278,19 @@ def drawn_mixtures(
 
 @dataclass
 class Memo:
-    """The last thing computed: `next` and `recommend` are asked about the same runs in turn."""
+    """The last thing of a sort that was computed: strategies are asked about the same runs in turn.
 
-    key: object = None
-    value: Any = field(default=None, repr=False)
+    Attributes:
+        kept: sort to its key and its value.
+    """
 
-    def get(self, key: object, make: Callable[[], Any]) -> Any:
+    kept: dict[str, tuple[object, Any]] = field(default_factory=dict, repr=False)
+
+    def get(self, key: object, make: Callable[[], Any], sort: str = "fit") -> Any:
         """What `make` gave for this key."""
-        if key != self.key:
-            self.value = make()
-            self.key = key
-        return self.value
+        if sort not in self.kept or self.kept[sort][0] != key:
+            self.kept[sort] = key, make()
+        return self.kept[sort][1]
 
 
 Runs = Annotated[int, Within(1, MANY)]

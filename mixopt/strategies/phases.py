@@ -32,7 +32,7 @@ from mixopt.strategies.ladder import LadderSearch, fit_scales
 from mixopt.strategies.ledger import Ledger, drawn_mixtures
 
 _MANY = 200  # runs from which the ensemble knows no more than one process, in ten times the time
-_REPLICATES = 1000  # seeds of replicates start so far above those of the search and confirmation
+REPLICATES = 1000  # seeds of replicates start so far above those of the search and confirmation
 
 
 def search_surrogate(ledger: Ledger, law: str, *, every_metric: bool = False) -> Surrogate:
@@ -128,7 +128,7 @@ class Proposals:
         values = surrogate.value(ledger.weights(ledger.problem.scales[0]))
         mixture = runs[int(values.argmin())].spec.mixture
         before = sum(o.spec.mixture == mixture for o in ledger.runs)
-        seed = ledger.problem.seed + _REPLICATES + before
+        seed = ledger.problem.seed + REPLICATES + before
         return ledger.problem.run(mixture, REPEAT, seed=seed)
 
 
