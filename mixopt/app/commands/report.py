@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, launch, publish, reports
+from mixopt.app import console, launch, publish, reports, watching
 from mixopt.app.commands.application import JsonOption, SweepArgument, app
 from mixopt.app.commands.ending import leave
 
@@ -17,6 +17,12 @@ def report(
         Path | None,
         typer.Option(metavar="FILE", help="Where to write (default: in the sweep's folder)."),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", "-w", help="While the sweep runs, write again whenever runs have come in."
+        ),
+    ] = False,
     json: JsonOption = None,
 ) -> None:
     """Write a sweep's report anew from its store, also while it is running.
@@ -26,10 +32,21 @@ def report(
     Example: mixopt report runs/quickstart
     """
     with console.results_to(json) as write:
-        with launch.open_sweep(sweep) as opened:
-            answer = publish.concluded(opened)
-            path = reports.write_report(opened, answer, out)
+        if watch:
+            answer, path = _watch(sweep, out)
+        else:
+            with launch.open_sweep(sweep) as opened:
+                answer = publish.concluded(opened)
+                path = reports.write_report(opened, answer, out)
         console.say(f"{answer.headline} {answer.verdict.line}")
         console.say(f"Report: {path}")
         write(answer.summary())
     leave(answer)
+
+
+def _watch(sweep: Path, out: Path | None) -> tuple[watching.Answer, Path]:
+    try:
+        return watching.follow(lambda: launch.open_sweep(sweep), out, console.say)
+    except KeyboardInterrupt:
+        console.say("Stopped watching; the sweep goes on, and the report is of now.")
+        raise typer.Exit(130) from None
