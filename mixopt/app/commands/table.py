@@ -26,6 +26,10 @@ COMMANDS = {
         "Put a finished sweep's answer to the test before a large run, by rules given beforehand.",
     ),
     "card": ("card", "Print the model card of a sweep's last promotion."),
+    "compare": (
+        "compare",
+        "Sweeps side by side: answers, mixtures, gains, cost, and what differs in their specs.",
+    ),
     "export": (
         "export",
         "Write a mixture or schedule in a trainer's own format, checked by its rules.",
