@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mixopt import laws, proposers
-from mixopt.diagnostics import EpochMismatch, epoch_mismatch
+from mixopt.diagnostics import EpochMismatch, Trust, epoch_mismatch
 from mixopt.diagnostics.unlike import doubts
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
@@ -32,6 +32,7 @@ from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace
 from mixopt.strategies import Answer, Problem, TradeOff
 
+_MEASURED = "what a law is asked (the answer was measured against its rivals, not predicted)"
 FORMAT = 2
 """Of a stored outcome; another one is refused, and concluded anew from the runs."""
 
@@ -259,7 +260,7 @@ def sweep_outcome(
         curve=False,
         searched=answer.searched,
     )
-    told = checkup.trust
+    told = Trust("do not trust", (), (_MEASURED,)) if answer.measured else checkup.trust
     if answer.remedied is not None:
         told = told.after(answer.remedied.before, answer.remedied.runs)
     verdict, broken = weighed(told, confirmation), burnt(observations)

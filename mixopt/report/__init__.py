@@ -5,6 +5,7 @@ from mixopt.report import (
     gain,
     gates,
     law_figures,
+    mixing,
     page,
     run_list,
     sections,
@@ -25,6 +26,7 @@ _ORDER = (
     sections.mixture,
     figures.shares,
     trade_offs.settings,
+    mixing.mixing,
     # what it brings, and what it took
     gain.gain,
     figures.confirmed,

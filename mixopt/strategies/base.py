@@ -212,6 +212,8 @@ class Answer:
             be asked.
         searched: what the diagnostics look at in place of `surrogate` and `runs`, if anything.
         remedied: what was run to change the verdict, if anything.
+        measured: it was chosen by what it was measured to be, and `surrogate` is there to be shown
+            alone: fresh seeds decide on how far to trust it, no law does.
     """
 
     mixture: Mixture
@@ -224,6 +226,7 @@ class Answer:
     gains: Mapping[str, Gain] = field(default_factory=dict)
     searched: Searched | None = None
     remedied: Remedied | None = None
+    measured: bool = False
 
 
 class Answers:

@@ -19,7 +19,7 @@ from mixopt import designs, laws
 from mixopt.errors import InputError
 from mixopt.mixers import Mixer, MixerSpec, Recorded, Setup, mixer, mixer_of
 from mixopt.proposers import Surrogate
-from mixopt.runs import Kind, Observation, RunSpec, Scale, Schedule
+from mixopt.runs import Kind, Observation, RunSpec, Scale, Schedule, What
 from mixopt.runs.kinds import PROPOSAL, RECOMMENDED, TIME_AVERAGE
 from mixopt.runs.objective import Objective, judged, objective_of
 from mixopt.space import Mixture, plain
@@ -154,6 +154,7 @@ class Online(Answers):
             ledger.table(problem.scales[0]),
             schedule=plan if isinstance(plan, Schedule) else None,
             notes=self._notes(problem, observations, seen, chosen),
+            measured=True,
         )
 
     # -- runs ------------------------------------------------------------------------------------
@@ -165,7 +166,13 @@ class Online(Answers):
 
     def _specs(self, problem: Problem) -> dict[str, RunSpec]:
         """Method to its run at the smallest scale."""
-        return {name: self._online(problem, name, PROPOSAL) for name in self._settings()}
+        specs = {}
+        for name in self._settings():
+            # where losses are weighed, what was drawn tells a law of mixtures nothing
+            weighs = self._made(name).needs().loss_weights
+            kind = Kind(What.COMPARISON, name) if weighs else PROPOSAL
+            specs[name] = self._online(problem, name, kind)
+        return specs
 
     def _online(self, problem: Problem, name: str, kind: Kind, **rest: Any) -> RunSpec:
         space = problem.space

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mixopt.errors import StoreError
+from mixopt.mixers import Recorded
 from mixopt.runs import Observation, RunSpec
 
 PART_CHARS = 7900
@@ -117,7 +118,24 @@ def values(seen: Observation, headline: float | None = None) -> list[tuple[str, 
         picked = np.unique(np.linspace(0, len(points) - 1, room).round().astype(int))
         points = [points[i] for i in picked]
     rows += [(keys[k], v, p.tokens) for p in points for k, v in p.metrics.items()]
+    rows += _mixing(seen, MAX_VALUES - len(rows) - len(last))
     return [row for row in rows + last if np.isfinite(row[1])]
+
+
+def _mixing(seen: Observation, room: int) -> list[tuple[str, float, int]]:
+    """Shares by step of a run with a mixer, as many as there is room for."""
+    record = Recorded.of(seen) if seen.spec.mixer is not None else None
+    if record is None:
+        return []
+    schedule = record.course.schedule
+    schedule = schedule.coarsened(max(1, room // len(schedule.domains)))
+    keys = display_keys(schedule.domains, "mix/")
+    rows = [
+        (keys[domain], share, until)
+        for until, mixture in schedule.phases
+        for domain, share in mixture.to_dict().items()
+    ]
+    return rows[: max(room, 0)]
 
 
 def write_spec(spec: RunSpec) -> str:

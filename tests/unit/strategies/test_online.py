@@ -1,5 +1,6 @@
 """Online methods as strategies: they run what papers run, and what they must be held against."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from mixopt.errors import InputError
 from mixopt.evidence.outcome import sweep_outcome
 from mixopt.mixers import Recorded
+from mixopt.report import ReportData
+from mixopt.report.blocks import Plot
+from mixopt.report.mixing import mixing
 from mixopt.runs import Observation, Scale
 from mixopt.runs.objective import Objective
 from mixopt.space import MixtureSpace
@@ -18,6 +22,7 @@ from mixopt.strategies import STRATEGIES, Problem, strategy
 from mixopt.strategies.comparisons import half_width
 from mixopt.strategies.online import Online
 from mixopt.testing.mixing_trainer import MixingTrainer
+from mixopt.tracking import records
 
 SPACE = MixtureSpace({"web": 6e8, "code": 3e8, "math": 1e8})
 SMALL, LARGE = Scale(1000, 10_000), Scale(4000, 40_000)
@@ -63,7 +68,7 @@ def tokens(done: Sequence[Observation], candidate: str) -> set[int]:
 def test_every_method_of_the_table_is_run_compared_and_answered() -> None:
     assert set(METHODS) <= set(STRATEGIES)
     for name, settings in METHODS.items():
-        recipe, question = strategy(name, confirm_seeds=2, **settings), problem()
+        recipe, question = strategy(name, confirm_seeds=1, **settings), problem()
         done = play(recipe, question)
         failed = [o.error for o in done if not o.ok]
         assert not failed, f"{name}: {failed[0]}"
@@ -72,7 +77,7 @@ def test_every_method_of_the_table_is_run_compared_and_answered() -> None:
         assert {"online", "time-average"} & set(names(done)), name
         answer = recipe.answer(question, done)
         assert SPACE.contains(answer.mixture.array, 1e-6)[0]
-        assert any("its time average:" in note for note in answer.notes), answer.notes
+        assert any("of its time average with one seed" in n for n in answer.notes), answer.notes
         same = any("is the uniform mixture" in note for note in answer.notes)
         assert same != ("uniform" in names(done)), name
 
@@ -223,6 +228,51 @@ def test_problems_are_refused_that_no_online_method_can_work_on() -> None:
     pool = problem(pool={SMALL: (SPACE.natural,)})
     with pytest.raises(InputError, match="a pool holds single mixtures"):
         strategy("odm").check(pool, ())
+
+
+def test_trust_rests_on_fresh_seeds_and_on_no_law() -> None:
+    recipe, question = strategy("doge", **METHODS["doge"], confirm_seeds=3), problem()
+    done = play(recipe, question)
+    before = [o for o in done if not o.spec.kind.confirms]
+    untested = sweep_outcome(question, before, recipe.answer(question, before))
+    assert untested.checkup.trust.level == "do not trust"
+    shown = sweep_outcome(question, done, recipe.answer(question, done))
+    assert [gate.name for gate in shown.checkup.trust.gates] == ["comparison with fresh seeds"]
+    assert any("not predicted" in what for what in shown.checkup.trust.unasked)
+    again = type(shown).from_dict(json.loads(json.dumps(shown.to_dict())))
+    assert again.checkup.trust.lines() == shown.checkup.trust.lines()
+
+
+def test_runs_that_weigh_losses_tell_laws_nothing() -> None:
+    methods = {"doge": METHODS["doge"]["mixer"], "odm": {"every": 10}}
+    recipe, question = Online(methods=methods, confirm_seeds=0), problem()
+    done = play(recipe, question)
+    kinds = {o.spec.mixer.name: o.spec.kind for o in done if o.spec.mixer}
+    assert not kinds["doge"].in_search
+    assert kinds["odm"].in_search
+    table = recipe.answer(question, done).runs
+    assert table is not None
+    assert len(table) == 5  # natural, uniform, two averages, one run that drew what it says
+
+
+def test_the_page_and_the_store_show_how_the_mixture_went() -> None:
+    recipe, question = Online(methods={"odm": {"every": 10}}, confirm_seeds=1), problem()
+    done = play(recipe, question)
+    data = ReportData("study", SPACE, OBJECTIVE, tuple(done))
+    section = mixing(data)
+    assert section is not None
+    picture, table = section.blocks
+    assert isinstance(picture, Plot)
+    assert picture.options == ["odm"]
+    assert "1 x" in str(table)
+    assert mixing(ReportData("study", SPACE, OBJECTIVE, ())) is None
+    run = next(o for o in done if o.spec.mixer is not None)
+    rows = [row for row in records.values(run) if row[0].startswith("mix/")]
+    record = Recorded.of(run)
+    assert record is not None
+    assert len(rows) == 3 * len(record.course.schedule.phases)
+    assert {row[0] for row in rows} == {"mix/web", "mix/code", "mix/math"}
+    assert rows[-1][2] == 10_000
 
 
 def test_intervals_of_paired_differences() -> None:
