@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from rich.table import Table
 from rich.text import Text
 
 from mixopt.app import console
@@ -11,24 +10,31 @@ from mixopt.export import EXPORTERS, Exporter, Repeats, Schedules, exporters
 
 def show_formats() -> None:
     """The table of formats: unit, schedules, repetition, versions and options."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("format", "weights count", "a schedule", "repeats", "versions", "options"):
-        table.add_column(column, overflow="fold", style="bold" if column == "format" else "")
+    rows = [("format", "weights count", "schedule", "repeats", "versions", "options")]
     for name in EXPORTERS:
         known = exporters(name)
-        first = known[0]
-        units = dict.fromkeys(unit.value for one in known for unit in one.units)
+        units = dict.fromkeys(unit.name.lower() for one in known for unit in one.units)
         options = dict.fromkeys(option.name for one in known for option in one.all_options)
-        table.add_row(
-            name,
-            ", ".join(units),
-            first.schedules.value,
-            first.repeats.value,
-            ", ".join(one.version for one in known if one.version),
-            ", ".join(options),
+        rows.append(
+            (
+                name,
+                ", ".join(units),
+                known[0].schedules.name.lower(),
+                known[0].repeats.name.lower(),
+                ", ".join(one.version for one in known if one.version),
+                ", ".join(options),
+            )
         )
-    console.out.print(table)
-    console.out.print("\nmixopt export --describe -f FORMAT says more of one.", markup=False)
+    # As wide as it is, also where the output is no terminal: nobody searches for half a name.
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        console.out.print("  ".join(cells).rstrip(), markup=False)
+    console.out.print()
+    for what, named in (("schedule", Schedules), ("repeats", Repeats)):
+        meanings = "; ".join(f"{one.name.lower()}: {one.value}" for one in named)
+        console.out.print(f"{what}: {meanings}", markup=False)
+    console.out.print("mixopt export --describe -f FORMAT says more of one.", markup=False)
 
 
 def show_format(name: str, version: str | None = None) -> None:
