@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mixopt.app import expected
 from mixopt.app.launch import folder_of, open_sweep
 from mixopt.app.preparation import Prepared, cache_of, prepared
 from mixopt.app.record import SPEC_FILE, compare
@@ -164,6 +165,7 @@ class DryRun:
             "money": self.money,
             "price_per_hour": self.price,
             "machines": self.machines,
+            "beforehand": expected.of_sweep(self.made.problem, self.made.recipe),
             "scales": [
                 {
                     "params": p.scale.params,

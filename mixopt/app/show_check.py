@@ -6,6 +6,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from mixopt.app import expected
 from mixopt.app.dry_run import DryRun, ScalePlan
 from mixopt.app.show_status import hours_in_words
 from mixopt.evidence.numbers import percent, plural
@@ -45,6 +46,8 @@ def _facts(result: DryRun) -> list[tuple[str, str]]:
         ("machines", result.machines),
         ("cost", _cost(result)),
     ]
+    lines = expected.of_sweep(problem, result.made.recipe)
+    facts += [("beforehand", line.removeprefix("Beforehand: ")) for line in lines]
     groups = [
         f"{g.name} ({', '.join(g.domains)}) {percent(g.lower)} - {percent(g.upper)}"
         for g in space.groups

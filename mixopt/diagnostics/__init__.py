@@ -1,5 +1,6 @@
 """How far to trust runs, laws and answers. Functions return frozen results with plain `lines()`."""
 
+from mixopt.diagnostics.beforehand import Expected, beforehand, expected_width
 from mixopt.diagnostics.covered import Covered, covered
 from mixopt.diagnostics.distance import (
     EpochMismatch,
@@ -25,6 +26,7 @@ __all__ = [
     "CrossValidation",
     "EpochMismatch",
     "Errors",
+    "Expected",
     "Extrapolation",
     "Gate",
     "Influence",
@@ -34,9 +36,11 @@ __all__ = [
     "Remedy",
     "Transfer",
     "Trust",
+    "beforehand",
     "covered",
     "cross_validate",
     "epoch_mismatch",
+    "expected_width",
     "extrapolation",
     "held_out_errors",
     "influence",

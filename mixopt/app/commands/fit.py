@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, publish, reports
+from mixopt.app import console, expected, publish, reports
 from mixopt.app.commands.application import JsonOption, app
 from mixopt.app.spec_file import read_spec
 from mixopt.runs.reading import read_table
@@ -71,6 +71,8 @@ def fit(
     space = publish.table_space(runs, read_spec(spec) if spec else None)
     study = Study(space, objective, law=law, seed=seed)
     with console.results_to(json) as write:
+        for line in expected.of_table(runs, objective, space):
+            console.say(line)
         outcome = publish.fit_table(runs, study, console.working)
         console.show_outcome(outcome, space)
         console.show_checkup(outcome)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, launch, publish, recorded
+from mixopt.app import console, expected, launch, publish, recorded
 from mixopt.app.commands.application import JsonOption, SpecArgument, app
 from mixopt.app.commands.ending import leave
 from mixopt.app.spec import Spec
@@ -66,6 +66,8 @@ def carry_out(
         console.say(f"Preparing the data of {checked.name} ...")
         with launch.new_sweep(checked, out) as (sweep, recipe):
             console.show_start(sweep)
+            for line in expected.of_sweep(sweep.problem, recipe):
+                console.say(line)
             if where := recorded.place(sweep, checked):
                 console.say(where)
             recorded.introduce(sweep)
