@@ -202,7 +202,8 @@ def run(
             heartbeat.beat(status)
         return status
     status = drive(sweep, recipe, sweep.store, Settings(sweep.runtime, limits), on_change)
-    if status.halt is not None:  # it will go on, and may need what is kept to continue runs
+    kept = sweep.spec.execution.keep_checkpoints != "until-end"
+    if kept or status.halt is not None:  # one that will go on may need them to continue runs
         return status
     trainer = sweep.trainer
     if isinstance(trainer, ContinuingTrainer) and capabilities_of(trainer).continues:

@@ -2,19 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from mixopt.app.record import remembered_spec
-from mixopt.app.spec import Spec
-from mixopt.app.spec_file import read_spec
-from mixopt.app.studies import named
 from mixopt.errors import InputError, shorten
 from mixopt.evidence.numbers import plural
 from mixopt.ports import Store
 from mixopt.runs import Observation
 from mixopt.runs.failures import causes, has_diverged
-from mixopt.space.redaction import MASK
 
 
 @dataclass(frozen=True)
@@ -81,37 +74,6 @@ def mark(store: Store, chosen: Chosen) -> None:
     """Have them trained again when the sweep goes on; killed meanwhile, some are marked."""
     for seen in chosen.runs:
         store.retry(seen.run_id)
-
-
-def spec_of(given: Path) -> tuple[Spec, Path]:
-    """The spec of a sweep that is to go on, and its folder.
-
-    Args:
-        given: its spec.yaml, its folder or its name; of the latter two the spec is the one that the
-            sweep ran by last.
-
-    Raises:
-        InputError: that one had secrets, which are kept nowhere.
-        MixoptError: see `mixopt.app.studies.named`.
-    """
-    meant = named(given)
-    if meant.spec is not None:
-        return read_spec(meant.spec), meant.folder
-    spec = remembered_spec(meant.folder)
-    if _has_mask(spec.model_dump(mode="json")):
-        raise InputError(
-            f"the spec of {meant.folder} has passwords, which were not kept with it; name its "
-            "spec.yaml in place of the folder"
-        )
-    return spec, meant.folder
-
-
-def _has_mask(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_mask, value.values()))
-    if isinstance(value, list):
-        return any(map(_has_mask, value))
-    return isinstance(value, str) and MASK in value
 
 
 def _no_run(run: str, fits: Sequence[Observation], failed: Sequence[Observation]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
@@ -132,6 +132,13 @@ class ExecutionSpec(_Named):
         None,
         gt=0,
         description="Of one GPU, in any currency; of one slot where packs reserve no GPU.",
+    )
+    keep_checkpoints: Literal["until-end", "always"] | Annotated[float, Field(ge=0, le=MANY)] = (
+        Field(
+            "until-end",
+            description="What it takes to continue runs: until the sweep ends, always, or so many "
+            "days ('mixopt clean' deletes older ones).",
+        )
     )
     pause_after: int = Field(
         PAUSE_AFTER,

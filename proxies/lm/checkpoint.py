@@ -24,12 +24,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mixopt.execution.files import write_atomically
+from mixopt.execution.keeping import CHECKPOINTS as FOLDER
+from mixopt.execution.keeping import DATA, RUN
 from mixopt.runs import RunSpec
 from mixopt.runs.schedule import digest, plan_identity
 from proxies.lm.data import sequence_ends
 from proxies.lm.recipe import Recipe
 
-FOLDER = "checkpoints"
 _log = logging.getLogger(__name__)
 _NOTES = "notes"
 _TRUNK = "trunk-"
@@ -96,7 +97,7 @@ class Checkpoints:
             (cache / FOLDER / name, min(step, recipe.branch))
             for name, step in zip(trunks, last, strict=True)
         ]
-        self._steps = recipe.steps
+        self._spec, self._steps = spec, recipe.steps
         self._own = f"{spec.scale.tokens}-"
 
     @property
@@ -112,7 +113,10 @@ class Checkpoints:
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, then delete those that it replaces: earlier ones of its kind."""
         folder, kind = self._place(checkpoint.step)
-        notes = {_NOTES: json.dumps({"step": checkpoint.step, **checkpoint.notes})}
+        notes = {
+            _NOTES: json.dumps({"step": checkpoint.step, **checkpoint.notes}),
+            **{RUN: self._spec.run_id, DATA: self._spec.data},
+        }
         path = folder / f"{kind}{checkpoint.step:09d}{_SUFFIX}"
         write_atomically(path, save(dict(checkpoint.tensors), notes))
         self._remove(p for p in _files(folder, kind) if _step(p) < checkpoint.step)

@@ -29,7 +29,7 @@ def retry(
 
     Example: mixopt retry quickstart --cause "Input/output error"
     """
-    spec, folder = retrying.spec_of(sweep)
+    spec, folder = launch.runnable(sweep)
     with launch.open_sweep(sweep) as opened:  # refuses before any data is prepared
         chosen = retrying.choose(opened.store.observations(), cause, run)
     if not chosen.runs:

@@ -40,6 +40,7 @@ COMMANDS = {
     ),
     "mixer": ("mixer", "Steer the mixture of another trainer's run over stdin and stdout."),
     "fit": ("fit", "Fit laws to a table of runs: diagnostics, and the mixture they propose."),
+    "clean": ("clean", "Show, or delete, what a sweep keeps beside its record."),
     "ui": ("ui", "Show a sweep's runs in MLflow's pages; Ctrl-C closes them."),
     "schema": (
         "schema",

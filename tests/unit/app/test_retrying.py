@@ -1,14 +1,9 @@
 """Which failed runs are trained again: those asked for, and none that would fail again."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from mixopt import Mixture, Observation, RunSpec, Scale
-from mixopt.app.record import SPEC_FILE
-from mixopt.app.retrying import choose, mark, spec_of
-from mixopt.app.spec_file import parse_spec
+from mixopt.app.retrying import choose, mark
 from mixopt.errors import InputError
 from mixopt.execution.local import MemoryStore
 
@@ -79,22 +74,3 @@ def test_marking_opens_them_with_their_failure_on_record() -> None:
     mark(store, choose(SEEN, "input/output"))
     assert [s.seed for s in store.pending()] == [1, 2]
     assert store.attempts()[SEEN[1].run_id][0].error == SEEN[1].error
-
-
-def test_the_spec_that_a_sweep_ran_by_goes_on_unless_it_had_secrets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "runs" / "mine"
-    folder.mkdir(parents=True)
-    made = parse_spec(VALUES)
-    (folder / SPEC_FILE).write_text(json.dumps(made.shown()))
-    assert spec_of(Path("mine")) == (made, Path("runs/mine"))
-    secret = {"runtime_env": {"env_vars": {"HF_TOKEN": "hf_abc"}}}
-    hidden = parse_spec({**VALUES, "execution": secret})
-    (folder / SPEC_FILE).write_text(json.dumps(hidden.shown()))
-    with pytest.raises(InputError, match=r"name its spec\.yaml"):
-        spec_of(Path("mine"))
-    (tmp_path / "spec.yaml").write_text(json.dumps({**VALUES, "execution": secret}))
-    whole = spec_of(tmp_path / "spec.yaml")[0]
-    assert whole.execution.settings == secret

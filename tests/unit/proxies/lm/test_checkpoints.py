@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import proxies.lm.train as train_module
+from mixopt.execution import keeping
 from mixopt.runs import Observation, RunSpec, Scale, Schedule
 from mixopt.space import Mixture
 from proxies import LanguageModelTrainer
@@ -170,6 +171,13 @@ def test_a_newer_checkpoint_replaces_the_older_one(kept, tmp_path):
     assert found.tensors["a"].tolist() == [4.0, 4.0]
     assert files(tmp_path) == ["trunk-000000004.safetensors"]
     assert kept.latest().notes["step"] == 4
+
+
+def test_a_checkpoint_says_whose_it_is_to_those_without_a_trainer(kept, tmp_path):
+    kept.save(at(2))
+    (thing,) = keeping.kept(tmp_path)
+    assert (thing.run, thing.data) == (run(LONG).run_id, run(LONG).data)
+    assert thing.bytes == sum(f.stat().st_size for f in kept.folder.iterdir())
 
 
 def test_death_in_the_middle_of_a_write_leaves_the_previous_one(kept, tmp_path, monkeypatch):
