@@ -1,6 +1,7 @@
 """From a sweep, or a fitted table, to its report; nothing is fitted here."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -52,18 +53,20 @@ def sweep_data(
     sweep: Sweep, outcome: Outcome | Unanswered, *, running: str = ""
 ) -> report.ReportData:
     """What the report of a sweep shows."""
+    decision, unread = _promoted(sweep)
     facts = {
         "mixopt": version("mixopt"),
+        **unread,
         "spec": sweep.spec.shown(),
         "data": dict(sweep.info.notes),
-        **_promoted(sweep),
     }
     observations, space = tuple(observations_of(sweep)), sweep.problem.space
     if not any(o.spec.data for o in observations):  # where they say it themselves, they are asked
         facts = {"Data manifest": sweep.info.data, **facts}
     origin = _origin(sweep, running)
     if isinstance(outcome, Outcome):
-        return _report_data(outcome, space, sweep.spec.name, observations, (origin, facts))
+        data = _report_data(outcome, space, sweep.spec.name, observations, (origin, facts))
+        return replace(data, promotion=decision)
     return report.ReportData(
         sweep.spec.name,
         space,
@@ -74,16 +77,19 @@ def sweep_data(
         warnings=outcome.warnings,
         reason=outcome.reason,
         origin=origin,
+        promotion=decision,
     )
 
 
-def _promoted(sweep: Sweep) -> dict[str, Any]:
-    """The last decision of promotion, in its own words."""
+def _promoted(sweep: Sweep) -> tuple[Decision | None, dict[str, Any]]:
+    """The last decision of promotion; where it cannot be read, why, as a fact."""
     kept = sweep.store.annotations().get(PROMOTED)
     if kept is None:
-        return {}
-    decision = Decision.from_dict(kept)
-    return {"promotion": {"decision": decision.headline, "reasons": list(decision.reasons)}}
+        return None, {}
+    try:
+        return Decision.from_dict(kept), {}
+    except StoreError as error:
+        return None, {"promotion": str(error)}
 
 
 def write_table_report(path: Path, outcome: Outcome, study: Study, title: str) -> None:

@@ -7,6 +7,7 @@ from mixopt.report import (
     law_figures,
     mixing,
     page,
+    promoted,
     run_list,
     sections,
     spent,
@@ -30,7 +31,7 @@ _ORDER = (
     # what it brings, and what it took
     gain.gain,
     figures.confirmed,
-    sections.promotion,
+    promoted.promotion,
     gates.gates,
     spent.spent,
     # why

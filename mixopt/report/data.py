@@ -13,6 +13,7 @@ import numpy as np
 
 from mixopt.diagnostics import Influence, Transfer, Trust
 from mixopt.evidence.confirmation import Confirmation
+from mixopt.evidence.decision import Decision
 from mixopt.laws.base import Prediction
 from mixopt.proposers import Recommendation
 from mixopt.runs import UNSTATED, Kind, Observation, RunSpec, Scale, What
@@ -114,7 +115,7 @@ class ReportData:
         reason: why there is no recommendation, where there is none.
         origin: whose study it is, when it ran, and where its runs are.
         evidence: what diagnostics measured.
-        promotion: what a promotion decided, by name, plain JSON values; empty before one.
+        promotion: what the last promotion decided; None before one.
     """
 
     title: str
@@ -136,7 +137,7 @@ class ReportData:
     reason: str = ""
     origin: Origin = field(default_factory=Origin)
     evidence: Evidence = field(default_factory=Evidence)
-    promotion: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    promotion: Decision | None = None
 
     @property
     def good(self) -> tuple[Observation, ...]:

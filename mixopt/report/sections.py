@@ -208,13 +208,6 @@ def _causes(data: ReportData) -> list[Block]:
     return [Bullets(told)]
 
 
-def promotion(data: ReportData) -> Section | None:
-    """What a promotion decided, where there was one."""
-    if not data.promotion:
-        return None
-    return Section("promotion", "The promotion", blocks.facts(data.promotion), short="Promotion")
-
-
 def made(data: ReportData) -> Section:
     """How the answer was made, and what it takes to make it again."""
     seen = data.observations

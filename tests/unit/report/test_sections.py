@@ -11,17 +11,22 @@ from mixopt.diagnostics import Trust
 from mixopt.diagnostics.gates import Gate, Remedy
 from mixopt.diagnostics.influence import Influence
 from mixopt.evidence.confirmation import confirm
+from mixopt.evidence.decision import Decision, Difference, Result
+from mixopt.evidence.past import Past
+from mixopt.evidence.rules import Given
 from mixopt.proposers import Gain, Recommendation
 from mixopt.report import Evidence, Origin, ReportData
 from mixopt.report.blocks import Answer, Chip, Plot, Runs, Table, Words
 from mixopt.report.gain import gain, measured
 from mixopt.report.gates import gates
 from mixopt.report.law_figures import calibration, interactions, responses, small_large
+from mixopt.report.promoted import promotion
 from mixopt.report.run_list import runs
-from mixopt.report.sections import answer, failures, promotion
+from mixopt.report.sections import answer, failures
 from mixopt.report.spent import hosts, spent
 from mixopt.runs.attempts import Place
 from mixopt.runs.kinds import DESIGN, Kind, What
+from mixopt.strategies.promoting import Plan
 
 SPACE = MixtureSpace([Domain("web"), Domain("code"), Domain("math")])
 SMALL, LARGE = Scale(1000, 64_000), Scale(2000, 256_000)
@@ -214,10 +219,43 @@ def test_without_a_law_there_are_no_pictures_of_it():
     assert calibration(data()) is None
 
 
+def decided(state="yes"):
+    """A promotion over natural at a larger scale."""
+    results = (
+        Result(Plan("recommended", BEST), (1.0, 1.02)),
+        Result(Plan("natural", NATURAL, rival=True), (1.5,), failed=1),
+    )
+    return Decision(
+        "study",
+        Scale(9000, 512_000),
+        "loss",
+        "bits",
+        "recommended",
+        results,
+        (Difference("natural", 0.49, 0.4, 0.58),),
+        (gate(state, "do not trust"), gate("yes")),
+        ("transfer (one plan)",),
+        0.01,
+        Given("abcd", 0),
+        Past("study", "promotion", 9000, 512_000, "natural", 0.5, 0.49),
+        ("r1",),
+    )
+
+
 def test_a_promotion_has_its_place_and_is_absent_before_one():
     assert promotion(data()) is None
-    section = promotion(data(promotion={"decision": "passed", "rules": {"seeds": 3}}))
-    assert section.blocks[0].items == [("decision", "passed")]
+    section = promotion(data(promotion=decided("no")))
+    words, rules, plans, unasked = section.blocks
+    assert words.heading == "Not passed"
+    assert words.text == decided("no").headline
+    assert [row[1].text for row in rules.rows] == ["no", "yes"]
+    assert plans.rows[0] == ["recommended", "1.0100", "2", "–", "–"]
+    assert plans.rows[1] == ["natural", "1.5000", "1 (+ 1 failed)", "+0.4900", "+0.4000 to +0.5800"]
+    assert list(plans.mark) == [0]
+    assert "transfer (one plan)" in unasked.text
+    assert "given before the first run" in section.caption
+    passed = report.render(data(promotion=decided()))
+    assert "Promoted: train on" in passed
 
 
 @pytest.mark.parametrize("field", ["question", "owner", "hint", "running"])
