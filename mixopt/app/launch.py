@@ -29,8 +29,10 @@ from mixopt.app.registries import past_of, remember_past
 from mixopt.app.spec import Spec
 from mixopt.app.spec_file import read_spec
 from mixopt.app.studies import named
+from mixopt.app.where import ExecutionSpec
 from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.evidence.past import Past
+from mixopt.execution import check_executor
 from mixopt.execution import executor as make
 from mixopt.execution.heartbeat import beating
 from mixopt.execution.limits import Brakes, Halt
@@ -87,6 +89,20 @@ class Sweep:
 def folder_of(spec: Spec, out: Path | None = None) -> Path:
     """The folder of a sweep: `out`, or `runs/<name>` below the current one."""
     return out if out is not None else RUNS / spec.name
+
+
+def at_address(spec: Spec, address: str | None) -> Spec:
+    """The spec with another address of its cluster; None leaves it as it is.
+
+    Raises:
+        SpecError: its executor has no address.
+    """
+    if address is None:
+        return spec
+    settings = {**spec.execution.settings, "address": address}
+    at("execution", lambda: check_executor(spec.execution.use, settings))
+    values = {**spec.execution.model_dump(), "address": address}
+    return spec.model_copy(update={"execution": ExecutionSpec(**values)})
 
 
 @contextmanager

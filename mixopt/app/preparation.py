@@ -20,6 +20,7 @@ from mixopt.app.checks import (
     make_trainer,
     prepare,
 )
+from mixopt.app.durable import check_durable, runs_folder
 from mixopt.app.spec import Spec
 from mixopt.app.where import StoreSpec
 from mixopt.execution import check_executor
@@ -28,7 +29,7 @@ from mixopt.space.redaction import password_of
 from mixopt.strategies import Checking, Problem, Strategy, traits_of
 from mixopt.tracking import check_store, database_file, database_uri, location
 
-RUNS = Path("runs")
+RUNS = runs_folder()
 STORE_VARIABLE = "MLFLOW_TRACKING_URI"
 """The variable by which MLflow's users name their server."""
 
@@ -70,6 +71,7 @@ def prepared(spec: Spec, folder: Path, *, dry: Path | None = None) -> Prepared:
     check_warm_start(spec, recipe)
     check_nodes(spec, trainer)
     spec.make_objective()
+    check_durable(spec, folder, cache_of(spec))
     if dry is None:
         check_folders(folder, cache_of(spec))
     runs, store = spec.execution, spec.store

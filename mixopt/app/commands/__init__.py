@@ -1,5 +1,6 @@
 """The commands, one a module: each parses its arguments, calls the library and shows the result."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,8 @@ def main() -> None:
     # A trainer of the user's own is found in the folder that the command runs from.
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+    # Told to stop by a scheduler, a command ends as after Ctrl-C: workers ended, store closed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except MixoptError as error:

@@ -30,6 +30,16 @@ JsonOption = Annotated[
     typer.Option("--json", metavar="FILE", help="Write the result as JSON ('-': to stdout)."),
 ]
 
+AddressOption = Annotated[
+    str,
+    typer.Option(
+        envvar="RAY_API_SERVER_ADDRESS",
+        metavar="URL",
+        help="The cluster's dashboard, e.g. http://head:8265.",
+    ),
+]
+JobArgument = Annotated[str, typer.Argument(help="The sweep's name, or the id of its job.")]
+
 
 def _say_version(asked: bool) -> None:
     if asked:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, expected, launch, publish, recorded
+from mixopt.app import console, durable, expected, launch, publish, recorded
 from mixopt.app.commands.application import JsonOption, SpecArgument, app
 from mixopt.app.commands.ending import leave
 from mixopt.app.spec import Spec
@@ -30,6 +30,10 @@ def run(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the sweep (default: runs/<name>).")
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of a running Ray cluster, e.g. auto; in place of execution.address."),
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Run a sweep, or go on with it: train, fit laws, propose, confirm, report.
@@ -40,7 +44,7 @@ def run(
 
     Example: mixopt run experiments/quickstart/spec.yaml --json result.json
     """
-    carry_out(read_spec(spec), out, json)
+    carry_out(launch.at_address(read_spec(spec), address), out, json)
 
 
 def carry_out(
@@ -65,6 +69,7 @@ def carry_out(
     with console.results_to(json) as write:
         console.say(f"Preparing the data of {checked.name} ...")
         with launch.new_sweep(checked, out) as (sweep, recipe):
+            durable.keep_code(folder)
             console.show_start(sweep)
             for line in expected.of_sweep(sweep.problem, recipe):
                 console.say(line)

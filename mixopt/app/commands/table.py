@@ -11,6 +11,11 @@ COMMANDS = {
         "run",
         "Run a sweep, or go on with it: train, fit laws, propose, confirm, report.",
     ),
+    "submit": ("submit", "Run a sweep on a Ray cluster, as a job that needs this machine no more."),
+    "jobs": ("jobs", "List the sweeps of a cluster: state, since when, where their results are."),
+    "logs": ("jobs", "Show what a sweep's newest job has written."),
+    "stop": ("jobs", "Stop a sweep's job; 'mixopt resume' goes on from what was trained."),
+    "resume": ("submit", "Go on with a sweep on a cluster, by its name, from any machine."),
     "status": (
         "status",
         "Where a sweep stands: progress, cost, best run, failures, hosts.",

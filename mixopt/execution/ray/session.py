@@ -4,7 +4,9 @@ import functools
 import logging
 import os
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -58,18 +60,22 @@ def connect(address: str | None, threads: int, runtime_env: Mapping[str, Any] | 
         variables |= dict.fromkeys(THREAD_VARIABLES, str(threads))
         session.enter_context(_password())
     try:
-        with _environment(variables):
+        with _environment(variables), _same_answer_to_sigterm():
             ray.init(**options)
     except AuthenticationError as error:
         session.close()
         raise MixoptError(f"Ray cannot be reached at {address!r}: {TOKEN_REMEDY}") from error
     except (RayError, RuntimeError, ConnectionError, ValueError, OSError) as error:
         session.close()
-        where = "start on this machine" if address == "local" else f"be reached at {address!r}"
+        what = redact(brief(error), known=known_secrets(runtime_env))
+        if address == "local":
+            raise MixoptError(
+                f"Ray cannot start on this machine: {what}; set execution: {{use: local}} to train "
+                "in this process"
+            ) from error
+        token = "" if os.environ.get("RAY_AUTH_MODE") == "token" else f"; or {TOKEN_REMEDY}"
         raise MixoptError(
-            f"Ray cannot {where}: {redact(brief(error), known=known_secrets(runtime_env))}; see "
-            "'ray status' for a running cluster, or set execution: {use: local} to train in this "
-            "process"
+            f"Ray cannot be reached at {address!r}: {what}; see 'ray status' on the head{token}"
         ) from error
     session.callback(_divert_reports, _PRINT)
     session.callback(ray.shutdown)
@@ -83,7 +89,7 @@ def check_runtime_env(runtime_env: Mapping[str, Any] | None) -> None:
     Raises:
         InputError: it does not; Ray itself would pass an unknown key over in silence.
     """
-    if not runtime_env:
+    if not runtime_env or _IN_JOB in os.environ:  # whose files are where it was submitted
         return
     unknown = [str(key) for key in runtime_env if key not in RuntimeEnv.known_fields]
     if unknown:
@@ -136,6 +142,18 @@ def _divert_reports(sink: Any) -> None:
     """
     if _PRINT is not None:
         ray._private.worker.print_to_stdstream = sink
+
+
+@contextmanager
+def _same_answer_to_sigterm() -> Iterator[None]:
+    """Ray answers SIGTERM with a stack trace and an end; whoever started us decided otherwise."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM) if main else None
+    try:
+        yield
+    finally:
+        if callable(before):
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
