@@ -93,7 +93,7 @@ def follow(sweep: Sweep, registry: Registry, large: Large) -> tuple[Past, tuple[
     yardstick = Yardstick(law.surrogate.objective, (rules and rules.metric) or "")
     past = _measured(yardstick, decision, large)
     registry.note(version, past.to_dict())
-    return past.of_version(version.number), read_past(registry.records())
+    return past.of_version(version.number), read_past(registry.records())[0]
 
 
 def _version(sweep: Sweep, registry: Registry, promotion: str) -> Version:

@@ -39,7 +39,7 @@ def _quiet(what: str) -> AbstractContextManager[Any]:  # noqa: ARG001 - nobody i
 
 
 OUTCOME = "outcome"  # the annotation that holds what was concluded
-TAKE_ALONG = "Take the mixture along"
+TAKE_ALONG, LARGE_RUN = "Take the mixture along", "Before a large run"
 
 
 @one_blas_thread
@@ -178,21 +178,24 @@ def answer(sweep: Sweep) -> tuple[Mixture | Schedule, dict[str, Any]]:
     return plan, {"predictions": summary["predicted"], "provenance": provenance}
 
 
-def next_steps(folder: Path, store: str = "mlflow") -> dict[str, str]:
+def next_steps(folder: Path, store: str = "mlflow", *, rules: bool = False) -> dict[str, str]:
     """What to do with a finished sweep: what for, and a command that can be copied.
 
     Args:
         folder: of the sweep.
         store: in which it is kept; a sweep in memory leaves its report alone.
+        rules: whether its spec has rules of promotion.
     """
     mixopt, written = command(), {"Report": str(folder / REPORT)}
     if store == "memory":
         return written
     shown = {"Every run, in MLflow": f"{mixopt} ui {folder}"} if store == "mlflow" else {}
+    next_gate = {LARGE_RUN: f"{mixopt} promote {folder} --dry-run"} if rules else {}
     return {
         **written,
         **shown,
         "Write the report again": f"{mixopt} report {folder}",
+        **next_gate,
         TAKE_ALONG: f"{mixopt} export {folder} -o mixture.json",
     }
 

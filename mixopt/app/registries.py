@@ -1,9 +1,10 @@
 """The registry of a sweep's store, and what earlier studies left in it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mixopt.app.preparation import tracking_uri
 from mixopt.app.spec import Spec
@@ -64,10 +65,16 @@ def remember_past(spec: Spec, folder: Path, store: Store) -> tuple[Past, ...]:
             _log.warning("nothing is learned from earlier promotions: %s", error)
         store.annotate({PAST: [one for one in values if one.get("study") != spec.name]})
         kept = store.annotations()
+        _, odd = read_past(kept[PAST])
+        if odd:
+            _log.warning(
+                "%d records of earlier promotions are of another version of mixopt, and are left "
+                "aside",
+                odd,
+            )
     return past_of(kept)
 
 
-def past_of(kept: dict[str, object]) -> tuple[Past, ...]:
-    """What `remember_past` kept."""
-    values = kept.get(PAST) or ()
-    return read_past(values)  # type: ignore[arg-type]
+def past_of(kept: Mapping[str, Any]) -> tuple[Past, ...]:
+    """What `remember_past` kept, as far as this version reads it."""
+    return read_past(kept.get(PAST) or ())[0]

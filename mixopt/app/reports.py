@@ -66,7 +66,7 @@ def sweep_data(
     origin = _origin(sweep, running)
     if isinstance(outcome, Outcome):
         data = _report_data(outcome, space, sweep.spec.name, observations, (origin, facts))
-        return replace(data, promotion=decision)
+        return replace(data, promotion=decision, past=sweep.past)
     return report.ReportData(
         sweep.spec.name,
         space,

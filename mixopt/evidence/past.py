@@ -21,6 +21,9 @@ REALISED = 0.5
 """Least mean share of the predicted gain that earlier promotions realised: below it, half of what
 is predicted here is not to be expected either."""
 
+FORMAT = 1
+"""Of a record; those of another format are left aside, and counted."""
+
 Where = Literal["promotion", "large run"]
 
 
@@ -79,7 +82,7 @@ class Past:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back."""
-        values: dict[str, Any] = plain(self)
+        values: dict[str, Any] = {"format": FORMAT, **plain(self)}
         return values
 
     @classmethod
@@ -89,7 +92,11 @@ class Past:
         Raises:
             InputError: the values have another form.
         """
-        made: Past = restored(cls, values)
+        fields = dict(values)
+        form = fields.pop("format", None)
+        if form != FORMAT:
+            raise InputError(f"a record of format {form}; this mixopt reads {FORMAT}")
+        made: Past = restored(cls, fields)
         return made
 
     def of_version(self, version: str) -> "Past":
@@ -153,13 +160,16 @@ def learned(verdict: Trust, past: Sequence[Past]) -> Trust:
     return trust([*verdict.gates, past_promotions(past)], verdict.unasked)
 
 
-def read_past(values: Sequence[Mapping[str, Any]]) -> tuple[Past, ...]:
-    """Records that were kept as plain JSON; one of another form is left out by the reader.
+def read_past(values: Sequence[Mapping[str, Any]]) -> tuple[tuple[Past, ...], int]:
+    """Records that were kept as plain JSON, and how many of another form were left aside.
 
-    Raises:
-        InputError: one has another form.
+    A registry is shared by people with several versions of mixopt: what one of them wrote must not
+    keep another from working.
     """
-    try:
-        return tuple(Past.from_dict(one) for one in values)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"a record of a promotion cannot be read ({error})") from error
+    known, odd = [], 0
+    for one in values:
+        try:
+            known.append(Past.from_dict(one))
+        except (InputError, KeyError, TypeError, ValueError):
+            odd += 1
+    return tuple(known), odd

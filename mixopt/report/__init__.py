@@ -33,6 +33,7 @@ _ORDER = (
     figures.confirmed,
     promoted.promotion,
     gates.gates,
+    promoted.past,
     spent.spent,
     # why
     figures.front,

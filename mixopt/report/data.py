@@ -14,6 +14,7 @@ import numpy as np
 from mixopt.diagnostics import Influence, Transfer, Trust
 from mixopt.evidence.confirmation import Confirmation
 from mixopt.evidence.decision import Decision
+from mixopt.evidence.past import Past
 from mixopt.laws.base import Prediction
 from mixopt.proposers import Recommendation
 from mixopt.runs import UNSTATED, Kind, Observation, RunSpec, Scale, What
@@ -116,6 +117,7 @@ class ReportData:
         origin: whose study it is, when it ran, and where its runs are.
         evidence: what diagnostics measured.
         promotion: what the last promotion decided; None before one.
+        past: what became of promotions of earlier studies.
     """
 
     title: str
@@ -138,6 +140,7 @@ class ReportData:
     origin: Origin = field(default_factory=Origin)
     evidence: Evidence = field(default_factory=Evidence)
     promotion: Decision | None = None
+    past: tuple[Past, ...] = ()
 
     @property
     def good(self) -> tuple[Observation, ...]:

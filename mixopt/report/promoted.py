@@ -1,9 +1,10 @@
-"""What the last promotion decided: every rule with what it saw, and the plans that were trained."""
+"""What the last promotion decided, with every rule and plan; and what earlier ones came to."""
 
 import numpy as np
 
+from mixopt import plots
 from mixopt.evidence.decision import Decision
-from mixopt.report.blocks import Block, Cell, Chip, Section, State, Table, Words
+from mixopt.report.blocks import Block, Cell, Chip, Plot, Section, State, Table, Words
 from mixopt.report.data import ReportData
 from mixopt.report.wording import MISSING, number, scale_name, signed
 
@@ -27,6 +28,29 @@ def promotion(data: ReportData) -> Section | None:
         f"Trained at {scale_name(decision.scale)} and judged by {decision.judged}{unit}, lower is "
         f"better. {decision.given.line}",
         "Promotion",
+    )
+
+
+def past(data: ReportData) -> Section | None:
+    """How much of what was predicted earlier promotions of this registry realised."""
+    known = [one for one in data.past if np.isfinite(one.share)]
+    if not known:
+        return None
+    drawing = plots.past_promotions(
+        [one.study for one in known],
+        [one.predicted for one in known],
+        [one.measured for one in known],
+        intervals=[(one.low, one.high) for one in known],
+        large=[one.where == "large run" for one in known],
+    )
+    return Section(
+        "past",
+        "Did earlier predictions come true?",
+        [Plot("past-promotions", ("",), (drawing.to_dict(),), drawing.height)],
+        "Share of the predicted gain that each promotion of this registry measured, as it was when "
+        "this study began. On the full line a prediction came true; below the dotted one, on "
+        "average, the gate of past promotions says no.",
+        "Past",
     )
 
 

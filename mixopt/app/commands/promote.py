@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mixopt.app import artefact, console, follow, launch, promote, reports, show_promotion
+from mixopt.app import artefact, console, follow, launch, promote, recorded, reports, show_promotion
 from mixopt.app.checks import make_strategy
 from mixopt.app.commands.application import JsonOption, SweepArgument, app
 from mixopt.app.commands.run import HALTED
@@ -87,9 +87,11 @@ def _promote(spec: Spec, folder: Path, *, to: str, yes: bool) -> dict[str, Any]:
             with console.SweepProgress(planned.question.unit) as progress:
                 status = promote.train(planned, progress)
         except KeyboardInterrupt:
+            recorded.summarize(sweep, "stopped")
             console.say("Stopped; the same command goes on from there.")
             raise typer.Exit(130) from None
         if status.halt is not None:
+            recorded.summarize(sweep, "stopped")
             console.say(f"The promotion stopped before its end: {status.halt}.")
             raise typer.Exit(HALTED)
         decision = promote.conclude_promotion(planned)
@@ -101,6 +103,7 @@ def _promote(spec: Spec, folder: Path, *, to: str, yes: bool) -> dict[str, Any]:
         text = artefact.make_card(promoted, registered=registered is not None)
         card = artefact.keep_card(sweep, text)
         sweep.store.attach(reports.write_report(sweep, planned.outcome))
+        recorded.summarize(sweep, "finished", planned.outcome)
         show_promotion.show_registered(registered, decision, card)
         if decision.passed and registry is None:
             console.say(str(no_registry(spec)))

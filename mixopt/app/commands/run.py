@@ -88,7 +88,8 @@ def carry_out(
                     "command goes on from there."
                 )
                 raise typer.Exit(130) from None
-        _show(answer, sweep, publish.next_steps(folder, checked.store.use))
+        rules = checked.promotion is not None
+        _show(answer, sweep, publish.next_steps(folder, checked.store.use, rules=rules))
         if ran.halt is not None:
             console.say(f"The sweep stopped before its end: {ran.halt}.")
         seconds = round(time.monotonic() - started, 2)
@@ -129,7 +130,11 @@ def _show(
     answer: Outcome | Unanswered, sweep: launch.Sweep, steps: Mapping[str, str] | None = None
 ) -> None:
     if isinstance(answer, Unanswered):
-        told = {k: v for k, v in (steps or {}).items() if k != publish.TAKE_ALONG}
+        told = {
+            k: v
+            for k, v in (steps or {}).items()
+            if k not in {publish.TAKE_ALONG, publish.LARGE_RUN}
+        }
         console.show_unanswered(answer, told)
     else:
         console.show_outcome(answer, sweep.problem.space, steps)

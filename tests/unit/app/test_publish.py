@@ -180,6 +180,8 @@ def test_next_steps_can_be_copied(tmp_path: Path) -> None:
     commands = [c for what, c in steps.items() if what != "Report"]
     assert all(str(tmp_path) in c for c in commands)
     assert {c.split()[1] for c in commands} == {"ui", "report", "export"}
+    promoted = next_steps(tmp_path, rules=True)["Before a large run"]
+    assert promoted.endswith(f"promote {tmp_path} --dry-run")
 
 
 def test_a_table_allows_all_mixtures_of_its_domains_or_what_a_spec_does(tmp_path: Path) -> None:
