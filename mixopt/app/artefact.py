@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from mixopt.app.launch import Sweep
+from mixopt.app.preparation import tracking_uri
 from mixopt.app.registries import model_name
 from mixopt.errors import StoreError
 from mixopt.evidence.card import About, card
@@ -24,13 +25,20 @@ from mixopt.export.token_plan import TokenPlan, compile_plan
 from mixopt.runs import Schedule
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture
+from mixopt.tracking.location import locate
 from mixopt.tracking.registry import CANDIDATE, CHAMPION, Entry, Registry, Version
 
 CARD = "card.md"
 MIXTURE, LAW, DECISION = "mixture.json", "law.json", "decision.json"
 SCHEMA, FORMAT = "mixopt.promoted", 1
 """Of mixture.json."""
-_APART = ("execution", "store", "promotion")  # of a spec: where and how, not what
+_APART = (
+    "execution",
+    "store",
+    "promotion",
+    "question",
+    "owner",
+)  # of a spec: no part of what it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +111,9 @@ def make_card(promoted: Promoted, *, registered: bool) -> str:
         plan=plan,
         budgeted=budgeted,
         model=model_name(sweep.spec) if registered else "",
+        registry=locate(tracking_uri(sweep.spec, sweep.folder)).shown if registered else "",
+        question=sweep.spec.question,
+        owner=sweep.spec.owner,
         commands=commands,
     )
     return card(decision, promoted.outcome, sweep.problem.space, about)

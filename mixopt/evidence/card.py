@@ -17,7 +17,7 @@ from mixopt.export.token_plan import TokenPlan
 from mixopt.runs import short_number
 from mixopt.space import MixtureSpace
 
-_ACTIVE = re.compile(r"([\\`*_{}\[\]<>|#~])")
+_ACTIVE = re.compile(r"([\\`*{}\[\]<>|#~]|(?<!\w)_|_(?!\w))")  # within a word, _ is plain
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ class About:
         plan: whole tokens of the large run.
         budgeted: whether the spec gave its budget; else it is the scale of the promotion.
         model: name of the registered model; empty where none was registered.
+        registry: where that is, without its password.
         commands: what for, to a command that can be copied.
+        question: of the study, in its owner's words. owner: whose it is; both may be empty.
     """
 
     date: str
@@ -43,7 +45,10 @@ class About:
     plan: TokenPlan
     budgeted: bool
     model: str = ""
+    registry: str = ""
     commands: Mapping[str, str] = field(default_factory=dict)
+    question: str = ""
+    owner: str = ""
 
 
 def card(decision: Decision, outcome: Outcome, space: MixtureSpace, about: About) -> str:
@@ -57,13 +62,12 @@ def card(decision: Decision, outcome: Outcome, space: MixtureSpace, about: About
     """
     parts = [
         f"# {safe(decision.study)}: {'promoted' if decision.passed else 'not promoted'}",
-        f"{about.date} · promotion `{decision.id}`"
-        + (f" · registered as `{about.model}`" if about.model else " · not registered"),
+        " · ".join(part for part in _heading(decision, about) if part),
         f"**{safe(decision.headline)}**",
         "## What",
         _what(decision, space, about),
         "## Why",
-        _why(decision, outcome),
+        _why(decision, outcome, about),
         "## Evidence",
         _evidence(decision, outcome),
         "## Limits",
@@ -72,6 +76,12 @@ def card(decision: Decision, outcome: Outcome, space: MixtureSpace, about: About
         _reproduce(decision, about),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _heading(decision: Decision, about: About) -> list[str]:
+    registered = f"registered as `{about.model}`" if about.model else "not registered"
+    owner = f"owner: {safe(about.owner)}" if about.owner else ""
+    return [about.date, owner, f"promotion `{decision.id}`", registered]
 
 
 def safe(text: object) -> str:
@@ -84,7 +94,7 @@ def _what(decision: Decision, space: MixtureSpace, about: About) -> str:
     plan, tokens = decision.pick.plan, about.plan
     natural = dict(zip(space.names, space.prior.tolist(), strict=True))
     whose = "the large run" if about.budgeted else "the promotion; give space.budget for the target"
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in sorted(plan.mixture.domains, key=lambda d: -plan.mixture[d]):
         taken = tokens.domains.get(name)
         known = about.budgeted and taken is not None and taken.epochs is not None
@@ -97,7 +107,9 @@ def _what(decision: Decision, space: MixtureSpace, about: About) -> str:
                 f"{taken.epochs:.3g}" if known and taken else "unknown",
             )
         )
-    head = ("domain", "share", space.prior_name, "tokens", "epochs")
+    if all(row[-1] == "unknown" for row in rows):  # which is said under the limits
+        rows = [row[:-1] for row in rows]
+    head = ("domain", "share", space.prior_name, "tokens", "epochs")[: len(rows[0])]
     text = (
         f"Shares of training tokens, and the exact plan of {short_number(tokens.tokens)} tokens "
         f"({whose})."
@@ -112,10 +124,11 @@ def _what(decision: Decision, space: MixtureSpace, about: About) -> str:
     )
 
 
-def _why(decision: Decision, outcome: Outcome) -> str:
+def _why(decision: Decision, outcome: Outcome, about: About) -> str:
     searched = plural(outcome.runs, "run")
+    asked = f"The question: {safe(about.question)}\n\n" if about.question else ""
     return (
-        f"The study minimised {safe(outcome.objective.describe())}"
+        f"{asked}The study minimised {safe(outcome.objective.describe())}"
         f"{f' ({safe(outcome.unit)})' if outcome.unit else ''} over {searched} "
         f"({short_number(outcome.flops)}FLOP). {safe(outcome.headline)} "
         f"{safe(outcome.verdict.line)}\n\nPromotion was judged by {safe(decision.judged)}. Its "
@@ -186,7 +199,7 @@ def _reproduce(decision: Decision, about: About) -> str:
         ("rules", decision.given.digest),
         ("runs of the promotion", f"{len(decision.runs)}, ids in decision.json"),
     ]
-    text = _table(("what", "which"), [(what, f"`{which}`") for what, which in facts])
+    text = _table(("what", "which"), [(what, f"`{which}`") for what, which in facts], 2)
     if about.commands:
         width = max(len(command) for command in about.commands.values())
         lines = [f"{c:<{width}}  # {what}" for what, c in about.commands.items()]
@@ -194,13 +207,15 @@ def _reproduce(decision: Decision, about: About) -> str:
     if about.model:
         text += (
             "\n\n```python\nimport mlflow  # columns w/<domain> in; m/<metric>, sd/<metric> out\n"
+            f"mlflow.set_registry_uri({about.registry!r})\n"
             f'law = mlflow.pyfunc.load_model("models:/{about.model}@candidate")\n```'
         )
     return text
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    align = ["---", *("---:" for _ in head[1:])]
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], text: int = 1) -> str:
+    """Columns of numbers to the right, after so many of text."""
+    align = [*("---" for _ in head[:text]), *("---:" for _ in head[text:])]
     lines = [head, align, *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

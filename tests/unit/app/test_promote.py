@@ -300,9 +300,9 @@ def test_the_card_is_one_page_with_its_five_parts(promoted: Promoted) -> None:
 
 
 def test_markup_in_names_stays_text(promoted: Promoted) -> None:
-    odd = replace(promoted.decision, study="<b>*x*</b>|y")
+    odd = replace(promoted.decision, study="<b>*x*</b>|y_z _e_")
     card = make_card(replace(promoted, decision=odd), registered=False)
-    assert card.startswith("# \\<b\\>\\*x\\*\\</b\\>\\|y: promoted")
+    assert card.startswith("# \\<b\\>\\*x\\*\\</b\\>\\|y_z \\_e\\_: promoted")
 
 
 def test_a_stored_plan_may_be_a_schedule_and_another_format_is_refused() -> None:
