@@ -246,7 +246,7 @@ def idle_slots() -> list[Record]:
     store, runs = MemoryStore(), slots * rounds
     with folder_of_its_own() as folder:
         share = (os.cpu_count() or 1) / slots
-        with on_ray(folder, cpus_per_pack=min(share, 1.0), slots=slots) as ray:
+        with on_ray(folder, cpus_per_pack=min(share, 1.0), max_slots=slots) as ray:
             watched = Watched(ray)
             run_sweep(
                 strategy("random", runs=runs),

@@ -24,6 +24,7 @@ _MIN_FREE_BYTES = 50_000_000
 _SERVERS = ("http", "https")
 _DATABASES = ("postgresql", "mysql", "mssql")
 _PACKAGES = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+_LIMITED = ("psycopg", "psycopg2", "mysqldb", "pymysql")  # drivers with a limit on connecting
 _KINDS = "sqlite:///<file>, http(s)://<server>, or a database (postgresql, mysql, mssql)"
 
 
@@ -96,6 +97,8 @@ def check(location: Location, *, read_only: bool = False) -> None:
         check_folder(location.database, read_only=read_only)
     elif location.is_server:
         check_server(location)
+    else:
+        check_database(location)
 
 
 def check_folder(database: Path, *, read_only: bool) -> None:
@@ -129,6 +132,29 @@ def check_folder(database: Path, *, read_only: bool) -> None:
             f"only {free / 1e6:.0f} MB are free at {folder}, and a sweep needs "
             f"{_MIN_FREE_BYTES / 1e6:.0f} MB; free some space, or choose another folder"
         )
+
+
+def check_database(location: Location) -> None:
+    """Find a wrong address or password at once: MLflow itself tries for minutes.
+
+    Raises:
+        StoreError: nobody answers, or not to this user.
+    """
+    database: Any = require("sqlalchemy")
+    url = require("sqlalchemy.engine").make_url(location.uri)
+    limit = {"connect_timeout": 10} if url.get_driver_name() in _LIMITED else {}
+    engine = database.create_engine(url, connect_args=limit)
+    try:
+        engine.connect().close()
+    except database.exc.SQLAlchemyError as error:
+        known = frozenset({url.password} if url.password else ())
+        reason = shorten(redact(str(error).partition("(Background")[0], known=known), 300)
+        raise StoreError(
+            f"no database can be used at {location.shown}: {reason}; correct the address or the "
+            "password, or start it"
+        ) from None
+    finally:
+        engine.dispose()
 
 
 def check_server(location: Location) -> None:
