@@ -156,7 +156,9 @@ def _answer(
 
 def _noise_there(where: Searched, table: RunTable, repeats: RunTable | None) -> Gate:
     """From what was run twice, runs with fresh seeds included."""
-    tables = [table] if repeats is None else [table, repeats]
+    # Where more than mixtures was searched, the law's rows are no mixtures: the two do not mix.
+    alike = repeats is not None and repeats.domains == table.domains
+    tables = [table, repeats] if repeats is not None and alike else [table]
     try:
         there = local_noise(tables, where.surrogate.objective, where.point.array)
     except InputError as error:

@@ -195,3 +195,16 @@ def test_screen_report_and_json_show_the_same_verdict() -> None:
     found = checked(known_table("opposite-none", 0))
     for line in found.trust.lines():
         assert line in found.lines()
+
+
+def test_repeats_in_other_words_than_the_law_are_left_aside() -> None:
+    """Of schedules the law sees phases, and what was confirmed are mixtures."""
+    known = known_table("power-law-5", 1)
+    rng = np.random.default_rng(0)
+    surrogate = fit_surrogate(known.table, known.objective, known.space, "gp", rng=rng)
+    answer = proposers.recommend(surrogate, known.space, W=known.table.W, rng=rng)
+    twice = {"w/one": [0.5, 0.5, 0.2, 0.2], "w/two": [0.5, 0.5, 0.8, 0.8]}
+    values = {f"m/{name}": [1.0, 1.1, 1.2, 1.3] for name in known.table.metrics}
+    beside = Beside(known.space, repeats=RunTable.from_frame(pd.DataFrame(twice | values)))
+    seen = check(surrogate, known.table, answer, beside, rng=rng, curve=False)
+    assert gate(seen.trust, "noise at the answer").state == "not measured"
