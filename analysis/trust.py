@@ -12,6 +12,10 @@ one, in sds of one run; `cover_objective` says whether the 90 % interval of the 
 truth, `cover_shares` what part of the intervals of the shares hold those of the best mixture;
 `gates` gives every gate's state, value, interval and the level that it allows.
 
+    python -m analysis.trust --json out.json --tables runs.csv swarm.csv --metrics code --seeds 6
+
+judges parts of real tables instead, and what the rest of them says (`analysis.trust_tables`).
+
 Fits are slow and gates are quick: with `--cache DIR` fit, recommendation and held-out predictions
 are kept there as JSON, so that a run that was stopped goes on, and thresholds can be changed
 without fitting anything again. A verdict is wrong where an answer is trusted whose regret is above
@@ -28,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.trust_tables import lines, on_tables
 from mixopt import diagnostics, laws, proposers
 from mixopt.diagnostics import CrossValidation, Transfer, Trust
 from mixopt.diagnostics.held_out_errors import Without
@@ -201,6 +206,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=24, help="tables per world")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--worlds", default="all", help="all, choose, report, or names with commas")
+    parser.add_argument("--tables", type=Path, nargs="+", help="real tables, in place of worlds")
+    parser.add_argument("--metrics", nargs="+", default=[], help="of tables, judged by themselves")
+    parser.add_argument("--runs", type=int, default=64, help="of a table that are shown")
     parser.add_argument("--cache", type=Path, help="folder that keeps fits")
     parser.add_argument(
         "--cached", action="store_true", help="fit nothing: judge what the cache has"
@@ -223,8 +231,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("analysis.trust: --cached needs --cache DIR", file=sys.stderr)
         return 2
     records: list[Record] = []
+    seeds = range(given.first, given.first + given.seeds)
     try:
-        for seed in range(given.first, given.first + given.seeds):
+        if given.tables:
+            records = on_tables(given.tables, given.metrics, given.law, given.runs, seeds)
+            given.json.write_text(json.dumps(records, indent=1))
+            print("\n".join(lines(records)))
+            return 0
+        for seed in seeds:
             for world in _worlds(given.worlds):
                 path = given.cache and given.cache / f"{given.law}_{world}_{seed}.json"
                 if given.cached and not path.is_file():
