@@ -20,6 +20,8 @@ from mixopt.diagnostics.held_out_errors import (
     order_effects,
 )
 from mixopt.diagnostics.local_noise import local_noise, noise_there
+from mixopt.diagnostics.ranks import correlation_interval, spearman
+from mixopt.diagnostics.transfer import ALIKE
 from mixopt.errors import InputError
 from mixopt.judging.guards import guards
 from mixopt.judging.measuring import Beside, Measured
@@ -77,7 +79,7 @@ def gated(
     if surrogate.scale is None:
         unasked.append("transfer (all runs have one scale, and the answer is for that)")
     else:
-        asked.append(_transfer(surrogate, runs, recommendation, space, measured, errors))
+        asked.append(_transfer(surrogate, runs, recommendation, beside, measured.transfer, errors))
     if beside.epochs is None:
         unasked.append("epochs (unknown for the proxies, the target, or both)")
     else:
@@ -216,13 +218,13 @@ def _transfer(
     surrogate: Surrogate,
     runs: RunTable,
     recommendation: Recommendation,
-    space: MixtureSpace,
-    measured: Measured,
+    beside: Beside,
+    transfer: Transfer | None,
     errors: Errors | None,
 ) -> Gate:
-    """Runs at the answer's scale: by pairs, or by many of its own that were held out."""
+    """Runs at the answer's scale: by pairs, or by enough of its own that the law was not shown."""
     at = (runs.scales == np.asarray(surrogate.scale)).all(axis=1)
-    transfer = measured.transfer if at.any() else None
+    transfer = transfer if at.any() else None
     if errors is not None and errors.at_target and len(errors.W) >= 2.5 * LEAST:
         rho, low, high = errors.ranking()
         if low > gates.RANKING:
@@ -231,8 +233,38 @@ def _transfer(
                 f"{len(errors.W)} runs of the answer's scale are ranked with rho {rho:.2f} when "
                 "held out", rho, low, high, gates.RANKING,
             )  # fmt: skip
-    remedy = _more_pairs(surrogate, runs, recommendation, space, transfer)
-    return gates.transfer(transfer, remedy)
+    remedy = _more_pairs(surrogate, runs, recommendation, beside.space, transfer)
+    paired = gates.transfer(transfer, remedy)
+    if paired.state == "not measured" and beside.repeats is not None:
+        return _foretold(surrogate, beside.repeats, remedy) or paired
+    return paired
+
+
+def _foretold(surrogate: Surrogate, repeats: RunTable, remedy: Remedy) -> Gate | None:
+    """Do runs with fresh seeds at the answer's scale rank as predicted? None where too few.
+
+    They are baselines and what is to be confirmed; a law that rests on smaller runs did not see
+    them, so that they say of another scale what pairs would say.
+    """
+    F = surrogate.objective.value(repeats.Y, repeats.metrics)
+    W, number = np.unique(np.round(repeats.W, 9), axis=0, return_inverse=True)
+    if len(W) < LEAST:
+        return None
+    number = number.reshape(-1)
+    means = np.array([np.nanmean(F[number == i]) for i in range(len(W))])
+    predicted = surrogate.moments(W / W.sum(axis=1, keepdims=True))[0]
+    _, low, high = correlation_interval(predicted, means)
+    rho = spearman(predicted, means)
+    good = bool(low > gates.TRANSFER and rho >= ALIKE)
+    return Gate(
+        "transfer between scales",
+        "yes" if good else "no",
+        f"{len(W)} mixtures with fresh seeds at the scale of the answer rank as predicted with rho "
+        f"{rho:.2f} (correlation at least {low:.2f})",
+        rho, low, high, gates.TRANSFER,
+        "trust" if good else "ranking only" if low > gates.TRANSFER_POOR else "do not trust",
+        None if good else remedy,
+    )  # fmt: skip
 
 
 def _more_pairs(

@@ -1,5 +1,7 @@
 """The verdict on tables of runs whose truth is known: one test for each way to be wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,14 +16,18 @@ from mixopt.runs.run_table import RunTable
 from mixopt.testing.tables import KnownTable, known_table
 
 
-def checked(known: KnownTable, law: str = "gp", *, target: bool = True) -> Checkup:
+def checked(
+    known: KnownTable, law: str = "gp", *, target: bool = True, repeats: RunTable | None = None
+) -> Checkup:
     rng = np.random.default_rng(0)
     surrogate = fit_surrogate(
         known.table, known.objective, known.space, law, rng=rng, every_metric=True,
         target=known.target if target else None,
     )  # fmt: skip
     answer = proposers.recommend(surrogate, known.space, W=known.table.W, rng=rng)
-    return check(surrogate, known.table, answer, Beside(known.space), rng=rng, curve=False)
+    return check(
+        surrogate, known.table, answer, Beside(known.space, repeats=repeats), rng=rng, curve=False
+    )
 
 
 def gate(verdict: Trust, name: str) -> Gate:
@@ -79,6 +85,36 @@ def test_more_pairs_are_of_mixtures_that_did_not_run_at_the_target() -> None:
     there = {tuple(np.round(w, 6)) for w in known.table.W[large]}
     assert not there & {tuple(np.round(w, 6)) for w in asked.remedy.mixtures}
     assert len(asked.remedy.mixtures) == asked.remedy.runs
+
+
+def fresh(known: KnownTable, mixtures: int) -> RunTable:
+    """Three seeds each of some mixtures at the scale of the answer."""
+    rng = np.random.default_rng(9)
+    W = np.repeat(known.space.sample(mixtures, rng), 3, axis=0)
+    Y = known.truth(W) + 0.1 * rng.standard_normal((len(W), len(known.seed_sd)))
+    return RunTable(known.space.names, known.table.metrics, W, Y, pd.DataFrame(index=range(len(W))))
+
+
+def without_target_runs(known: KnownTable) -> KnownTable:
+    small = known.table.scales[:, 0] == known.table.scales[:, 0].min()
+    return replace(known, table=known.table.take(small))
+
+
+@pytest.mark.parametrize(
+    ("name", "mixtures", "allows"),
+    [
+        ("two-scales-power", 10, "trust"),
+        ("opposite-none", 10, "do not trust"),
+        ("two-scales-power", 7, "ranking only"),  # too few: not measured
+    ],
+)
+def test_a_confirmation_shows_what_pairs_of_scales_would(
+    name: str, mixtures: int, allows: str
+) -> None:
+    known = without_target_runs(known_table(name, 0))
+    asked = gate(checked(known, repeats=fresh(known, mixtures)).trust, "transfer between scales")
+    assert asked.allows == allows
+    assert (asked.state == "not measured") is (mixtures < 8)
 
 
 @pytest.mark.parametrize("name", ["corner-4", "hidden-valley-3"])
