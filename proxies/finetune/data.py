@@ -51,6 +51,11 @@ class Examples:
         ends = self.ends[:count]
         return Examples(self.ids[: int(ends[-1])], ends, self.answers[:count])
 
+    def after(self, count: int) -> "Examples":
+        """The examples that `take` leaves; at least one must be left."""
+        start = int(self.ends[count - 1]) if count else 0
+        return Examples(self.ids[start:], self.ends[count:] - start, self.answers[count:])
+
 
 def read_rows(name: str, files: Sequence[TextFile]) -> Iterator[dict[str, Any]]:
     """The rows of a set, each once.
@@ -103,30 +108,55 @@ def encode_rows(tokenizer: Any, rows: Sequence[Mapping[str, Any]], max_length: i
     )
 
 
-def draw(sets: Mapping[str, Examples], phases: Phases, seed: int) -> Iterator[tuple[int, str, int]]:
-    """Phase, set and index of one example after another, endlessly; the last phase goes on.
+class Drawing:
+    """Which example comes next, by shares of tokens that may change on the way.
 
-    The next example is of the set that is furthest behind the tokens that are due of it: its shares
-    of the phases so far. So shares hold at any time to within an example. A set's order depends on
-    seed and name alone and not on the mixture; each epoch is shuffled anew.
+    It is of the set that is furthest behind the tokens that are due of it: its shares of the phases
+    so far. So shares hold at any time to within an example. A set's order depends on seed and name
+    alone and not on the mixture; each epoch is shuffled anew.
+
+    Args:
+        sets: the examples by name.
+        seed: of their orders.
+
+    Attributes:
+        total: tokens drawn so far.
     """
-    due: dict[str, float] = {}  # at the beginning of the phase
-    used: dict[str, int] = {}
-    orders: dict[str, Iterator[int]] = {}
-    start = total = 0
+
+    def __init__(self, sets: Mapping[str, Examples], seed: int) -> None:
+        self._sets, self._seed = sets, seed
+        self._due: dict[str, float] = {}  # at the beginning of the phase
+        self._used: dict[str, int] = {}
+        self._orders: dict[str, Iterator[int]] = {}
+        self._shares: dict[str, float] = {}
+        self._start = self.total = 0
+
+    def turn(self, shares: Mapping[str, float], at: int) -> None:
+        """Draw by these shares, above 0, from so many tokens on."""
+        for name, share in self._shares.items():
+            self._due[name] = self._due.get(name, 0.0) + share * (at - self._start)
+        self._shares, self._start = dict(shares), at
+        for name in self._shares:
+            self._orders.setdefault(name, _order(len(self._sets[name]), self._seed, name))
+
+    def next(self) -> tuple[str, int]:
+        """Set and index of the next example."""
+        gone, due, used = self.total + 1 - self._start, self._due, self._used
+        shares = self._shares
+        name = max(shares, key=lambda n: due.get(n, 0.0) + shares[n] * gone - used.get(n, 0))
+        index = next(self._orders[name])
+        length = len(self._sets[name][index][0])
+        used[name], self.total = used.get(name, 0) + length, self.total + length
+        return name, index
+
+
+def draw(sets: Mapping[str, Examples], phases: Phases, seed: int) -> Iterator[tuple[int, str, int]]:
+    """Phase, set and index of one example after another, endlessly; the last phase goes on."""
+    drawing, start = Drawing(sets, seed), 0
     for number, (end, mixture) in enumerate(phases):
-        shares = {name: w for name, w in mixture.to_dict().items() if w > 0}
-        for name in shares:
-            orders.setdefault(name, _order(len(sets[name]), seed, name))
-        while total < end or number == len(phases) - 1:
-            gone = total + 1 - start
-            name = max(shares, key=lambda n: due.get(n, 0.0) + shares[n] * gone - used.get(n, 0))
-            index = next(orders[name])
-            length = len(sets[name][index][0])
-            used[name], total = used.get(name, 0) + length, total + length
-            yield number, name, index
-        for name, share in shares.items():
-            due[name] = due.get(name, 0.0) + share * (end - start)
+        drawing.turn({name: w for name, w in mixture.to_dict().items() if w > 0}, start)
+        while drawing.total < end or number == len(phases) - 1:
+            yield number, *drawing.next()
         start = end
 
 

@@ -4,16 +4,19 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from mixopt.ports import Report
 from mixopt.runs import Point, RunSpec
-from proxies.finetune.data import Examples, draw
+from proxies.finetune.data import Drawing, Examples, draw
+from proxies.finetune.mixing import Score, Steering
 
 _IGNORE = -100
 _WARMUP = 0.03
@@ -59,6 +62,7 @@ def fine_tune(
     train: Mapping[str, Examples],
     validation: Mapping[str, Examples],
     report: Report,
+    steering: Steering | None = None,
 ) -> Result:
     """Train a model on mixtures of sets for the tokens of its scale, and score it."""
     budget = spec.scale.tokens
@@ -67,16 +71,19 @@ def fine_tune(
     points = sorted({budget >> k for k in range(1, settings.curve_points + 1)} - {0})
     result = Result()
     done = 0
-    for drawn, examples in _batches(train, spec, settings.batch):
+    look = partial(score, model, settings=settings)
+    if steering is not None:
+        steering.begin(look)
+    for drawn, examples in _batches(train, spec, settings.batch, steering):
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * _factor(done / budget)
         model.train()
-        total, count = _nll(model, examples, settings)
-        loss = total / count
+        nats, counts = _nll(model, examples, settings)
+        loss = nats.sum() / counts.sum()
         if not math.isfinite(float(loss.detach())):
             result.diverged = f"the loss is {float(loss.detach())} after {done} of {budget} tokens"
             return result
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, _CLIP)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -86,6 +93,8 @@ def fine_tune(
                 result.tokens.append(dict.fromkeys(train, 0))
             result.tokens[phase][name] += len(ids)
             done += len(ids)
+        if steering is not None:
+            _tell(steering, drawn, examples, (nats, counts), look)
         if done >= budget:
             break
         if points and done >= points[0]:
@@ -105,8 +114,8 @@ def score(model: Any, validation: Mapping[str, Examples], settings: Settings) ->
             nats, count = 0.0, 0
             for start in range(0, len(examples), settings.batch):
                 some = range(start, min(start + settings.batch, len(examples)))
-                total, answered = _nll(model, [examples[i] for i in some], settings)
-                nats, count = nats + float(total), count + answered
+                each, answered = _nll(model, [examples[i] for i in some], settings)
+                nats, count = nats + float(each.sum()), count + int(answered.sum())
             scores[name] = nats / count
     return scores
 
@@ -121,14 +130,40 @@ def own_random_state(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def _batches(
-    train: Mapping[str, Examples], spec: RunSpec, size: int
+    train: Mapping[str, Examples], spec: RunSpec, size: int, steering: Steering | None
 ) -> Iterator[tuple[list[tuple[int, str]], list[tuple[Any, int]]]]:
     """Phase and set of each example of a batch, and the examples."""
     drawn = draw(train, spec.phases, spec.seed)
+    if steering is not None:
+        drawn = _steered(train, spec.seed, size, steering)
     while True:
         chosen = [next(drawn) for _ in range(size)]
         examples = [train[name][index] for _, name, index in chosen]
         yield [(phase, name) for phase, name, _ in chosen], examples
+
+
+def _steered(
+    train: Mapping[str, Examples], seed: int, size: int, steering: Steering
+) -> Iterator[tuple[int, str, int]]:
+    """The same by what a mixer says before each batch; it is one phase."""
+    drawing = Drawing(train, seed)
+    while True:
+        drawing.turn(steering.shares, drawing.total)
+        for _ in range(size):
+            yield 0, *drawing.next()
+
+
+def _tell(
+    steering: Steering,
+    drawn: Sequence[tuple[int, str]],
+    examples: Sequence[tuple[Any, int]],
+    losses: tuple[Tensor, NDArray[np.int64]],
+    look: Score,
+) -> None:
+    """Tell a mixer of a step."""
+    answers = np.column_stack([losses[0].detach().double().cpu().numpy(), losses[1]])
+    names, lengths = [name for _, name in drawn], [len(ids) for ids, _ in examples]
+    steering.trained(names, lengths, answers, look)
 
 
 def _factor(share: float) -> float:
@@ -136,8 +171,10 @@ def _factor(share: float) -> float:
     return min(1.0, (share + 0.005) / _WARMUP) * (1.0 - share)
 
 
-def _nll(model: Any, examples: Sequence[tuple[Any, int]], settings: Settings) -> tuple[Tensor, int]:
-    """Summed nats of the answer tokens of a batch, and their number."""
+def _nll(
+    model: Any, examples: Sequence[tuple[Any, int]], settings: Settings
+) -> tuple[Tensor, NDArray[np.int64]]:
+    """(B,) summed nats of the answer tokens of each example, and their numbers."""
     longest = max(len(ids) for ids, _ in examples)
     shape = (len(examples), longest)
     ids, labels = np.full(shape, settings.pad), np.full(shape, _IGNORE)
@@ -150,10 +187,7 @@ def _nll(model: Any, examples: Sequence[tuple[Any, int]], settings: Settings) ->
     low = settings.dtype is not torch.float32
     with torch.autocast(settings.device.type, settings.dtype, enabled=low):
         logits = model(input_ids=batch, attention_mask=seen).logits[:, :-1]
-    total = F.cross_entropy(
-        logits.float().flatten(0, 1),
-        targets[:, 1:].flatten(),
-        ignore_index=_IGNORE,
-        reduction="sum",
+    each = F.cross_entropy(
+        logits.float().transpose(1, 2), targets[:, 1:], ignore_index=_IGNORE, reduction="none"
     )
-    return total, int((labels != _IGNORE).sum())
+    return each.sum(dim=1), (labels != _IGNORE).sum(axis=1)

@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -17,6 +17,7 @@ from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report, refus
 from mixopt.runs import Observation, Realised, RunSpec
 from mixopt.space import Domain
 from mixopt.space.numbers import check_number
+from proxies.finetune.mixing import OFFERED, Steering, steering_of
 from proxies.finetune.run import Result, Settings, fine_tune, own_random_state
 from proxies.finetune.sets import Paths, SetConfig, Sets, load_sets
 
@@ -72,7 +73,7 @@ class FineTuneTrainer:
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
-        runtime=frozenset({"device"}), schedules=True
+        runtime=frozenset({"device"}), schedules=True, mixing=OFFERED
     )
 
     model: str
@@ -152,6 +153,9 @@ class FineTuneTrainer:
             return Observation.failure(spec, f"there is no set {unknown[0]!r}; {known}")
         started, device = time.perf_counter(), self._device()
         try:
+            steering = steering_of(
+                spec, self.batch, sets.train, sets.validation, self.evaluation_examples
+            )
             with own_random_state(spec.seed, device):
                 with _quiet():
                     model = self._load().to(device)
@@ -162,12 +166,14 @@ class FineTuneTrainer:
                     train=sets.train,
                     validation=self._scored(sets),
                     report=report,
+                    steering=steering,
                 )
         except (RuntimeError, ValueError, MemoryError) as error:  # out of memory is one of them
             seconds = time.perf_counter() - started
             return Observation.failure(spec, f"{type(error).__name__}: {error}", seconds=seconds)
         grain = self.batch * self.max_length
-        return _observation(spec, tuned, model, grain, time.perf_counter() - started)
+        seen = _observation(spec, tuned, model, grain, time.perf_counter() - started)
+        return seen if steering is None else _steered(seen, steering)
 
     def _load(self) -> Any:
         """The model in its first state, with adapters if they are wanted."""
@@ -236,6 +242,15 @@ class FineTuneTrainer:
         if self.device == "cuda" and not torch.cuda.is_available():
             raise InputError("device is 'cuda' and torch sees no GPU here; set it to cpu or auto")
         return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _steered(seen: Observation, steering: Steering) -> Observation:
+    """The observation with the mixer's record, and what its looks cost."""
+    look = 2.0 * float(seen.info["params"])
+    if not steering.session.state.trace:
+        return seen
+    kept = {"mixer": steering.record(seen.flops, look)}
+    return replace(seen, flops=seen.flops + look * steering.looked, info={**seen.info, **kept})
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from mixopt import lazy
 from mixopt.errors import InputError, TrainerError
-from mixopt.runs import Point, RunSpec, Scale
+from mixopt.mixers import Recorded
+from mixopt.runs import MixerSpec, Point, RunSpec, Scale
 from mixopt.runs.schedule import Phases, Schedule
 from mixopt.space import Mixture
 from mixopt.testing.trainer_contract import TrainerContract
@@ -337,3 +338,44 @@ def test_a_model_that_is_not_there_is_refused(sets, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="save_pretrained"):
         make(str(tmp_path / "empty"), sets).prepare(tmp_path)
+
+
+def test_a_mixer_steers_by_losses_of_sets_and_by_examples_that_judge_nothing(model, sets, store):
+    trainer = make(model, sets, learning_rate=3e-3, evaluation_examples=2)
+    plain = spec(add=0.5, even=0.5)
+    by_loss = replace(plain, mixer=MixerSpec("softmax-loss", {"every": 4}))
+    by_look = replace(plain, mixer=MixerSpec("skill-it", {"every": 4, "graph": [[1, 0], [0, 1]]}))
+    static, first, second = trainer.train([plain, by_loss, by_look], store)
+    for seen, signal in ((first, "train_loss"), (second, "heldout")):
+        assert seen.ok, seen.error
+        record = Recorded.of(seen)
+        assert record is not None
+        assert seen.info["mixer"]["work"][signal] > 1
+        assert seen.info["mixer"]["skipped"] == 0
+        drawn = np.array([seen.tokens["add"], seen.tokens["even"]])
+        average = record.course.time_average.array
+        np.testing.assert_allclose(drawn / drawn.sum(), average, atol=0.02)
+        assert abs(average[0] - 0.5) > 0.01
+        assert seen.metrics != static.metrics
+    assert Recorded.of(first).cost_ratio == 1.0
+    assert 1.0 < Recorded.of(second).cost_ratio < 3.0
+    assert second.flops == pytest.approx(static.flops * Recorded.of(second).cost_ratio, rel=0.02)
+
+
+def test_mixers_that_cannot_be_told_what_they_need_fail_their_run(model, sets, store):
+    trainer = make(model, sets, evaluation_examples=1000)
+    plain = spec(add=0.5, even=0.5)
+    chosen = [
+        MixerSpec("doremi"),
+        MixerSpec("skill-it", {"graph": [[1, 0], [0, 1]]}),
+        MixerSpec("velocitune", {"goals": {"add": 1.0, "even": 1.0}}, targets={"odd": 1.0}),
+    ]
+    reasons = [
+        "needs the signal 'excess', loss weights, a frozen reference",
+        "none are left to steer by; lower evaluation_examples",
+        "steers by 'odd', none of add, even",
+    ]
+    seen = trainer.train([replace(plain, mixer=mixer) for mixer in chosen], store)
+    for run, reason in zip(seen, reasons, strict=True):
+        assert not run.ok
+        assert reason in run.error
