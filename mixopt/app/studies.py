@@ -33,16 +33,17 @@ def named(given: Path) -> Named:
         SpecError: the spec cannot be read.
         StoreError: there is no such sweep; the message lists those that are there.
     """
-    if given.suffix in {".yaml", ".yml"} or (given / "spec.yaml").is_file():
-        return Named(RUNS / read_spec(given).name, given)
-    for folder in (given, RUNS / given):
-        try:
+    try:
+        if given.suffix in {".yaml", ".yml"} or (given / "spec.yaml").is_file():
+            return Named(RUNS / read_spec(given).name, given)
+        for folder in (given, RUNS / given):
             if (folder / SPEC_FILE).is_file():
                 return Named(folder)
-        except OSError as error:
-            raise StoreError(
-                f"cannot read {folder}: {error.strerror}; ask its owner for the right to read it"
-            ) from error
+    except OSError as error:
+        raise StoreError(
+            f"cannot read {error.filename}: {error.strerror}; ask its owner for the right to read "
+            "it"
+        ) from error
     raise StoreError(_unknown(given))
 
 
@@ -55,9 +56,19 @@ def studies(root: Path = RUNS) -> list[Path]:
     if not root.is_dir() and root != RUNS:
         raise StoreError(f"{root}: no such folder; give the one that holds the sweeps")
     try:
-        return sorted(path.parent for path in root.glob(f"*/{SPEC_FILE}"))
+        return sorted(folder for folder in root.iterdir() if _may_hold(folder))
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise StoreError(f"cannot read {root}: {error.strerror}; give another folder") from error
+
+
+def _may_hold(folder: Path) -> bool:
+    """Whether a sweep is in a folder; one that may not be looked at may hold one."""
+    try:
+        return (folder / SPEC_FILE).is_file()
+    except PermissionError:
+        return True
 
 
 def latest(root: Path = RUNS) -> Path:
@@ -77,8 +88,10 @@ def latest(root: Path = RUNS) -> Path:
 
 def _changed(folder: Path) -> float:
     """When a sweep was last written to, as far as its folder shows."""
-    times = [p.stat().st_mtime for p in folder.iterdir() if p.is_file()]
-    return max(times, default=0.0)
+    try:
+        return max((p.stat().st_mtime for p in folder.iterdir() if p.is_file()), default=0.0)
+    except OSError:  # somebody else's
+        return 0.0
 
 
 def _unknown(given: Path) -> str:

@@ -179,7 +179,7 @@ def driver_of(annotations: Mapping[str, Any], now: float) -> Driver | None:
         wall=sign["wall"],
         state=sign["state"],
         reason=sign["reason"],
-        remedy=sign["remedy"],
+        remedy=sign.get("remedy", ""),
         running=sign.get("running", 0) if alive else 0,
         planned=sign.get("planned"),
         eta=sign.get("eta") if alive else None,

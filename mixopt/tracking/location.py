@@ -113,6 +113,12 @@ def check_folder(database: Path, *, read_only: bool) -> None:
     if read_only:
         if not database.is_file():
             raise StoreError(f"{database}: no store here; 'mixopt run' makes it")
+        try:  # MLflow itself tries for minutes to open what it may not read
+            database.open("rb").close()
+        except OSError as error:
+            raise StoreError(
+                f"cannot read {database}: {error.strerror}; ask its owner for the right to read it"
+            ) from error
         return
     probe = folder / f".mixopt-{os.getpid()}"
     try:

@@ -12,6 +12,7 @@ from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -180,6 +181,16 @@ def test_a_missing_store_is_not_made_by_looking(tmp_path: Path, mlflow_uri: str)
         MLflowStore(f"sqlite:///{tmp_path / 'mlflow.db'}", "sweep", read_only=True)
     with pytest.raises(StoreError, match="no sweep 'nobody'"):
         MLflowStore(mlflow_uri, "nobody", read_only=True)
+
+
+def test_a_store_that_may_not_be_read_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"")
+    refusal = PermissionError(13, "Permission denied")
+    monkeypatch.setattr(Path, "open", Mock(side_effect=refusal))
+    with pytest.raises(StoreError, match="Permission denied; ask its owner"):
+        MLflowStore(f"sqlite:///{tmp_path}/mlflow.db", "sweep", read_only=True)
 
 
 def test_no_space_is_found_before_training(tmp_path: Path, monkeypatch: Any) -> None:

@@ -55,6 +55,24 @@ def test_an_unknown_one_is_refused_with_those_that_are_there(place: Path) -> Non
         named(Path("runs/min"))
 
 
+def test_folders_of_others_are_named_and_refused_in_words(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(place / "runs" / "mine", when=2000)
+    make(place / "runs" / "theirs")
+    plain = Path.is_file
+
+    def is_file(path: Path) -> bool:
+        if path.parent.name == "theirs":
+            raise PermissionError(13, "Permission denied", str(path))
+        return plain(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    assert studies() == [Path("runs/mine"), Path("runs/theirs")]
+    with pytest.raises(StoreError, match="Permission denied; ask its owner"):
+        named(Path("theirs"))
+
+
 def test_those_that_are_there_and_the_last_one(place: Path) -> None:
     assert studies() == []
     make(place / "runs" / "b", when=2000)
