@@ -1,10 +1,8 @@
 """What a sweep would do and cost, found out without training anything or writing to its store."""
 
-import math
 import os
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,69 +12,20 @@ from mixopt.app import expected
 from mixopt.app.launch import folder_of, open_sweep
 from mixopt.app.preparation import Prepared, cache_of, prepared
 from mixopt.app.record import SPEC_FILE, compare
+from mixopt.app.run_plans import (
+    Machines,
+    PromotionPlan,
+    Rates,
+    ScalePlan,
+    plans_of,
+    promotion_of,
+)
 from mixopt.app.spec import Spec
-from mixopt.errors import InputError, SpecError
+from mixopt.errors import SpecError
 from mixopt.execution.limits import Limits
-from mixopt.execution.needs import NEEDS, Needs, NeedsByScale
-from mixopt.lazy import load
-from mixopt.ports import PackingTrainer, capabilities_of
-from mixopt.runs import Observation, Scale
+from mixopt.runs import Observation
 
 _HOUR = 3600.0
-
-
-@dataclass(frozen=True)
-class Rates:
-    """What the user says of machines, in place of what was measured.
-
-    Attributes:
-        flops_per_second: of one GPU, or of one slot where packs reserve no GPU; nominal FLOPs
-            (6 N D), so that utilisation is in it. None: as measured by runs that there are.
-        price_per_hour: of the same; None: as in the spec.
-    """
-
-    flops_per_second: float | None = None
-    price_per_hour: float | None = None
-
-
-@dataclass(frozen=True)
-class ScalePlan:
-    """The runs of one scale.
-
-    Attributes:
-        scale: of the runs.
-        runs: that are left, at most. flops: nominal, 6 N D of all of them.
-        pack: runs in a pack at most. slots: packs at once; None where nobody knows.
-        gpus: of a pack.
-        hours: for which slots will be taken; None where nobody knows how fast they are.
-        how: by what the hours are known, in words.
-    """
-
-    scale: Scale
-    runs: int
-    flops: float
-    pack: int
-    slots: int | None
-    gpus: float
-    hours: float | None
-    how: str
-
-    @property
-    def packs(self) -> int:
-        """At least so many: a batch may end with a small one."""
-        return math.ceil(self.runs / self.pack)
-
-    @property
-    def priced_hours(self) -> float | None:
-        """Hours of GPUs, or of slots where a pack has none."""
-        return None if self.hours is None else self.hours * (self.gpus or 1.0)
-
-    @property
-    def wall_hours(self) -> float | None:
-        """Hours on the clock, with all slots busy."""
-        if self.hours is None or self.slots is None:
-            return None
-        return self.hours / max(min(self.slots, self.packs), 1)
 
 
 @dataclass(frozen=True)
@@ -93,6 +42,7 @@ class DryRun:
         price: of an hour; None where nobody said.
         notes: what is odd, and which limits come first.
         data: where the prepared data came from, in words.
+        promotion: what promotion would train beside; None where the spec has no rules for it.
     """
 
     spec: Spec
@@ -104,6 +54,7 @@ class DryRun:
     price: float | None
     notes: tuple[str, ...]
     data: str
+    promotion: PromotionPlan | None = None
 
     @property
     def runs(self) -> int:
@@ -181,6 +132,7 @@ class DryRun:
                 }
                 for p in self.plans
             ],
+            "promotion": None if self.promotion is None else self.promotion.to_dict(),
             "data": self.data,
             "notes": list(self.notes),
         }
@@ -209,12 +161,12 @@ def dry_run(
             raise spec.located(error) from error
         new = set(_entries(place)) - before
         seen = _seen(spec, folder, made)
-        room = _Room.of(spec)
-        plans = tuple(_plans(spec, made, place, seen, room, rates))
+        room = Machines.of(spec)
+        plans = tuple(plans_of(spec, made, place, seen, room, rates))
     price = rates.price_per_hour or spec.execution.price_per_hour
-    result = DryRun(
-        spec, made, folder, len(seen), plans, room.machines, price, (), _data(cache, new, keep=keep)
-    )
+    told = _data(cache, new, keep=keep)
+    result = DryRun(spec, made, folder, len(seen), plans, room.machines, price, (), told)
+    result = replace(result, promotion=promotion_of(spec, made))
     notes = [*_unwritable([folder, cache]), *room.doubts, *made.info.warnings]
     return replace(result, notes=(*notes, *_limits(result, spec.execution.limits, seen)))
 
@@ -251,92 +203,6 @@ def _seen(spec: Spec, folder: Path, made: Prepared) -> list[Observation]:
     with open_sweep(folder) as old:
         compare(old.store, spec, made.info, made.problem.config)
         return old.store.observations()
-
-
-@dataclass(frozen=True)
-class _Room:
-    """What is known of machines before any executor is made."""
-
-    machines: str
-    doubts: tuple[str, ...]
-    needs: NeedsByScale
-    slots: Mapping[Needs, int] | None
-
-    @classmethod
-    def of(cls, spec: Spec) -> "_Room":
-        execution = spec.execution
-        settings = execution.settings
-        given = {k: settings[k] for k in NEEDS if k in settings}
-        if execution.use == "local":
-            needs = NeedsByScale(Needs())
-            return cls("this process, one pack at a time", (), needs, {needs.base: 1})
-        if execution.use != "ray":
-            needs = NeedsByScale(Needs())
-            told = f"how many packs {execution.use!r} trains at once shows when it runs"
-            return cls(f"executor {execution.use}", (told,), needs, None)
-        needs = NeedsByScale.of(Needs(**given), settings.get("per_scale", ()))
-        there = load("mixopt.execution.ray.room:room")(settings.get("address"), needs)
-        slots, doubts = {}, [there.doubts] if there.doubts else []
-        most = settings.get("max_slots")
-        for form in dict.fromkeys(needs.all):
-            slots[form] = most or there.packs(form)
-            if not slots[form]:
-                doubts.append(f"{there.machines}: no room for a pack that needs {form}")
-        return cls(there.machines, tuple(doubts), needs, slots)
-
-    def at(self, scale: Scale) -> tuple[int | None, float]:
-        """Packs at once, and GPUs of a pack."""
-        needs = self.needs.at(scale)
-        slots = None if self.slots is None else self.slots[needs]
-        return slots, float(needs.gpus_per_pack * needs.nodes_per_pack)
-
-
-def _plans(
-    spec: Spec,
-    made: Prepared,
-    cache: Path,
-    seen: Sequence[Observation],
-    room: _Room,
-    rates: Rates,
-) -> Iterator[ScalePlan]:
-    done = Counter(o.spec.scale for o in seen)
-    planned = Counter(made.recipe.planned(made.problem))
-    for scale in sorted(planned):
-        runs = planned[scale] - done[scale]
-        if runs <= 0:
-            continue
-        slots, gpus = room.at(scale)
-        seconds, how = _seconds(scale, seen, gpus, rates)
-        hours = None if seconds is None else runs * seconds / _HOUR
-        pack = min(_pack(spec, made, scale, cache), runs)
-        yield ScalePlan(scale, runs, runs * scale.flops, pack, slots, gpus, hours, how)
-
-
-def _pack(spec: Spec, made: Prepared, scale: Scale, cache: Path) -> int:
-    """The spec's pack size, else what the trainer prefers on this machine, else 1."""
-    if spec.execution.pack_size is not None:
-        return spec.execution.pack_size
-    trainer = made.trainer
-    if isinstance(trainer, PackingTrainer) and capabilities_of(trainer).packs:
-        return trainer.preferred_pack(scale, cache)
-    return 1
-
-
-def _seconds(
-    scale: Scale, seen: Sequence[Observation], gpus: float, rates: Rates
-) -> tuple[float | None, str]:
-    """Slot-seconds of a run of a scale, and by what they are known."""
-    if rates.flops_per_second is not None:
-        return scale.flops / rates.flops_per_second / (gpus or 1.0), "as given"
-    good = [o for o in seen if o.ok and o.slot_seconds > 0]
-    here = [o for o in good if o.spec.scale == scale]
-    if here:
-        mean = sum(o.slot_seconds for o in here) / len(here)
-        return mean, f"as {len(here)} runs of this scale took"
-    if good:
-        pace = sum(o.slot_seconds for o in good) / sum(o.spec.scale.flops for o in good)
-        return scale.flops * pace, f"by the pace of {len(good)} runs of other scales"
-    return None, ""
 
 
 def _limits(result: DryRun, limits: Limits, seen: Sequence[Observation]) -> Iterator[str]:
@@ -381,14 +247,3 @@ def _total(values: Iterator[float | None]) -> float | None:
             return None
         total += value
     return total
-
-
-def check_rates(rates: Rates) -> None:
-    """Refuse rates that are no positive numbers.
-
-    Raises:
-        InputError: names the option.
-    """
-    for name, value in vars(rates).items():
-        if value is not None and not 0 < value < math.inf:
-            raise InputError(f"--{name.replace('_', '-')} is {value}; give a number above 0")

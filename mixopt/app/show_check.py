@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mixopt.app import expected
-from mixopt.app.dry_run import DryRun, ScalePlan
+from mixopt.app.dry_run import DryRun
+from mixopt.app.run_plans import ScalePlan
 from mixopt.app.show_status import hours_in_words
 from mixopt.evidence.numbers import percent, plural
 from mixopt.runs import short_number
@@ -48,6 +49,12 @@ def _facts(result: DryRun) -> list[tuple[str, str]]:
     ]
     lines = expected.of_sweep(problem, result.made.recipe)
     facts += [("beforehand", line.removeprefix("Beforehand: ")) for line in lines]
+    promotion = result.promotion
+    if promotion is not None:
+        runs = plural(promotion.plans * promotion.seeds, "run")
+        most = "" if promotion.budget is None else f" of {short_number(promotion.budget)} allowed"
+        told = f"at most {runs} at {promotion.scale}, {short_number(promotion.flops)}FLOP{most}"
+        facts.append(("promotion", f"{told}, not in the cost above"))
     groups = [
         f"{g.name} ({', '.join(g.domains)}) {percent(g.lower)} - {percent(g.upper)}"
         for g in space.groups

@@ -7,7 +7,8 @@ import typer
 
 from mixopt.app import console, show_check, show_status
 from mixopt.app.commands.application import JsonOption, SpecArgument, app
-from mixopt.app.dry_run import Rates, check_rates, dry_run
+from mixopt.app.dry_run import dry_run
+from mixopt.app.run_plans import Rates, check_rates
 from mixopt.app.spec_file import read_spec
 
 

@@ -12,7 +12,8 @@ from rich.console import Console
 from mixopt import Scale
 from mixopt.app import dry_run as module
 from mixopt.app import show_check, show_status
-from mixopt.app.dry_run import DryRun, Rates, check_rates, dry_run
+from mixopt.app.dry_run import DryRun, dry_run
+from mixopt.app.run_plans import Rates, check_rates
 from mixopt.app.spec_file import parse_spec
 from mixopt.errors import InputError, SpecError
 from mixopt.execution.ray import room
@@ -168,6 +169,16 @@ def test_this_machine_has_what_the_system_says() -> None:
     (node,) = this_machine()
     assert node["Resources"]["CPU"] >= 1
     assert node["Resources"]["memory"] > 1e8
+
+
+def test_promotion_is_counted_beside(place: Path) -> None:
+    rules = {"scale": {"params": 2000, "tokens": "80k"}, "seeds": 4, "against": ["natural"]}
+    result = run(promotion=rules)
+    assert result.promotion is not None
+    # two candidates, what lies between them, and one baseline
+    assert (result.promotion.plans, result.promotion.flops) == (4, 4 * 4 * 6.0 * 2000 * 80_000)
+    assert "at most 16 runs at 2k params x 80k tokens" in " ".join(page(result).split())
+    assert run().promotion is None
 
 
 def test_what_a_run_would_refuse_is_refused(place: Path) -> None:
