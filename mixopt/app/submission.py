@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mixopt.app.checks import by_setting
 from mixopt.app.durable import CODE, runs_folder
 from mixopt.app.package import Package, left_behind, pack
 from mixopt.app.preparation import STORE_VARIABLE
 from mixopt.app.spec import Spec
 from mixopt.app.spec_file import read_spec
 from mixopt.errors import InputError, SpecError
+from mixopt.execution import check_executor
 from mixopt.lazy import load
 from mixopt.space.redaction import password_of
 
@@ -102,6 +104,8 @@ def ready(
             "run the command from a folder that holds it, or name one with --working-dir"
         )
     _check_execution(checked)
+    runs = checked.execution
+    by_setting("execution", runs.settings, lambda: check_executor(runs.use, runs.settings))
     package = pack(root, exclude)
     relative = file.relative_to(root)
     if not package.has(relative):

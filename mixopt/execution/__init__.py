@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from mixopt.lazy import build, check_settings, lookup
 from mixopt.ports import Executor
@@ -14,6 +14,20 @@ EXECUTORS: dict[str, str] = {
 }
 """Name of an executor to where it lives: called with the folder of prepared data, `cache`, and its
 settings as keyword arguments."""
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """A class of executors whose settings have rules beyond the types of their annotations."""
+
+    @staticmethod
+    def check(settings: Mapping[str, Any]) -> None:
+        """Refuse settings, as they were given by name, that break a rule; start nothing.
+
+        Raises:
+            InputError: names the setting, its value and the rule.
+        """
+        ...
 
 
 def check_executor(use: str, settings: Mapping[str, Any]) -> None:
@@ -29,6 +43,8 @@ def check_executor(use: str, settings: Mapping[str, Any]) -> None:
     factory = lookup(use, EXECUTORS, "executor")
     check_settings(factory, {"cache": ".", **settings}, _what(use))
     check_arguments(factory, settings)
+    if isinstance(factory, Checking):
+        factory.check(settings)
 
 
 def executor(use: str, cache: Path, settings: Mapping[str, Any]) -> Executor:

@@ -94,9 +94,8 @@ class RayExecutor:
     def __post_init__(self) -> None:
         settings = {k: v for k, v in vars(self).items() if k != "cache"}
         check_arguments(RayExecutor, settings)
-        self._needs = NeedsByScale.of(Needs(**{k: settings[k] for k in NEEDS}), self.per_scale)
-        self._retries = Retries.of(self.retries)
-        check_runtime_env(self.runtime_env)
+        self.check(settings)
+        self._needs, self._retries = _needs_of(settings), Retries.of(self.retries)
         self._secrets = known_secrets(self.runtime_env)
         self._cache = str(Path(self.cache).resolve())
         self._running: dict[Any, UnderWay] = {}
@@ -107,6 +106,20 @@ class RayExecutor:
         self._cluster = Cluster()
         if self.max_slots is None:
             self._check_room()
+
+    @staticmethod
+    def check(settings: Mapping[str, Any]) -> None:
+        """Refuse settings that break a rule; Ray is not started.
+
+        Args:
+            settings: by name, of the right types; what is left out has its default.
+
+        Raises:
+            InputError: needs, retries or a runtime environment that cannot be.
+        """
+        _needs_of(settings)
+        Retries.of(settings.get("retries", 2))
+        check_runtime_env(settings.get("runtime_env"))
 
     @property
     def slots(self) -> int:
@@ -372,3 +385,8 @@ class RayExecutor:
         if isinstance(event, Progress) or not event.error:
             return event
         return replace(event, error=redact(event.error, known=self._secrets))
+
+
+def _needs_of(settings: Mapping[str, Any]) -> NeedsByScale:
+    base = Needs(**{name: settings[name] for name in NEEDS if name in settings})
+    return NeedsByScale.of(base, settings.get("per_scale", ()))

@@ -137,6 +137,9 @@ def test_the_place_may_come_from_the_environment_or_be_a_server(
     [
         ({"execution": {"runtime_env": {"working_dir": "."}}}, "execution.runtime_env.working_dir"),
         ({"execution": {"address": "head:6379"}}, "execution.address"),
+        ({"execution": {"runtime_env": {"pips": []}}}, "execution.runtime_env"),
+        ({"execution": {"retries": {"spot": 3}}}, "execution"),
+        ({"execution": {"per_scale": [{"params": 5, "timeout": 0}]}}, "execution.per_scale"),
         ({"store": {"use": "memory"}}, "store.use"),
         (
             {"trainer": {**SPEC["trainer"], "config": {"values": {"web": "data/w.txt"}}}},
