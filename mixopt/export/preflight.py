@@ -285,8 +285,7 @@ def _check_epochs(job: Job, exporter: Exporter) -> list[str]:
     """
     facts, notes = job.facts, []
     for d, e in job.epochs.items():
-        # A share is rounded by one grain at most, which a small domain feels.
-        if e > facts.allowed(d) * (1 + 1e-3):
+        if e > facts.allowed(d) * _SLACK:
             raise InputError(
                 f"rounded for this format, domain {d!r} is passed over {e:.4g} times and "
                 f"{facts.allowed(d):g} are allowed; allow more passes (--max-epochs), give fewer "

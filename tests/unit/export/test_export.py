@@ -105,6 +105,25 @@ def test_caps_are_kept_after_rounding():
     assert weights == {"web": 1433 / 2048, "code": 615 / 2048}
 
 
+def test_caps_are_kept_after_rounding_where_weights_count_examples():
+    unique = {"web": 1e12, "code": 0.3 * 10**9}  # of code exactly one pass
+    facts = Facts(tokens_per_example=LENGTHS, unique=unique, tokens=10**9, max_epochs=1.0)
+    written = export(MIXTURE, "mixtera", facts)
+    # 646.7 of 1024 samples; 647 would be .30023 of the tokens.
+    assert written.realised["stages"][0]["weights"]["code"] == 646 / 1024
+    assert written.realised["domains"]["code"]["epochs"] < 1.0
+
+
+def test_rounding_that_breaks_a_limit_is_refused():
+    facts = Facts(
+        paths=PATHS, equal_lengths=True, unique={"web": 1e12, "code": 3e8}, tokens=10**9,
+        max_epochs=1.0,
+    )  # fmt: skip
+    # grain draws code by 100 of 333, which is more than .3
+    with pytest.raises(InputError, match=r"rounded for this format, domain 'code' .* finer format"):
+        export(MIXTURE, "maxtext", facts)
+
+
 def test_what_is_left_out_is_listed():
     sliver = Mixture.of({"web": 1.0 - 1e-11, "code": 1e-11, "math": 0.0})
     removed = export(sliver, "json").realised["removed"]
