@@ -37,6 +37,7 @@ class Framework:
         options: of it.
         suffix: of a domain's data: a file, or a folder where it is empty.
         random: it draws at random; else in turn.
+        tokens: of the run, which decides on repetition.
     """
 
     packages: tuple[str, ...]
@@ -45,6 +46,7 @@ class Framework:
     options: dict[str, str] = field(default_factory=dict)
     suffix: str = ".jsonl"
     random: bool = True
+    tokens: int | None = None
 
 
 FRAMEWORKS = {
@@ -53,8 +55,14 @@ FRAMEWORKS = {
     "litdata": Framework(
         ("litdata==0.2.76", TORCH), "litdata", options={"unit": "examples"}, suffix=""
     ),
+    "olmo_core": Framework(
+        ("ai2-olmo-core==3.0.0", TORCH), "olmo-core", suffix=".npy", random=False, tokens=500_000
+    ),
     "streaming": Framework(
-        ("mosaicml-streaming==0.13.0", TORCH), "streaming", suffix="", random=False
+        ("mosaicml-streaming==0.13.0", "torch==2.12.1", "torchvision==0.27.1"),
+        "streaming",
+        suffix="",
+        random=False,
     ),
     "torchtitan": Framework(("torchtitan==0.3.0", TORCH), "torchtitan", version="0.3.0"),
     "trl": Framework(("trl==1.16.0", TORCH), "trl", random=False),
@@ -70,6 +78,8 @@ def write(folder: Path, framework: Framework) -> dict[str, float]:
     facts = Facts(
         paths={d: str(folder / f"{d}{framework.suffix}") for d in SHARES.domains},
         tokens_per_example=LENGTHS,
+        unique={d: LENGTHS[d] * rows for d, rows in ROWS.items()},
+        tokens=framework.tokens,
         seed=5,
     )
     written = export(

@@ -18,6 +18,7 @@ from rich.console import Console
 from mixopt import InputError, Objective, Observation, RunSpec, Study
 from mixopt.app import console
 from mixopt.app.launch import Sweep
+from mixopt.app.plan_source import from_sweep
 from mixopt.app.publish import (
     answer,
     conclude,
@@ -163,6 +164,41 @@ def test_an_export_has_the_answer_and_where_it_came_from(tmp_path: Path, kinds: 
     assert '"study"' in text
     with pytest.raises(InputError, match="did you mean 'json'"):
         export_sweep(made, "jsn")
+
+
+def test_an_export_takes_along_what_sweep_and_spec_know(tmp_path: Path, kinds: Any) -> None:
+    names = WORLD.space.names
+    where = {names[0]: "/d/a", names[1]: [{"path": "/d/b"}, "/d/c"], names[2]: "builtin:x"}
+    made = sweep(
+        tmp_path,
+        searched(kinds),
+        trainer={"use": NAME, "config": {"domains": where}},
+        space={"domains": {names[0]: {"tokens": "1T"}}},
+    )
+    sizes = {
+        "training_tokens": dict.fromkeys(names, 900),
+        "training_documents": dict.fromkeys(names, 3),
+        "training_bytes": dict.fromkeys(names, 3600),
+    }
+    domains = (replace(WORLD.space.domains[0], tokens=1e12), *WORLD.space.domains[1:])
+    space = WORLD.space.replace(domains=domains)
+    made = replace(
+        made,
+        info=replace(made.info, notes=sizes),
+        problem=replace(made.problem, space=space),
+    )
+    known = from_sweep(made)
+    assert known.paths == {names[0]: "/d/a", names[1]: ["/d/b", "/d/c"]}
+    assert known.tokens_per_example == dict.fromkeys(names, 300.0)
+    assert known.tokens_per_byte == dict.fromkeys(names, 0.25)
+    assert "not the target's" in known.measured
+    assert known.unique == {names[0]: 1e12}  # the others' are those of the proxies' data
+    assert (known.tokens, known.max_epochs) == (None, None)
+
+    limited = replace(made, problem=replace(made.problem, space=space.replace(budget=1e9)))
+    known = from_sweep(limited)
+    assert known.tokens == 10**9
+    assert known.max_epochs == dict.fromkeys(names, 4.0)
 
 
 def test_a_report_of_a_table_names_its_runs(tmp_path: Path, kinds: Any) -> None:
