@@ -15,6 +15,7 @@ from mixopt.evidence.rules import Given
 from mixopt.evidence.stored import plain, restored
 from mixopt.evidence.verdict import plan_in_words
 from mixopt.runs import Scale
+from mixopt.runs.kinds import RECOMMENDED
 from mixopt.strategies.promoting import Plan
 
 FORMAT = 1
@@ -135,6 +136,13 @@ class Decision:
         marks = {"yes": "yes", "no": "NO", "not measured": "NOT MEASURED"}
         ordered = sorted(self.gates, key=lambda g: g.state == "yes")
         told = [f"{marks[g.state]}: {g.name}: {g.told}" for g in ordered]
+        first = next((r for r in self.results if r.name == RECOMMENDED), None)
+        if first is not None and self.picked != RECOMMENDED:
+            told.insert(
+                0,
+                f"picked: {self.picked}, which is better than the recommended mixture by "
+                f"{number(first.mean - self.pick.mean)}, beyond noise",
+            )
         return (*told, *(f"not asked: {what}" for what in self.unasked), self.given.line)
 
     def summary(self) -> dict[str, Any]:

@@ -172,10 +172,10 @@ def _gain(difference: Difference, baseline: Result, least: float, sd: float) -> 
         return Gate.unmeasured(name, f"none of its {baseline.failed} runs succeeded", None)
     if not np.isfinite(sd):
         return Gate.unmeasured(name, "no plan has two seeds, so that the noise is unknown", None)
-    more = f" and {number(least)} are asked" if least else ""
     told = (
-        f"{number(difference.mean)}, at least {number(difference.low)} beyond noise{more} "
-        f"(sd of one run {number(sd)})"
+        f"{number(difference.mean)}, {number(difference.low)} to {number(difference.high)} with "
+        f"noise (sd of one run {number(sd)}); all of it above {number(least) if least else 0} is "
+        "asked"
     )
     return Gate(
         name,

@@ -106,6 +106,8 @@ def test_another_candidate_takes_its_place_only_beyond_noise() -> None:
     assert decided(beyond).picked == "candidate-2"
     assert decided(beyond).shown.predicted == pytest.approx(1.2 - 1.05)
     assert "train on 50.0 % web" in decided(beyond).headline
+    assert decided(beyond).reasons[0].startswith("picked: candidate-2, which is better than the")
+    assert not decided(within).reasons[0].startswith("picked")
 
 
 def test_what_was_not_measured_does_not_pass() -> None:
