@@ -96,3 +96,14 @@ def test_unknown_baselines_are_refused() -> None:
     assert set(rivals(WORLD.space, ["only-d0", "natural"])) == {"only-d0", "natural"}
     with pytest.raises(InputError, match="baseline 'unimax' is not there"):
         rivals(WORLD.space, ["unimax"])
+
+
+def test_what_is_nearly_a_baseline_is_no_candidate(
+    study: tuple[Outcome, list[Observation]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {p.name: p for p in plans_of(study[0], WORLD.space, study[1], RULES)}
+    near = before["candidate-2"].mixture
+    monkeypatch.setattr("mixopt.evidence.candidates.rivals", lambda *_: {"house": near})
+    after = {p.name: p for p in plans_of(study[0], WORLD.space, study[1], RULES)}
+    assert after["house"].mixture == near
+    assert np.abs(after["candidate-2"].mixture.array - near.array).sum() / 2 >= APART
