@@ -287,9 +287,10 @@ class Observation:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Observation":
-        """The observation that `to_dict` wrote."""
+        """The observation that `to_dict` wrote; `spec` may be a run spec as it is."""
         fields = dict(values)
-        fields["spec"] = RunSpec.from_dict(fields["spec"])
+        spec = fields["spec"]
+        fields["spec"] = spec if isinstance(spec, RunSpec) else RunSpec.from_dict(spec)
         fields["curve"] = tuple(Point(**p) for p in fields.get("curve", ()))
         totals = fields.pop("tokens", {})  # of records that knew no phases
         drawn = fields.pop("realised", None)

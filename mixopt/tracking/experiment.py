@@ -4,14 +4,12 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mixopt.errors import InputError, StoreError
 from mixopt.ports import TrainerInfo
 from mixopt.tracking import location, shown
 from mixopt.tracking.session import Session
 
-_PAGE = 1000
 _FORMAT = "2"  # of the tags of a sweep; a store of another format is refused
 _OWNER, _ENTRY, _VERSION = "mixopt.owner", "mixopt.entry", "mixopt.format"
 
@@ -135,13 +133,3 @@ def conclude(
     tags = [entities.RunTag("mlflow.note.content", note)]
     session.client.log_batch(run, metrics=metrics, tags=tags)
     session.client.set_experiment_tag(experiment, "mlflow.note.content", note)
-
-
-def runs_of(session: Session, experiment: str, which: str) -> list[Any]:
-    """All runs of an experiment that a filter of MLflow's lets through, page by page."""
-    page, runs = None, []
-    while page is None or page:
-        batch = session.client.search_runs([experiment], which, max_results=_PAGE, page_token=page)
-        runs += batch
-        page = batch.token or ""
-    return runs

@@ -28,16 +28,23 @@ from mixopt.tracking.experiment import (
     find_experiment,
     find_parent,
     log_data,
-    runs_of,
 )
 from mixopt.tracking.locks import FileLock, Lease
+from mixopt.tracking.reading import (
+    ATTEMPTS,
+    CONTINUED,
+    ENTRY,
+    ORDER,
+    RUN,
+    SEEN,
+    SPEC,
+    Kept,
+    read_runs,
+)
 from mixopt.tracking.session import Session
 
-_ENTRY, _RUN, _ORDER = "mixopt.entry", "mixopt.run_id", "mixopt.order"  # entry: sweep or run
 _KIND, _CANDIDATE, _SCALE = "mixopt.kind", "mixopt.candidate", "mixopt.scale"
-_CONTINUED = "mixopt.continued"  # how often a run was submitted again by a later driver
-_SPEC, _SEEN, _ERROR, _NOTE = "mixopt.spec", "mixopt.observation", "mixopt.error", "mixopt.note."
-_DRIVER, _ATTEMPTS = "mixopt.driver", "mixopt.attempts"
+_ERROR, _NOTE, _DRIVER = "mixopt.error", "mixopt.note.", "mixopt.driver"
 _STATES = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 Value = Callable[[Mapping[str, float]], float]
 
@@ -111,7 +118,8 @@ class MLflowStore:
                 if self._lock is None and not read_only:
                     self._lock = Lease(self._read_driver, self._write_driver, self._what)
                 self._at_work = status == "RUNNING"  # as the sweep's own run says
-                self._read_runs()
+                for kept in read_runs(self._session, self.experiment, self._parent):
+                    self._note(kept)
             undo.pop_all()
 
     def __enter__(self) -> Self:
@@ -171,9 +179,9 @@ class MLflowStore:
             return
         tags = {
             "mlflow.parentRunId": self._parent,
-            _ENTRY: "run",
-            _RUN: run_id,
-            _ORDER: str(len(self._ids)),
+            ENTRY: "run",
+            RUN: run_id,
+            ORDER: str(len(self._ids)),
             _KIND: str(spec.kind.what),
             _SCALE: str(spec.scale),
         }
@@ -188,7 +196,7 @@ class MLflowStore:
             if made is None:
                 self._doubtful.add(run_id)  # an answer may be lost on its way
                 text = records.write_spec(spec)
-                tags |= self._text_tags(_SPEC, text, f"specs/{run_id}.json")
+                tags |= self._text_tags(SPEC, text, f"specs/{run_id}.json")
                 made = self._client.create_run(
                     self.experiment,
                     start_time=started,
@@ -204,14 +212,14 @@ class MLflowStore:
         """The run, if an earlier attempt to make it came to more than an error."""
         if run_id not in self._doubtful:
             return None
-        there = self._client.search_runs([self.experiment], f"tags.`{_RUN}` = '{run_id}'")
+        there = self._client.search_runs([self.experiment], f"tags.`{RUN}` = '{run_id}'")
         return there[0] if there else None
 
     def _continue(self, run_id: str) -> None:
         times = self._left[run_id] + 1
         with self._writing(f"run {run_id}"):
             self._client.update_run(self._ids[run_id], status="RUNNING")
-            self._client.set_tag(self._ids[run_id], _CONTINUED, str(times))
+            self._client.set_tag(self._ids[run_id], CONTINUED, str(times))
         del self._left[run_id]
 
     def close(self, observation: Observation) -> None:
@@ -229,7 +237,7 @@ class MLflowStore:
         observation = replace(observation, error=error, attempts=attempts)
         with self._writing(f"run {run_id}"):
             text = records.write_observation(observation)
-            tags = self._text_tags(_SEEN, text, f"observations/{run_id}.json")
+            tags = self._text_tags(SEEN, text, f"observations/{run_id}.json")
             if observation.error or attempts:  # of an earlier attempt no reason may be left
                 tags[_ERROR] = observation.error[: records.PART_CHARS]
             self._log(run_id, observation, tags)
@@ -252,8 +260,8 @@ class MLflowStore:
         with self._writing(f"run {run_id}"):
             # One batch, and so one transaction: the run is closed, or open with its attempts.
             text = json.dumps([attempt.to_dict() for attempt in tries], separators=(",", ":"))
-            tags = self._text_tags(_ATTEMPTS, text, f"attempts/{run_id}-{len(tries)}.json")
-            self._tag(self._ids[run_id], tags | {_SEEN: ""})
+            tags = self._text_tags(ATTEMPTS, text, f"attempts/{run_id}-{len(tries)}.json")
+            self._tag(self._ids[run_id], tags | {SEEN: ""})
             self._client.update_run(self._ids[run_id], status="SCHEDULED")
         self._attempts[run_id] = tries
         self._started[run_id] = _now()
@@ -345,30 +353,22 @@ class MLflowStore:
 
     # -- reading and writing ---------------------------------------------------------------------
 
-    def _read_runs(self) -> None:
-        runs = runs_of(self._session, self.experiment, f"tags.`{_ENTRY}` = 'run'")
-        for run in sorted(runs, key=lambda r: int(r.data.tags[_ORDER])):
-            self._read_run(run)
-
-    def _read_run(self, run: Any) -> None:
-        tags = run.data.tags
-        run_id = tags[_RUN]
-        spec = records.read_spec(self._text(_SPEC, tags))
-        self._ids.setdefault(run_id, run.info.run_id)
-        self._started.setdefault(run_id, run.info.start_time)
-        self._specs.setdefault(run_id, spec)
-        if tags.get(_SEEN):
-            seen = records.read_observation(self._text(_SEEN, tags), spec)
-            self._seen.setdefault(run_id, seen)
-            self._ended.setdefault(run_id, run.info.end_time or run.info.start_time)
-            if run.info.status == "RUNNING" and not self.read_only:  # killed between two writes
-                self._client.set_terminated(run.info.run_id, "FINISHED" if seen.ok else "FAILED")
+    def _note(self, kept: Kept) -> None:
+        """Know a run that is there; of two of one id, the first counts."""
+        run_id = kept.run_id
+        if run_id in self._ids:
             return
-        self._left.setdefault(run_id, int(tags.get(_CONTINUED, 0)))
-        if _ATTEMPTS in tags:
-            tries = tuple(map(Attempt.from_dict, json.loads(self._text(_ATTEMPTS, tags))))
-            self._attempts.setdefault(run_id, tries)
-            self._started[run_id] = max(run.info.start_time, round(1000 * tries[-1].until))
+        self._ids[run_id], self._specs[run_id] = kept.mlflow_id, kept.spec
+        self._started[run_id] = kept.started
+        if kept.seen is None:
+            self._left[run_id] = kept.continued
+            if kept.attempts:
+                self._attempts[run_id] = kept.attempts
+            return
+        self._seen[run_id], self._ended[run_id] = kept.seen, kept.ended
+        if kept.status == "RUNNING" and not self.read_only:  # killed between two writes
+            status = "FINISHED" if kept.seen.ok else "FAILED"
+            self._client.set_terminated(kept.mlflow_id, status)
 
     def _log(self, run_id: str, seen: Observation, tags: Mapping[str, str]) -> None:
         """Params, metrics and tags, in one batch unless there are more than 800 metrics."""

@@ -157,4 +157,4 @@ def write_observation(seen: Observation) -> str:
 def read_observation(text: str, spec: RunSpec) -> Observation:
     """The observation of `spec` that `write_observation` wrote."""
     fields: dict[str, Any] = json.loads(text)
-    return Observation.from_dict({**fields, "spec": spec.to_dict()})
+    return Observation.from_dict({**fields, "spec": spec})
