@@ -32,10 +32,11 @@ class Candidate:
 
     Attributes:
         name: `"recommended"` or the name of a baseline.
-        mixture: what was trained; of a schedule, its mean.
+        mixture: what was trained; of a schedule, its mean; of a run with a mixer, what it drew.
         values: the objective, one value per seed.
         failed: how many of its runs failed.
         schedule: what was trained, where the mixture changed on the way.
+        mixer: the method that changed it inside the run, if one did.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Candidate:
     values: tuple[float, ...]
     failed: int = 0
     schedule: Schedule | None = None
+    mixer: str = ""
 
     @property
     def mean(self) -> float:
@@ -153,6 +155,7 @@ class Confirmation:
         if not np.isfinite(self.seed_sd):
             return "No candidate has two seeds, so the noise is unknown and nothing is shown."
         ours = "mixture" if self.recommended.schedule is None else "schedule"
+        ours = f"run with {self.recommended.mixer}" if self.recommended.mixer else ours
         if self.passed:
             return (
                 f"The recommended {ours} beats {_all(self.baselines)} by more than "
@@ -214,7 +217,8 @@ def _candidate(name: str, runs: list[Observation], objective: Objective) -> Cand
     good = [r for r in runs if r.ok]
     values = [float(objective_of(r.metrics, objective)) for r in good]
     spec = runs[0].spec
-    return Candidate(name, spec.mixture, tuple(values), len(runs) - len(good), spec.schedule)
+    shown, mixer = (good or runs)[0].mixture, "" if spec.mixer is None else spec.mixer.name
+    return Candidate(name, shown, tuple(values), len(runs) - len(good), spec.schedule, mixer)
 
 
 def _pooled(candidates: list[Candidate]) -> tuple[float, int]:

@@ -300,5 +300,5 @@ class _Loop:
 
 
 def _shares(seen: Observation) -> str:
-    shares = sorted(seen.spec.mixture.to_dict().items(), key=lambda item: -item[1])
+    shares = sorted(seen.mixture.to_dict().items(), key=lambda item: -item[1])
     return " ".join(f"{name} {share:.0%}" for name, share in shares[:3])

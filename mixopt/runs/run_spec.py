@@ -265,6 +265,16 @@ class Observation:
         return sum(seconds if place is None else place.seconds for place, seconds in tries)
 
     @property
+    def mixture(self) -> Mixture:
+        """What it drew in total: of a run with a mixer as counted, else as it was asked for."""
+        tokens = self.tokens if self.spec.mixer is not None else {}
+        total = sum(tokens.values())
+        if not total:
+            return self.spec.mixture
+        names = dict.fromkeys([*self.spec.mixture.domains, *tokens])
+        return Mixture.of({d: tokens.get(d, 0) / total for d in names})
+
+    @property
     def tokens(self) -> dict[str, int]:
         """Training tokens per domain that were really drawn; empty where that is not known."""
         return {} if self.realised is None else self.realised.tokens

@@ -93,8 +93,8 @@ class Ledger:
             spec = seen.spec
             longer = spec.scale.params == scale.params and spec.scale.tokens > scale.tokens
             point = next((p for p in seen.curve if p.tokens == scale.tokens), None)
-            if not longer or point is None:
-                continue
+            if not longer or point is None or spec.mixer is not None:
+                continue  # a mixer's shorter run is no beginning of its longer one
             beginning = spec.until(scale.tokens)
             if (beginning.plan, spec.seed) not in own:
                 own.add((beginning.plan, spec.seed))
@@ -243,7 +243,7 @@ class Ledger:
             runs = self.at(here)
             if runs:
                 objective = self.objective
-                return min(runs, key=lambda o: objective_of(o.metrics, objective)).spec.mixture
+                return min(runs, key=lambda o: objective_of(o.metrics, objective)).mixture
         raise InputError(f"none of {len(self.runs)} runs succeeded, so no mixture is the best")
 
     @cached_property

@@ -243,6 +243,22 @@ def test_trust_rests_on_fresh_seeds_and_on_no_law() -> None:
     assert again.checkup.trust.lines() == shown.checkup.trust.lines()
 
 
+def test_a_run_is_shown_by_what_it_drew_and_not_by_where_it_began() -> None:
+    recipe, question = strategy("odm", mixer={"every": 10}, confirm_seeds=2), problem()
+    done = play(recipe, question)
+    run = next(o for o in done if o.spec.mixer is not None)
+    total = sum(run.tokens.values())
+    drawn = {name: n / total for name, n in run.tokens.items()}
+    assert run.mixture.to_dict() == pytest.approx(drawn)
+    assert run.mixture != run.spec.mixture
+    outcome = sweep_outcome(question, done, recipe.answer(question, done))
+    assert outcome.confirmation is not None
+    first = outcome.confirmation.recommended
+    assert first.mixer == "odm"
+    assert first.mixture["math"] == pytest.approx(drawn["math"], abs=0.05)
+    assert "The recommended run with odm" in outcome.confirmation.verdict
+
+
 def test_runs_that_weigh_losses_tell_laws_nothing() -> None:
     methods = {"doge": METHODS["doge"]["mixer"], "odm": {"every": 10}}
     recipe, question = Online(methods=methods, confirm_seeds=0), problem()
