@@ -61,12 +61,16 @@ def status_page(state: SweepState, command: str = "mixopt") -> Group:
     for name, text in _facts(state):
         facts.add_row(name, text)
     rows.append(Padding(facts, (0, 0, 0, 2)))
-    for note in state.notes:
-        rows.append(Text(f"Note: {note}", style="yellow"))
+    rows += [_line(f"Note: {note}", style="yellow") for note in state.notes]
     hint = _hint(state, command)
     if hint:
-        rows.append(Text(hint))
+        rows.append(_line(hint))
     return Group(*rows)
+
+
+def _line(text: str, style: str = "") -> Text:
+    """One that wraps also where the console, for pipes, does not."""
+    return Text(text, style=style, no_wrap=False, overflow="fold")
 
 
 def status_line(state: SweepState) -> str:
@@ -113,7 +117,7 @@ def list_table(states: Sequence[SweepState | tuple[str, str]], width: int = PIPE
 
 
 def _head(state: SweepState) -> Text:
-    text = Text(state.name, style="bold")
+    text = Text(state.name, style="bold", no_wrap=False, overflow="fold")
     text.append(": ", style="default")
     text.append(state.state, style=_STYLES[state.state])
     told = _driver(state.driver, state.state)

@@ -94,6 +94,10 @@ def test_what_other_sweeps_may_use_stays_whatever_is_asked_for(place: Place) -> 
     for wanted in ({"data": True}, {"everything": True}):
         stays = place.stays(**wanted)
         assert stays == dict.fromkeys(stays, "sweep other may use it")
+    finished = cleaning._User("other", frozenset(), "d1", frozenset({"corpus-d1"}), FINISHED)
+    place.sweeps["other"] = finished  # its runs are over, but it shares the data
+    stays = place.stays(data=True)
+    assert (stays["t-r1"], stays["corpus-d1"]) == ("", "sweep other may use it")
     place.sweeps["other"] = cleaning._User("other", frozenset(), "d9", frozenset(), PAUSED)
     assert set(place.stays(data=True).values()) == {""}
     place.sweeps["other"] = None
