@@ -12,7 +12,7 @@
 4. the last `reserve` runs go to what would change the verdict on the answer, where it is not
    trusted: each gate that holds it back names them (see `remedies`). They are taken from the
    proposals, which a trusted answer gets back: no sweep is dearer for it. With several scales they
-   come last, after the corrections, and on top: few runs of the smallest scale;
+   come after the corrections, since the verdict is on the largest;
 5. the posterior-mean optimum is trained with fresh seeds at the largest scale, beside the
    baselines and the best run of the design.
 
@@ -24,6 +24,7 @@ Where the runs to choose from are given (a pool), or the cost of every scale is,
 also at which scale to run (see `ladder`), and nothing is confirmed: a pool holds no fresh seeds.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
@@ -123,13 +124,11 @@ class Auto(Answers):
         return [s for s in self._confirming.specs(ledger, chosen) if s.run_id not in known]
 
     def planned(self, problem: Problem) -> list[Scale]:
-        """Design, proposals, corrections, remedies, and every candidate with every seed."""
+        """Design, proposals (remedies are of them), corrections, and candidates with every seed."""
         if _given(problem):
             return self._ladder.planned(problem)
         search = [problem.scales[0]] * (self.design + self.proposals)
         search += [scale for scale in problem.scales[1:] for _ in range(self.corrections)]
-        if len(problem.scales) > 1:
-            search += [problem.scales[0]] * self._reserved
         return search + self._confirming.planned(problem)
 
     @one_blas_thread
@@ -157,28 +156,24 @@ class Auto(Answers):
             room: the most proposals.
             final: whether the answer stands, so that no verdict changes it any more.
         """
-        runs, several = self.design + self.proposals, len(ledger.problem.scales) > 1
-        climbing = ledger.asked > ledger.count(ledger.problem.scales[0])
-        whole = self._proposals(runs)
+        runs, first = self.design + self.proposals, ledger.problem.scales[0]
+        climbing = ledger.asked > ledger.count(first)
         if not climbing:
-            proposed = (whole if several else self._proposals(runs - self._reserved)).next(
-                ledger, room
-            )
+            proposed = self._proposals(runs - self._reserved).next(ledger, room)
             if proposed or ledger.pending:
                 return proposed
         asked = Corrections(self.corrections, runs, self.wait).next(ledger, self._ladder)
         if asked or ledger.pending or final or not self._reserved:
             return asked
-        asked = self._remedies(ledger, runs)
-        return asked if asked or several else whole.next(ledger, room)
+        # What remedies cost above the smallest scale is paid by proposals at the smallest.
+        runs -= math.ceil(spent(ledger, above=first) / ledger.problem.cost(first) - 1e-9)
+        return self._remedies(ledger, runs) or self._proposals(runs).next(ledger, room)
 
     def _remedies(self, ledger: Ledger, runs: int) -> list[RunSpec]:
         """What the verdict asks for, within what is left of the reserve."""
         first = ledger.problem.scales[0]
         each = ledger.problem.cost(first)
-        left = self._reserved * each - spent(ledger)
-        if len(ledger.problem.scales) == 1:
-            left = min(left, (runs - ledger.count(first)) * each)
+        left = min(self._reserved * each - spent(ledger), (runs - ledger.count(first)) * each)
         if left < each * (1 - 1e-9):
             return []
         told, mixture = self._verdict(ledger)

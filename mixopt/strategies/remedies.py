@@ -77,10 +77,11 @@ class Remedies:
         return chosen
 
 
-def spent(ledger: Ledger) -> float:
-    """Cost of all remedial runs, those under way included."""
+def spent(ledger: Ledger, *, above: Scale | None = None) -> float:
+    """Cost of all remedial runs, those under way included; `above`: of those of another scale."""
     specs = [*(o.spec for o in ledger.runs), *ledger.pending]
-    return sum(ledger.problem.cost(s.scale) for s in specs if s.kind.what is What.REMEDY)
+    asked = [s for s in specs if s.kind.what is What.REMEDY and s.scale != above]
+    return sum(ledger.problem.cost(s.scale) for s in asked)
 
 
 def without_remedies(ledger: Ledger) -> Ledger | None:

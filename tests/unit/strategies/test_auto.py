@@ -143,7 +143,7 @@ def test_what_is_planned_is_what_is_run_at_most() -> None:
     recipe = strategy("auto")
     planned = recipe.planned(question(TWO))
     known = baselines(TWO.space)
-    assert planned.count(SMALL) == 32 + 16 + 4
+    assert planned.count(SMALL) == 32 + 16
     assert planned.count(LARGE) == 4 + 3 * (2 + len(known) + 3)
 
 

@@ -85,6 +85,19 @@ def test_the_final_answer_shows_what_they_changed() -> None:
     assert RECIPE.answer(PROBLEM, plain).remedied is None
 
 
+def test_with_several_scales_they_come_after_the_corrections_and_nothing_is_dearer() -> None:
+    world = make_world(3, 2, seed=1, kind="two-scales", noise=0.6)
+    problem = Problem(world.space, world.objective, world.scales)
+    recipe, done = replace(RECIPE, corrections=2), list[Observation]()
+    while specs := recipe.next(problem, done, []):
+        done += [world.run(s) for s in specs]
+    kinds = [o.spec.kind.what for o in done]
+    assert kinds.count(What.REMEDY) > 0
+    assert kinds.index(What.REMEDY) > max(i for i, o in enumerate(done) if o.spec.scale == LARGE)
+    planned = sum(problem.cost(s) for s in recipe.planned(problem))
+    assert sum(problem.cost(o.spec.scale) for o in done) <= planned * (1 + 1e-9)
+
+
 # -- what becomes of a remedy ---------------------------------------------------------------------
 
 
