@@ -68,23 +68,25 @@ def follow(jobs: Any, job: Any) -> int:
 
     Ctrl-C and a lost connection end the following, never the job.
     """
-    seen = _Seen()
+    seen, lost = _Seen(), 0
     try:
-        for left in reversed(range(_TRIES)):
+        while True:
             try:
                 seen.begin()
                 jobs.follow(job.identifier, seen.write)
-                break
+                ended = _ended(jobs, job)
+                if ended.is_over:
+                    break  # else a proxy on the way has closed a connection that was long
             except MixoptError as error:
-                if not left:
+                lost += 1
+                if lost == _TRIES:
                     raise
                 console.say(f"The log is lost ({error}); trying again ...")
                 time.sleep(_PAUSE_SECONDS)
-        ended = _ended(jobs, job)
     except KeyboardInterrupt:
         console.say(
             f"\nDetached; the sweep goes on. 'mixopt logs {job.sweep} --follow' shows it again, "
-            f"'mixopt stop {job.sweep}' stops it (--address {jobs.address})"
+            f"'mixopt stop {job.sweep}' stops it (--address {jobs.shown})"
         )
         return 0
     if ended.state == "SUCCEEDED":
@@ -99,7 +101,7 @@ def _ended(jobs: Any, job: Any) -> Any:
         ended = jobs.state(job.identifier)
         if ended.is_over:
             break
-        time.sleep(0.5)
+        time.sleep(_PAUSE_SECONDS / 4)
     return ended
 
 

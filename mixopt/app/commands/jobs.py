@@ -49,4 +49,4 @@ def stop(
     """
     jobs = submission.connect(address)
     job = submission.stop(jobs, name, wait)
-    show_jobs.show_stopped(job, jobs.address)
+    show_jobs.show_stopped(job, jobs.shown)

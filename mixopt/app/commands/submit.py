@@ -46,7 +46,7 @@ def submit(
     jobs = submission.connect(address)
     console.say(f"Sending {ready.package.summary}")
     identifier = submission.send(jobs, ready)
-    show_jobs.show_started(ready.spec.name, identifier, ready.facts["out"], jobs.address)
+    show_jobs.show_started(ready.spec.name, identifier, ready.facts["out"], jobs.shown)
     if not detach:
         raise typer.Exit(show_jobs.follow(jobs, jobs.state(identifier)))
 
@@ -62,6 +62,6 @@ def resume(name: JobArgument, address: AddressOption, detach: DetachOption = Fal
     jobs = submission.connect(address)
     identifier = submission.resume(jobs, name)
     job = jobs.state(identifier)
-    show_jobs.show_started(job.sweep, identifier, job.out, jobs.address)
+    show_jobs.show_started(job.sweep, identifier, job.out, jobs.shown)
     if not detach:
         raise typer.Exit(show_jobs.follow(jobs, job))

@@ -135,7 +135,7 @@ class Jobs:
         if not mine:
             known = ", ".join(dict.fromkeys(job.sweep for job in jobs)) or "none"
             raise InputError(
-                f"no job of a sweep {name!r} at {self.address} (there are: {known}); 'mixopt "
+                f"no job of a sweep {name!r} at {self.shown} (there are: {known}); 'mixopt "
                 "submit' starts one"
             )
         running = [job for job in mine if not job.is_over]
@@ -180,24 +180,29 @@ class Jobs:
         with self._translated():
             asyncio.run(read())
 
+    @property
+    def shown(self) -> str:
+        """The address for people: without a password."""
+        return str(redact(self.address))
+
     @contextmanager
     def _translated(self, secrets: frozenset[str] = frozenset()) -> Iterator[None]:
         """Errors of Ray's client in words, with what to do."""
         try:
             yield
         except AuthenticationError:
-            raise MixoptError(f"{self.address} refuses us: {TOKEN_REMEDY}") from None
+            raise MixoptError(f"{self.shown} refuses us: {TOKEN_REMEDY}") from None
         except OSError as error:  # connection errors of all kinds
             raise MixoptError(
-                f"no Ray job server answers at {self.address}: {redact(brief(error))}; start the "
+                f"no Ray job server answers at {self.shown}: {redact(brief(error))}; start the "
                 "cluster, correct the address, or open a tunnel to the head's port 8265 ('ray "
                 "dashboard ray_cluster.yaml', 'kubectl port-forward')"
             ) from None
         except (RuntimeError, ValueError, TypeError) as error:
             text = redact(brief(error), known=secrets)
             if re.search(r"status code 40[13]", text):
-                raise MixoptError(f"{self.address} refuses us: {TOKEN_REMEDY}") from None
-            raise MixoptError(f"the job server at {self.address} says: {text}") from None
+                raise MixoptError(f"{self.shown} refuses us: {TOKEN_REMEDY}") from None
+            raise MixoptError(f"the job server at {self.shown} says: {text}") from None
 
 
 def _job(details: JobDetails) -> Job:

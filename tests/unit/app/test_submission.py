@@ -41,7 +41,7 @@ class Job:
 class Server:
     """Stands for `mixopt.execution.ray.jobs.Jobs`."""
 
-    address = "http://head:8265"
+    shown = "http://head:8265"
 
     def __init__(self, *jobs: Job) -> None:
         self.jobs, self.sent = list(jobs), []
@@ -211,6 +211,24 @@ def test_a_log_is_shown_once_although_the_connection_broke(
     failed.breaks = 99
     with pytest.raises(MixoptError, match="the connection is gone"):
         show_jobs.follow(failed, failed.jobs[0])
+
+
+def test_a_log_that_ends_before_its_job_is_taken_up_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show_jobs, "_PAUSE_SECONDS", 0.0)
+
+    class Closing(Server):
+        def follow(self, identifier: str, write: Any) -> None:
+            super().follow(identifier, write)
+            if len(self.log) == 4:  # the job has ended meanwhile
+                self.jobs = [replace(job, state="SUCCEEDED") for job in self.jobs]
+            else:
+                self.log.append("four\n")
+
+    server = Closing(Job("old"))
+    assert show_jobs.follow(server, server.jobs[0]) == 0
+    assert capsys.readouterr().out == "one\ntwo\nthree\nfour\n"
 
 
 def test_ctrl_c_detaches(capsys: pytest.CaptureFixture[str]) -> None:
