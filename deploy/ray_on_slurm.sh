@@ -7,6 +7,7 @@
 #SBATCH --job-name=mixopt
 #SBATCH --nodes=4
 #SBATCH --ntasks-per-node=1
+# Alone on its nodes: where it ends, `ray symmetric-run` stops every Ray that it finds there.
 #SBATCH --exclusive
 #SBATCH --time=2-00:00:00
 #SBATCH --requeue
@@ -30,12 +31,11 @@ export RAY_AUTH_TOKEN
 
 # Ray's address and port come from here, not from a cluster that the shell knew before.
 unset RAY_ADDRESS
-export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
+export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300 RAY_USAGE_STATS_ENABLED=0
 
 srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --kill-on-bad-exit=0 \
     ray symmetric-run --address "$head:$port" --min-nodes "$SLURM_JOB_NUM_NODES" \
     --num-cpus="${SLURM_CPUS_ON_NODE:-1}" --num-gpus="${SLURM_GPUS_ON_NODE:-0}" \
-    --include-dashboard=false --disable-usage-stats \
     -- python -m mixopt run "$spec" --out "$out" --address "$head:$port" &
 sweep=$!
 trap 'kill -TERM "$sweep"; wait "$sweep"' TERM

@@ -126,4 +126,34 @@ def test_the_slurm_script_is_bash_and_starts_ray_as_ray_takes_it() -> None:
     options = set(re.findall(r"--[a-z-]+", own))
     assert options <= options_of("symmetric_run") | options_of("scripts")
     assert {"--address", "--min-nodes"} <= options & options_of("symmetric_run")
+    assert not options & {"--include-dashboard", "--port"}  # which workers refuse
     assert command.startswith('python -m mixopt run "$spec" --out "$out" --address')
+
+
+def test_the_slurm_script_starts_the_sweep_on_the_nodes_of_its_job(tmp_path: Path) -> None:
+    """With stand-ins for Slurm's and Ray's commands, which write down how they are called."""
+    stands_in = {
+        "scontrol": "printf 'n07\\nn08\\n'",
+        "srun": 'while [[ $1 == --* ]]; do shift; done; exec "$@"',
+        "ray": 'printf "%s\\n" "$RAY_AUTH_MODE" ${#RAY_AUTH_TOKEN} "${RAY_ADDRESS-none}" "$@"',
+    }
+    for name, body in stands_in.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    env = {
+        **{"PATH": f"{tmp_path}:/usr/bin:/bin", "RAY_ADDRESS": "other:1"},
+        **{"SLURM_JOB_ID": "41007", "SLURM_JOB_NODELIST": "n[07-08]"},
+        **{"SLURM_JOB_NUM_NODES": "2", "SLURM_CPUS_ON_NODE": "64", "SLURM_GPUS_ON_NODE": "4"},
+    }
+    command = ["bash", str(ROOT / "deploy/ray_on_slurm.sh"), "my spec.yaml", "/shared/$x"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=20)
+    mode, length, address, *words = done.stdout.splitlines()
+    assert (mode, length, address) == ("token", "64", "none")
+    assert words == [
+        *("symmetric-run", "--address", "n07:21007", "--min-nodes", "2"),
+        *("--num-cpus=64", "--num-gpus=4", "--", "python", "-m", "mixopt", "run"),
+        *("my spec.yaml", "--out", "/shared/$x", "--address", "n07:21007"),
+    ]
+    short = subprocess.run(command[:3], env=env, capture_output=True, text=True, check=False)
+    assert short.returncode != 0
+    assert "give the folder of the sweep" in short.stderr
