@@ -1,10 +1,11 @@
 """The systems: each is measured in a process of its own."""
 
+import io
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from mixopt.tracking.mlflow import MLflowStore
 
 WINDOW = 200  # runs over which a pace is measured
 TUNED = 50  # runs of Ray Tune
-_PATIENCE = 150  # seconds that Ray Tune gets; its pace is that of the runs it has done by then
+_PATIENCE = 90  # seconds that Ray Tune gets; its pace is that of the runs it has done by then
 _EDGE = 20  # runs after a window: slots run dry
 
 
@@ -228,7 +229,8 @@ def in_ray_tune(sizes: Sequence[int], wanted: Sequence[str]) -> list[Record]:
         )
         pace = Pace()
         pace.mark(0)
-        done = sum(result.metrics is not None for result in tuner.fit())
+        with redirect_stdout(io.StringIO()):  # its tables, which no setting turns off
+            done = sum(result.metrics is not None for result in tuner.fit())
         pace.mark(done)
         require("ray").shutdown()
     return [pace.record("ray-tune", 0, done)]

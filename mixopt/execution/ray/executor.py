@@ -104,6 +104,8 @@ class RayExecutor:
         self._closed = False
         self._session = connect(self.address, self._needs.base.threads, self.runtime_env)
         self._cluster = Cluster()
+        # Made once: Ray takes a function apart and sends it to the cluster every time it is made.
+        self._remote: Any = ray.remote(train_pack)
         if self.max_slots is None:
             self._check_room()
 
@@ -243,7 +245,7 @@ class RayExecutor:
                 under_way.group, placement_group_bundle_index=nodes.index
             )
             wanted.pop("label_selector", None)  # the reservation has them
-        task = ray.remote(train_pack).options(
+        task = self._remote.options(
             num_returns="streaming", max_retries=0, name="mixopt-pack", **wanted
         )
         specs, runtime = under_way.pack.specs, dict(under_way.pack.runtime)
