@@ -13,7 +13,7 @@ import pandas as pd
 from mixopt.app.launch import Sweep
 from mixopt.app.preparation import tracking_uri
 from mixopt.app.registries import model_name
-from mixopt.errors import StoreError
+from mixopt.errors import InputError, StoreError
 from mixopt.evidence.card import About, card
 from mixopt.evidence.decision import Decision
 from mixopt.evidence.law_model import LawModel
@@ -168,15 +168,41 @@ def promoted_plan(text: str) -> tuple[Mixture | Schedule, dict[str, Any]]:
     Raises:
         StoreError: it is of another format.
     """
-    values: dict[str, Any] = json.loads(text)
-    if values.get("schema") != SCHEMA or values.get("version") != FORMAT:
+    values = read_json(text, MIXTURE)
+    if (values.get("schema"), values.get("version")) != (SCHEMA, FORMAT):
         raise StoreError(
             f"the version holds {values.get('schema')} {values.get('version')}, and this mixopt "
             f"reads {SCHEMA} {FORMAT}; use the mixopt that registered it"
         )
-    if values["schedule"] is not None:
-        return Schedule.from_dict(values["schedule"]), values
-    return Mixture.of(values["mixture"]), values
+    try:
+        if values["schedule"] is not None:
+            return Schedule.from_dict(values["schedule"]), values
+        return Mixture.of(values["mixture"]), values
+    except (InputError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(MIXTURE, error) from error
+
+
+def read_json(text: str, file: str) -> dict[str, Any]:
+    """The object in a file of a version.
+
+    Raises:
+        StoreError: it is none.
+    """
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise damaged(file, error) from error
+    if not isinstance(values, dict):
+        raise damaged(file, TypeError(f"a {type(values).__name__}"))
+    return values
+
+
+def damaged(file: str, error: Exception) -> StoreError:
+    """That a file of a version is not what mixopt wrote."""
+    return StoreError(
+        f"{file} of the version is damaged ({type(error).__name__}: {error}); use another version "
+        "of the model"
+    )
 
 
 def spec_digest(sweep: Sweep) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixopt.app.artefact import DECISION, LAW
+from mixopt.app.artefact import DECISION, LAW, damaged, read_json
 from mixopt.app.launch import Sweep
 from mixopt.app.registries import model_name
 from mixopt.diagnostics.ranks import spearman
@@ -87,11 +87,14 @@ def follow(sweep: Sweep, registry: Registry, large: Large) -> tuple[Past, tuple[
         StoreError: no version of this study comes from that promotion.
     """
     version = _version(sweep, registry, large.promotion)
-    decision = json.loads(registry.text(version.name, version.number, DECISION))
+    decision = read_json(registry.text(version.name, version.number, DECISION), DECISION)
     law = LawModel.read(registry.text(version.name, version.number, LAW))
     rules = sweep.spec.promotion
     yardstick = Yardstick(law.surrogate.objective, (rules and rules.metric) or "")
-    past = _measured(yardstick, decision, large)
+    try:
+        past = _measured(yardstick, decision, large)
+    except (KeyError, TypeError) as error:
+        raise damaged(DECISION, error) from error
     registry.note(version, past.to_dict())
     return past.of_version(version.number), read_past(registry.records())[0]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mixopt.app.artefact import MIXTURE, promoted_plan
+from mixopt.app.artefact import MIXTURE, damaged, promoted_plan
 from mixopt.app.preparation import tracking_uri
 from mixopt.app.record import remembered_spec
 from mixopt.app.studies import named
@@ -59,15 +59,18 @@ def read_registered(address: str) -> Kept:
     version = number or f"@{alias}"
     with MLflowRegistry(_uri(name)) as registry:
         plan, values = promoted_plan(registry.text(name, version, MIXTURE))
-    run = values["tokens"]
-    known = run["of"] == "the target run"
-    return Kept(
-        plan,
-        {"registered": address, "promotion": values["promotion"], **values["provenance"]},
-        unique=values["unique_tokens"],
-        max_epochs=values["max_epochs"],
-        tokens=run["total"] if known else None,
-    )
+    try:
+        run = values["tokens"]
+        known = run["of"] == "the target run"
+        return Kept(
+            plan,
+            {"registered": address, "promotion": values["promotion"], **values["provenance"]},
+            unique=values["unique_tokens"],
+            max_epochs=values["max_epochs"],
+            tokens=run["total"] if known else None,
+        )
+    except (KeyError, TypeError) as error:
+        raise damaged(MIXTURE, error) from error
 
 
 def _uri(name: str) -> str:

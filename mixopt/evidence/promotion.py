@@ -225,10 +225,10 @@ def _optimism(shown: Past, largest: float) -> "Gate | str":
     if not np.isfinite(shown.measured):
         return Gate.unmeasured("optimism", f"{shown.baseline} has no result", None)
     missing = 1.0 - shown.measured / shown.predicted
+    lacking = f"{100 * missing:.0f} % of that" if missing > 0 else "nothing of that"
     told = (
         f"over {shown.baseline} {number(shown.predicted)} were predicted and "
-        f"{number(shown.measured)} measured: {100 * missing:.0f} % are missing, and "
-        f"{100 * largest:.0f} % are allowed"
+        f"{number(shown.measured)} measured: {lacking} is missing, and {100 * largest:.0f} % may be"
     )
     ends = (1 - shown.high / shown.predicted, 1 - shown.low / shown.predicted)
     return Gate("optimism", _state(missing <= largest), told, missing, *ends, largest)

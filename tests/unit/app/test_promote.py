@@ -313,6 +313,9 @@ def test_a_stored_plan_may_be_a_schedule_and_another_format_is_refused() -> None
     assert promoted_plan(json.dumps(kept))[0] == schedule
     with pytest.raises(StoreError, match=r"reads mixopt\.promoted 1"):
         promoted_plan(json.dumps({**kept, "version": 2}))
+    for text in ("{", "[]", json.dumps({k: v for k, v in kept.items() if k != "schedule"})):
+        with pytest.raises(StoreError, match=r"is damaged|holds None None"):
+            promoted_plan(text)
 
 
 # -- what the large run measured -------------------------------------------------------------------
@@ -354,6 +357,18 @@ def test_a_large_run_is_kept_with_its_version(
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "large.csv", index=False)
     assert follow.read_large(tmp_path / "large.csv") == large
+
+
+def test_a_damaged_version_is_said(
+    promoted: Promoted, registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    entry = registry.entries["mixopt.study"][0]
+    broken = replace(entry, files={**entry.files, "decision.json": '{"picked": 1}'})
+    registry.entries["mixopt.study"][0] = broken
+    large = follow.read_large(write(tmp_path, promotion=promoted.decision.id, metrics=METRICS))
+    with pytest.raises(StoreError, match=r"decision\.json of the version is damaged"):
+        follow.follow(promoted.sweep, registry, large)
+    assert len(registry.records()) == 1
 
 
 def test_without_a_baseline_the_optimism_is_unknown(

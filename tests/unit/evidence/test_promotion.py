@@ -136,6 +136,16 @@ def test_guards_look_at_what_was_measured() -> None:
     assert states(decided(results, guards=(Guard("a", 0.06),)))["guard on a"] == "yes"
 
 
+def test_more_than_was_predicted_is_no_optimism() -> None:
+    gate = next(
+        g
+        for g in decided((*GOOD[:2], result("natural", near(2.5)), GOOD[3])).gates
+        if g.name == "optimism"
+    )
+    assert gate.state == "yes"
+    assert "nothing of that is missing" in gate.told
+
+
 def test_repetition_is_a_rule_like_any_other() -> None:
     assert not decided(repetition=Gate("repetition", "no", "epochs differ")).passed
     assert decided(repetition=Gate("repetition", "yes", "matched")).passed
