@@ -108,6 +108,7 @@ class MLflowRegistry:
                     _RUNS: json.dumps(list(entry.runs)),
                 },
                 description=entry.description,
+                await_creation_for=None,  # files are there already: it is made at once
             )
         return Version(entry.name, str(version.version), entry.promotion)
 
