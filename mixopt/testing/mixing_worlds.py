@@ -86,13 +86,13 @@ class Powers:
     """PL: L_k = E_k + B_k n_k^-alpha of the domain's own tokens; nothing transfers.
 
     Args:
-        amplitude: B (m,). exponent: alpha. floor: E (m,).
+        amplitude: B (m,). exponent: alpha. floor: E, or one for each domain.
         counts: (m,) n at the start.
     """
 
     amplitude: Array
     exponent: float = 0.5
-    floor: float = 1.0
+    floor: float | Array = 1.0
     counts: Array = field(default_factory=lambda: np.ones(3))
 
     def train(self, sampling: Array, loss_weight: Array, steps: int) -> None:

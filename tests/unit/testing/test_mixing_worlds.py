@@ -190,8 +190,7 @@ def test_progress_goes_to_what_is_learnt_and_loss_to_what_is_not() -> None:
     """A domain with a high loss that never falls: the published reward prefers it."""
     losses = {}
     for reward in ("loss", "progress"):
-        world = Powers(np.array([0.0, 2.0, 2.0]), floor=1.0)
-        world.floor = np.array([5.0, 1.0, 1.0])  # type: ignore[assignment]
+        world = Powers(np.array([0.0, 2.0, 2.0]), floor=np.array([5.0, 1.0, 1.0]))
         setup = setup_of(SPACE, steps=400)
         losses[reward] = ending("odm", world, setup, reward=reward).state.weights
     assert losses["loss"][0] > 1 / 3 > losses["progress"][0]
