@@ -71,7 +71,10 @@ def past_promotions(
                 "hovertemplate": "%{y}: %{x:.0%} of the predicted gain<extra></extra>",
             }
         )
-    x = titled("share of the predicted gain that was measured") | {"tickformat": ".0%"}
+    x = titled("share of the predicted gain that was measured") | {
+        "tickformat": ".0%",
+        "rangemode": "tozero",
+    }
     y = {"categoryorder": "array", "categoryarray": rows[::-1]}
     lines = [_upright(1.0, FAINT, "solid"), _upright(threshold, RED, "dot")]
     return draw(traces, 150 + _ROW * max(len(kept), 1), x=x, y=y, shapes=lines)

@@ -74,5 +74,5 @@ def _plans(decision: Decision) -> Table:
         seeds = f"{len(result.values)}{failed}"
         rows.append([result.name, number(result.mean), seeds, gain, interval])
     picked = [i for i, r in enumerate(decision.results) if r.name == decision.picked]
-    heads = ["plan", "mean", "seeds", "gain of the pick", "with 5 % on either side"]
+    heads = ["plan", "mean", "seeds", "gain of the pick", "with noise"]
     return Table(heads, rows, mark=picked)
