@@ -30,7 +30,10 @@ COMMANDS = {
         "promote",
         "Put a finished sweep's answer to the test before a large run, by rules given beforehand.",
     ),
-    "card": ("card", "Print the model card of a sweep's last promotion."),
+    "card": (
+        "card",
+        "Print the model card of a sweep's last promotion: what, why, evidence, limits.",
+    ),
     "compare": (
         "compare",
         "Sweeps side by side: answers, mixtures, gains, cost, and what differs in their specs.",
