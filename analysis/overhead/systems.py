@@ -40,7 +40,7 @@ _EDGE = 20  # runs after a window: slots run dry
 
 
 class Watched:
-    """An executor that notes when packs were sent out.
+    """An executor that notes when packs of one run were sent out, and came in.
 
     Attributes:
         sent: the clock at every pack.
@@ -51,6 +51,7 @@ class Watched:
         self._inner = inner
         self.sent: list[float] = []
         self.size = 0.0
+        self._came: dict[str, float] = {}  # by run id, in the order in which they were sent
 
     @property
     def slots(self) -> int:
@@ -62,11 +63,20 @@ class Watched:
         if not self.sent:
             self.size = memory_mb()
         self.sent.append(time.perf_counter())
+        self._came.update({spec.run_id: 0.0 for spec in pack})
         self._inner.submit(pack, runtime)
 
     def wait(self, timeout: float) -> list[Event]:
         """What came in."""
-        return self._inner.wait(timeout)
+        events = self._inner.wait(timeout)
+        done = [event.run_id for event in events if isinstance(event, Observation)]
+        self._came.update(dict.fromkeys(done, time.perf_counter()))
+        return events
+
+    @property
+    def came(self) -> list[float]:
+        """The clock when each came in, in the order in which they were sent."""
+        return list(self._came.values())
 
     def close(self) -> None:
         """Nothing: the executor is used again."""
@@ -257,10 +267,13 @@ def idle_slots() -> list[Record]:
                 store,
                 settings=Settings(runtime=settings_of(seconds)),
             )
-    # Between the first slot's second run and the last slot's last: the ramps are left out.
-    times = sorted(watched.sent)
-    busy, whole = (rounds - 2) * seconds, times[-1] - times[slots]
-    return [Record("idle-slots", idle_percent=round(100 * max(1 - busy / whole, 0.0), 2))]
+    # The first and the last run of every slot are left out: slots are filled, and run dry.
+    took = [end - begin for begin, end in zip(watched.sent, watched.came, strict=True)]
+    gaps = [
+        sent - came for came, sent in zip(sorted(watched.came), watched.sent[slots:], strict=False)
+    ]
+    cycle = float(np.mean(took[slots:-slots]) + np.mean(gaps))
+    return [Record("idle-slots", idle_percent=round(100 * max(1 - seconds / cycle, 0.0), 2))]
 
 
 @contextmanager
