@@ -33,6 +33,7 @@ from mixopt.strategies.phases import sent_to_confirmation
 ONLINE = "online"
 OFFLINE = "offline"
 _PIECES = 4  # of the schedule that stands for a run; the course has all of it
+_LOOKS = 0.1  # of plain training, before it is known
 _SAME_COST = 0.02  # below this a difference in cost is not worth runs of another length
 _FROM_NATURAL = {"ado", "velocitune", "cyclical", "fixed", "dml"}
 """Methods whose papers start from the prior; the others start from equal shares."""
@@ -123,13 +124,20 @@ class Online(Answers):
     def planned(self, problem: Problem) -> list[Scale]:
         """Two runs per method and the baselines, then every candidate with every seed.
 
-        Runs of equal cost may be longer: what methods cost is known when they have run.
+        How much longer runs of equal cost are is known when methods have run; until then a
+        reference run is reckoned as two runs of plain training, all else as a tenth of one.
         """
-        methods, references = len(self._settings()), len(self._references(problem))
-        offline = self.offline is not None
-        candidates = 2 * methods + references + offline
-        search = [problem.scales[0]] * (2 * methods + references)
-        return search + [problem.target] * (candidates * self.confirm_seeds)
+        names, references = list(self._settings()), len(self._references(problem))
+        search = [problem.scales[0]] * (2 * len(names) + references)
+        factors = {name: self._equal(problem, name, self._guess(name)) for name in names}
+        of_methods = [
+            _longer(problem.target, factors[name] if self._made(name).product == "course" else 1.0)
+            for name in names
+        ]
+        static = [_longer(problem.target, max(factors.values()))]
+        static *= references + (self.offline is not None)
+        candidates = [*[problem.target] * len(names), *of_methods, *static]
+        return search + candidates * self.confirm_seeds
 
     def answer(
         self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
@@ -304,13 +312,19 @@ class Online(Answers):
         find its mixture is paid beside it.
         """
         record = _record(seen.get(self._specs(problem)[name].run_id))
-        if record is None or self.equal == "tokens":
+        return 1.0 if record is None else self._equal(problem, name, record.cost_ratio)
+
+    def _equal(self, problem: Problem, name: str, ratio: float) -> float:
+        if self.equal == "tokens":
             return 1.0
-        ratio = record.cost_ratio
         if self._made(name).product != "course":
             search = problem.cost(problem.scales[0]) / problem.cost(problem.target)
             ratio = 1.0 + ratio * search
         return round(ratio, 3) if ratio > 1.0 + _SAME_COST else 1.0
+
+    def _guess(self, name: str) -> float:
+        """What a run of the method may cost, before one has."""
+        return 2.0 + _LOOKS if self._made(name).needs().reference else 1.0 + _LOOKS
 
     def _notes(
         self,

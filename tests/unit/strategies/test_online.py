@@ -136,6 +136,17 @@ def test_what_a_method_spends_beside_the_run_its_rivals_train_on() -> None:
     assert tokens(same, "uniform") == {10_000}
 
 
+def test_what_is_planned_reckons_with_longer_rivals() -> None:
+    question = problem()
+    for name, factor in (("doremi", 3.1), ("odm", 1.1)):
+        recipe = strategy(name, confirm_seeds=2)
+        planned = sorted(scale.tokens for scale in recipe.planned(question))
+        assert planned[-1] == round(10_000 * factor)
+        done = play(recipe, question)
+        assert len(done) <= len(planned)
+    assert {s.tokens for s in strategy("doremi", equal="tokens").planned(question)} == {10_000}
+
+
 def test_a_proxy_is_paid_at_its_own_scale() -> None:
     question = problem(scales=(SMALL, LARGE))
     done = play(strategy("doremi", confirm_seeds=1), question)
