@@ -55,7 +55,12 @@ class Teacher(Periodic):
         return Needs(frozenset({"heldout"}), self.every)
 
     def begin(self, setup: Setup) -> Learned:
-        """A random task."""
+        """A random task.
+
+        Raises:
+            MissingDependencyError: scikit-learn is not installed: better now than at the first fit.
+        """
+        require("sklearn.mixture")
         d = setup.space.dim - 1
         return self._next(setup, 0, empty(d))
 

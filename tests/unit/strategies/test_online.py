@@ -1,5 +1,6 @@
 """Online methods as strategies: they run what papers run, and what they must be held against."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,11 +12,13 @@ import pytest
 
 from mixopt.errors import InputError
 from mixopt.evidence.outcome import sweep_outcome
+from mixopt.execution.local import LocalExecutor, MemoryStore
+from mixopt.execution.sweep import run_sweep
 from mixopt.mixers import Recorded
 from mixopt.report import ReportData
 from mixopt.report.blocks import Plot
 from mixopt.report.mixing import mixing
-from mixopt.runs import Observation, Scale
+from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.objective import Objective
 from mixopt.space import MixtureSpace
 from mixopt.strategies import STRATEGIES, Problem, strategy
@@ -202,6 +205,35 @@ def test_the_same_whatever_is_known_and_what_is_confirmed_stands() -> None:
     first = done[0].spec
     waiting = strategy("odm", confirm_seeds=2).next(question, [], [first])
     assert first.run_id not in {s.run_id for s in waiting}
+
+
+class Killed(Exception):
+    """The driver's process is gone."""
+
+
+class Mortal(MemoryStore):
+    """A store whose driver is killed after every opening of a new run."""
+
+    def open(self, spec: RunSpec) -> None:
+        new = spec.run_id not in self._specs
+        super().open(spec)
+        if new:
+            raise Killed
+
+
+def test_a_kill_at_any_opening_changes_no_run(tmp_path: Path) -> None:
+    question, trainer = problem(trainer="here:trainer"), MixingTrainer(steps=STEPS)
+    ids = []
+    for store in (MemoryStore(), Mortal()):
+        for _ in range(60):
+            executor = LocalExecutor(tmp_path, trainers={"here:trainer": trainer})
+            recipe = Online(methods={"odm": {"every": 10}, "doremi": {}}, confirm_seeds=1)
+            with contextlib.suppress(Killed):
+                run_sweep(recipe, question, executor, store)
+                break
+        ids.append({o.run_id for o in store.observations()})
+    assert ids[0] == ids[1]
+    assert len(ids[0]) == 12
 
 
 def test_a_method_that_fails_is_said_to_and_the_others_go_on() -> None:
