@@ -41,8 +41,8 @@ from proxies.lm.model import PackedModel
 from proxies.lm.optimizer import Optimizers
 from proxies.lm.packing import pack_size
 from proxies.lm.recipe import LanguageModelConfig, Recipe, derive
+from proxies.lm.setting import one_thread
 from proxies.lm.steps import TrainingStep
-from proxies.lm.train import one_thread
 
 VOCAB = 1024
 SCORED = 3  # scores of a run: two points of its curve and the last

@@ -20,8 +20,8 @@ from proxies.lm.evaluate import ValidationSet, nats, score
 from proxies.lm.model import PackedModel
 from proxies.lm.optimizer import Optimizers
 from proxies.lm.recipe import derive
+from proxies.lm.setting import Setting, one_thread
 from proxies.lm.steps import TrainingStep
-from proxies.lm.train import Setting, one_thread
 from proxies.lm.trainer import LanguageModelTrainer
 
 Parameters = dict[str, Tensor]

@@ -19,7 +19,14 @@ def of_experts(language_model: Capabilities) -> Capabilities:
     They repeat domains as often as they are told to. But no mixture is trained: nothing is gained
     by a pack, continued, or changed on the way.
     """
-    return replace(language_model, packs=False, continues=False, schedules=False, nodes=False)
+    return replace(
+        language_model,
+        packs=False,
+        continues=False,
+        schedules=False,
+        mixing=None,
+        nodes=False,
+    )
 
 
 @dataclass(frozen=True)

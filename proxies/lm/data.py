@@ -78,7 +78,8 @@ class Drawing:
         return order, Drawing(self.offsets, self.due + w * length, drawn)
 
 
-def _generator(seed: int, name: str) -> np.random.Generator:
+def generator(seed: int, name: str) -> np.random.Generator:
+    """The random numbers of a run that are used for something of that name."""
     # crc32 and not hash(): the latter differs between processes
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
@@ -104,11 +105,11 @@ def sequence_starts(tokens: int, context: int, seed: int, name: str) -> Iterator
     against plain shuffling this halves the sd of a loss over seeds where a run reads a tenth of a
     domain (.028 to .014 bits/byte at 64 k tokens).
     """
-    generator = _generator(seed, f"order/{name}")
+    draws = generator(seed, f"order/{name}")
     sequences = (tokens - 1) // context
     order = spread(sequences)
     while True:
-        shift = int(generator.integers(sequences))
+        shift = int(draws.integers(sequences))
         yield from ((order + shift) % sequences * context).tolist()
 
 
@@ -148,7 +149,7 @@ class Batches:
         shares = [mixture.to_dict() for _, mixture in phases]
         self._names = sorted({name for w in shares for name, weight in w.items() if weight > 0})
         self.ends = sequence_ends(phases, context, total)
-        offsets = np.array([_generator(seed, f"phase/{name}").random() for name in self._names])
+        offsets = np.array([generator(seed, f"phase/{name}").random() for name in self._names])
         self._order, self.counts = self._draw(shares, Drawing.start(offsets))
         pools = pools or corpus.unique_tokens()
         self._streams = {name: corpus.train_tokens(name)[: pools[name]] for name in self._names}

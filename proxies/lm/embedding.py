@@ -60,10 +60,12 @@ class SparseTable:
         now: Tensor = p - self.drift[touched][:, None] * m / v.sqrt().add_(_TINY)
         return now
 
-    def reserve(self, steps: int) -> None:
-        """Make room for so many steps in all; before the first one."""
+    def reserve(self, steps: int) -> bool:
+        """Make room for so many steps in all; whether there was too little, so that it moved."""
         missing = steps + 1 - len(self.drift)
-        self.drift = torch.cat((self.drift, self.drift.new_zeros(max(0, missing))))
+        if missing > 0:
+            self.drift = torch.cat((self.drift, self.drift.new_zeros(missing)))
+        return missing > 0
 
     def step(self, rate: Tensor, betas: tuple[float, float]) -> None:
         """One step of Adam, at a rate (), on the rows that were read since the last one."""
@@ -94,6 +96,19 @@ class SparseTable:
         p = torch.addcdiv(rows.detach(), m * corrected, v.sqrt().add_(_EPSILON), value=-1)
         self.values.index_copy_(0, index, torch.cat((p, m, v), dim=1))
         self.touched.index_copy_(0, index, self.now.expand(len(index)))
+
+    def gradient(self) -> Tensor:
+        """(K * R, d) of the rows that were last read, zero elsewhere; before the next step."""
+        whole = torch.zeros_like(self._sum)
+        if self._read is not None and self._read[1].grad is not None:
+            whole.index_add_(0, self._read[0], self._read[1].grad)
+        return whole
+
+    def clear(self) -> None:
+        """As before the first step, room for steps aside; what is to be read is forgotten."""
+        for tensor in (self.values, self.touched, self.now, self.drift):
+            tensor.zero_()
+        self._read = None
 
     def put(self, run: int, values: Tensor) -> None:
         """Set all rows of a run, (R, d), as if they had never been trained."""

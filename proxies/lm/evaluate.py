@@ -59,9 +59,7 @@ def validation_sets(
     sets = []
     for name in corpus.validation_sets:
         stream = corpus.validation_tokens(name)
-        available = (len(stream) - 1) // context
-        chosen = min(available, max(1, tokens // context))
-        starts = np.linspace(0, available - 1, chosen).round().astype(int) * context
+        starts = scored_starts(len(stream), context, tokens)
         ids = np.stack([stream[start : start + context + 1] for start in starts]).astype(np.int64)
         lengths = corpus.token_bytes[ids[:, 1:]].astype(np.int64)
         ends = np.concatenate(([0], np.cumsum(corpus.token_bytes[np.asarray(stream)] == 0)))
@@ -76,6 +74,20 @@ def validation_sets(
             )
         )
     return sets
+
+
+def scored_starts(length: int, context: int, tokens: int) -> NDArray[np.int64]:
+    """Where the sequences of a validation set begin that are scored, evenly over all of it.
+
+    Args:
+        length: tokens of the set.
+        context: T.
+        tokens: to be scored, about.
+    """
+    available = (length - 1) // context
+    chosen = min(available, max(1, tokens // context))
+    starts: NDArray[np.int64] = np.linspace(0, available - 1, chosen).round().astype(int) * context
+    return starts
 
 
 def logits_at_once(device: torch.device) -> int:

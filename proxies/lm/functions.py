@@ -154,33 +154,42 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class _CrossEntropy(Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, head: Tensor, targets: Tensor, limit: int, each: Tensor | None
+        ctx: Any,
+        x: Tensor,
+        head: Tensor,
+        targets: Tensor,
+        limit: int,
+        each: Tensor | None,
+        weights: Tensor | None,
     ) -> Tensor:
         dx = torch.empty_like(x)
         dhead = torch.zeros(head.shape, dtype=torch.float32, device=head.device)
         nats = torch.zeros(len(x), dtype=torch.float32, device=x.device)
         for runs, rows in _chunks(x.shape, head.shape[1], limit):
-            part, weights = x[runs, rows], head[runs]
-            p = torch.bmm(part, weights.transpose(1, 2)).softmax(-1)
+            part, matrix = x[runs, rows], head[runs]
+            p = torch.bmm(part, matrix.transpose(1, 2)).softmax(-1)
             index = targets[runs, rows].flatten()
             flat = p.view(-1)
             index = index + torch.arange(len(index), device=x.device) * head.shape[1]
             of_target = flat[index]
             logs = of_target.float().log().view(len(part), -1)
-            nats[runs] -= logs.sum(1)
             if each is not None:
                 each[runs, rows] = -logs
             flat[index] = of_target - 1  # what is now in p is the gradient of the logits
-            dx[runs, rows] = torch.bmm(p, weights)
+            if weights is not None:
+                logs = logs * weights[runs, rows]
+                p *= weights[runs, rows, None].to(p.dtype)
+            nats[runs] -= logs.sum(1)
+            dx[runs, rows] = torch.bmm(p, matrix)
             dhead[runs] += torch.bmm(p.transpose(1, 2), part)
         ctx.save_for_backward(dx, dhead)
         return nats / x.shape[1]
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         dx, dhead = ctx.saved_tensors
         scale = (grads[0] / dx.shape[1])[:, None, None]
-        return dx * scale.to(dx.dtype), (dhead * scale).to(dx.dtype), None, None, None
+        return dx * scale.to(dx.dtype), (dhead * scale).to(dx.dtype), None, None, None, None
 
 
 def _chunks(shape: torch.Size, vocab: int, limit: int) -> Iterator[tuple[slice, slice]]:
@@ -194,7 +203,12 @@ def _chunks(shape: torch.Size, vocab: int, limit: int) -> Iterator[tuple[slice, 
 
 
 def cross_entropy(
-    x: Tensor, head: Tensor, targets: Tensor, limit: int, each: Tensor | None = None
+    x: Tensor,
+    head: Tensor,
+    targets: Tensor,
+    limit: int,
+    each: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Mean cross-entropy of each run, (K,) nats per token.
 
@@ -207,9 +221,10 @@ def cross_entropy(
         targets: (K, n) token ids.
         limit: logits held at once.
         each: (K, n) float32, filled with the loss of each token where it is given.
+        weights: (K, n) float32, multipliers of the tokens' losses in the mean; not of `each`.
     """
     loss: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
-        x, head, targets, limit, each
+        x, head, targets, limit, each, weights
     )
     return loss
 

@@ -15,6 +15,7 @@ WIDTHS = (*range(32, 256, 32), *range(256, 4097, 128))
 DEPTH_PER_WIDTH = 1 / 32
 DEPTHS = (2 / 3, 3 / 2)  # times the width's own depth: how far it may go to meet the parameters
 TINY_WIDTH = 128
+CONTEXTS = (64, 128, 256)  # by width
 BIGRAMS = 32_768
 MIN_BATCH_TOKENS = 1024
 GROWTH_TOKENS = 2**21  # tokens after which the batch doubles for the first time
@@ -277,7 +278,8 @@ def _nearest(params: int, vocab: int, config: LanguageModelConfig) -> Shape:
 
 
 def _shape(vocab: int, width: int, config: LanguageModelConfig) -> Shape:
-    context = config.context or (64 if width < 128 else 128 if width < 256 else 256)
+    small, middle, large = CONTEXTS
+    context = config.context or (small if width < 128 else middle if width < 256 else large)
     bigrams = config.bigrams if config.bigrams is not None else BIGRAMS * (width <= TINY_WIDTH)
     return Shape(
         vocab=vocab,

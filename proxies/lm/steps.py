@@ -32,18 +32,23 @@ _TIMED_FROM, _TIMED_TO = 6, 16  # steps with a batch, once it is recorded
 _WARM = 3  # steps before one is recorded: libraries set themselves up in the first
 
 
-def pack_loss(model: PackedModel, ids: Tensor, each: Tensor | None = None) -> Tensor:
+def pack_loss(
+    model: PackedModel, ids: Tensor, each: Tensor | None = None, weights: Tensor | None = None
+) -> Tensor:
     """Mean loss of each run on its batch, (K,) nats per token.
 
     Args:
         model: K runs.
         ids: (K, B, T + 1).
         each: (K, B, T) float32, filled with the loss of each token where it is given.
+        weights: (K, B) float32, multipliers of the sequences' losses in the mean.
     """
     features = model.features(ids[..., :-1], training=True)
     limit = logits_at_once(model.device)
     of_tokens = None if each is None else each.view(len(ids), -1)
-    return cross_entropy(features, model.head(), ids[..., 1:].flatten(1), limit, of_tokens)
+    by_token = None if weights is None else weights.repeat_interleave(ids.shape[2] - 1, dim=1)
+    targets = ids[..., 1:].flatten(1)
+    return cross_entropy(features, model.head(), targets, limit, of_tokens, by_token)
 
 
 def learn(
@@ -54,6 +59,7 @@ def learn(
     ids: Tensor,
     *,
     each: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """One step at the rates that are set: mean loss of each run before it, (K,).
 
@@ -64,15 +70,16 @@ def learn(
         at_once: sequences whose gradients are taken together.
         ids: (K, B, T + 1).
         each: (K, B, T) float32, filled with the loss of each token of this rank's share.
+        weights: (K, B) float32, multipliers of the sequences' losses.
     """
     share = ranks.share(ids.shape[1])
     mine = ids[:, share]
     losses = torch.zeros(model.runs, device=model.device)
     kept = repeat(None) if each is None else torch.split(each[:, share], at_once, dim=1)
-    for part, of_tokens in zip(
-        torch.split(mine, at_once, dim=1) if mine.shape[1] else (), kept, strict=False
-    ):
-        loss = pack_loss(model, part, of_tokens) * (part.shape[1] / ids.shape[1])
+    weighed = repeat(None) if weights is None else torch.split(weights[:, share], at_once, dim=1)
+    parts = torch.split(mine, at_once, dim=1) if mine.shape[1] else ()
+    for part, of_tokens, of_sequences in zip(parts, kept, weighed, strict=False):
+        loss = pack_loss(model, part, of_tokens, of_sequences) * (part.shape[1] / ids.shape[1])
         loss.sum().backward()  # type: ignore[no-untyped-call]
         losses = losses + loss.detach()
     ranks.sum_gradients(model.leaves.values())

@@ -8,124 +8,54 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mixopt.ports import Report
-from mixopt.runs import Observation, Point, RunSpec
-from proxies.corpus import Corpus
-from proxies.corpus.repetition import RepetitionMatch, pool_sizes, record
+from mixopt.runs import Observation, Point, Realised, RunSpec
+from proxies.corpus.repetition import record
 from proxies.lm.checkpoint import Checkpoint, Checkpoints
 from proxies.lm.data import Batches
-from proxies.lm.evaluate import Score, ValidationSet, nats, score
+from proxies.lm.evaluate import Score, nats, score
 from proxies.lm.model import PackedModel
-from proxies.lm.multiple_choice import Questions, question_metrics
+from proxies.lm.multiple_choice import question_metrics
 from proxies.lm.optimizer import Optimizers
-from proxies.lm.ranks import Ranks
-from proxies.lm.recipe import Recipe
-from proxies.lm.resident import Resident
+from proxies.lm.resident import Place
+from proxies.lm.setting import Setting
 from proxies.lm.steps import TrainingStep
 
 _log = logging.getLogger(__name__)
 _GPU_CHECK_STEPS = 16  # reading a loss waits for the GPU
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What all runs of a pack share.
+class Source(Protocol):
+    """Where a run reads its sequences."""
 
-    Attributes:
-        corpus: the data.
-        recipe: model shape, batches, rates.
-        validation: what is scored.
-        device: where it runs.
-        dtype: of matrix products and activations.
-        curve: steps after which the model is scored before the end.
-        cache: folder of checkpoints.
-        continue_to: tokens of the highest rung; see `LanguageModelConfig`.
-        checkpoint_seconds: how often runs under way are saved.
-        questions: what is scored beyond loss.
-        repetition: the target run whose epochs are matched, if any.
-        ranks: the processes that train the pack together.
-        resident: the training tokens on the device, where they fit.
-    """
+    def places(self, count: int) -> list[Place]:
+        """Domain and start of the next `count` sequences, which are then behind."""
+        ...
 
-    corpus: Corpus
-    recipe: Recipe
-    validation: list[ValidationSet]
-    device: torch.device
-    dtype: torch.dtype
-    curve: frozenset[int]
-    cache: Path
-    continue_to: int = 0
-    checkpoint_seconds: float = 120.0
-    questions: list[Questions] = field(default_factory=list)
-    repetition: RepetitionMatch | None = None
-    ranks: Ranks = field(default_factory=Ranks)
-    resident: Resident | None = None
+    def take(self, count: int) -> NDArray[np.int64]:
+        """The next `count` sequences, (count, T + 1)."""
+        ...
 
-    def pools(self, proxy_tokens: int) -> dict[str, int]:
-        """Tokens of each domain that a run of so many tokens draws from."""
-        return pool_sizes(
-            self.repetition,
-            self.corpus.unique_tokens(),
-            proxy_tokens=proxy_tokens,
-            context=self.recipe.shape.context,
-        )
-
-    def checkpoints(self, spec: RunSpec) -> Checkpoints:
-        """The checkpoints of a run.
-
-        Matched pools grow with the budget: a run and a longer one then differ from the start.
-        """
-        pools = self.pools(spec.scale.tokens) if self.repetition is not None else {}
-        return Checkpoints(self.cache, spec, self.recipe, {"precision": self.precision, **pools})
-
-    @property
-    def precision(self) -> str:
-        """The name of the precision."""
-        return str(self.dtype).removeprefix("torch.")
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One torch thread inside: tiny models train faster as many processes than on many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def curve_steps(recipe: Recipe, points: int) -> frozenset[int]:
-    """Steps after which the tokens first reach one of the highest powers of 2 below the budget.
-
-    They do not depend on the budget otherwise: a run that continues has the points of one that
-    never stopped.
-    """
-    highest = (recipe.tokens - 1).bit_length() - 1
-    wanted = [1 << k for k in range(highest, max(0, highest - points), -1)]
-    after = [
-        recipe.sequences_before(step) * recipe.shape.context for step in range(1, recipe.steps)
-    ]
-    steps = (int(np.searchsorted(after, tokens)) + 1 for tokens in wanted)
-    return frozenset(step for step in steps if step < recipe.steps)
+    def realised(self, batch: int) -> Realised:
+        """What the whole run draws; `batch`: sequences of the largest step."""
+        ...
 
 
 @dataclass
-class _Run:
+class Run:
     """One run of a pack: what it reads, and what is known of it so far."""
 
     spec: RunSpec
-    batches: Batches
+    batches: Source
     files: Checkpoints
     continued_from: int = 0
     flops_before: float = 0.0
@@ -142,15 +72,15 @@ def train_pack(setting: Setting, specs: Sequence[RunSpec], report: Report) -> li
     Returns:
         One observation per run, in order; failed, with the step, if its loss stops being a number.
     """
-    groups: dict[int, list[tuple[int, _Run, Checkpoint | None]]] = defaultdict(list)
+    groups: dict[int, list[tuple[int, Run, Checkpoint | None]]] = defaultdict(list)
     for position, spec in enumerate(specs):
-        run, checkpoint = _open(setting, spec)
+        run, checkpoint = opened(setting, spec)
         groups[checkpoint.step if checkpoint else 0].append((position, run, checkpoint))
     setting.ranks.wait()  # nobody writes a checkpoint before everybody has read theirs
     answers: dict[int, Observation] = {}
     for step, members in groups.items():
         runs = [run for _, run, _ in members]
-        pack = _Pack(setting, runs, step, report)
+        pack = Pack(setting, runs, step, report)
         for k, (_, _, checkpoint) in enumerate(members):
             if checkpoint is not None:
                 pack.optimizers.load(k, checkpoint.tensors)
@@ -159,7 +89,8 @@ def train_pack(setting: Setting, specs: Sequence[RunSpec], report: Report) -> li
     return [answers[position] for position in range(len(specs))]
 
 
-def _open(setting: Setting, spec: RunSpec) -> tuple[_Run, Checkpoint | None]:
+def opened(setting: Setting, spec: RunSpec) -> tuple[Run, Checkpoint | None]:
+    """A run without a mixer, and the checkpoint that it continues from, if there is one."""
     recipe = setting.recipe
     batches = Batches(
         setting.corpus,
@@ -169,27 +100,40 @@ def _open(setting: Setting, spec: RunSpec) -> tuple[_Run, Checkpoint | None]:
         seed=spec.seed,
         pools=setting.pools(spec.scale.tokens),
     )
-    run = _Run(spec, batches, setting.checkpoints(spec))
+    run = Run(spec, batches, setting.checkpoints(spec))
+    checkpoint = continued(setting, run)
+    if checkpoint is not None:
+        batches.skip(recipe.sequences_before(checkpoint.step))
+    return run, checkpoint
+
+
+def continued(setting: Setting, run: Run) -> Checkpoint | None:
+    """The checkpoint that a run goes on from, if any; what it knew by then is put back."""
+    recipe = setting.recipe
     checkpoint = run.files.latest()
     if checkpoint is not None:
         notes = checkpoint.notes
-        done = recipe.sequences_before(checkpoint.step)
-        run.batches.skip(done)
         run.losses = list(notes["losses"])
         points = (Point(**point) for point in notes["curve"])
         ours = {recipe.sequences_before(s) * recipe.shape.context for s in setting.curve}
         run.curve = [point for point in points if point.tokens in ours]
         run.errors = {k: v for k, v in notes["errors"].items() if int(k) in ours}
-        if notes["run_id"] == spec.run_id:
+        if notes["run_id"] == run.spec.run_id:
             run.flops_before = notes["flops"]
-        run.continued_from = done * recipe.shape.context
-    return run, checkpoint
+        run.continued_from = recipe.sequences_before(checkpoint.step) * recipe.shape.context
+    return checkpoint
 
 
-class _Pack:
-    """Runs at one step, on the way to their end."""
+class Pack:
+    """Runs at one step, on the way to their end.
 
-    def __init__(self, setting: Setting, runs: list[_Run], step: int, report: Report) -> None:
+    Class attributes:
+        by_sequence: whether the losses of a step are those of sequences; see `TrainingStep`.
+    """
+
+    by_sequence: ClassVar[bool] = False
+
+    def __init__(self, setting: Setting, runs: list[Run], step: int, report: Report) -> None:
         self.setting, self.runs, self.step, self.report = setting, runs, step, report
         self.first = step
         self.model = PackedModel(
@@ -199,20 +143,18 @@ class _Pack:
             dtype=setting.dtype,
         )
         self.optimizers = Optimizers(self.model, setting.recipe)
-        self._learn = TrainingStep(self.model, self.optimizers, setting.ranks)
+        self._learn = self._stepping()
         self._unread: list[Tensor] = []
         self._started = self._saved = time.perf_counter()
 
+    def _stepping(self) -> TrainingStep:
+        return TrainingStep(
+            self.model, self.optimizers, self.setting.ranks, by_sequence=self.by_sequence
+        )
+
     def train(self) -> list[Observation]:
         """Train to the end, or until every run has diverged."""
-        while self.step < self.setting.recipe.steps:
-            self._one_step()
-            self._read_losses()
-            if all(run.diverged is not None for run in self.runs):
-                break
-            if self.step in self.setting.curve and self.setting.ranks.first:
-                self._note_point()
-            self._save()
+        self._train()
         self._read_losses(now=True)
         alive = self.setting.ranks.first and any(run.diverged is None for run in self.runs)
         scores = self._score() if alive else [{} for _ in self.runs]
@@ -221,6 +163,22 @@ class _Pack:
             self._observation(run, run_scores, seconds)
             for run, run_scores in zip(self.runs, scores, strict=True)
         ]
+
+    def _train(self) -> None:
+        while self.step < self.setting.recipe.steps:
+            self._one_step()
+            if self._is_over():
+                break
+
+    def _is_over(self) -> bool:
+        """Whether all runs have diverged; if not, score and save them where it is time."""
+        self._read_losses()
+        if all(run.diverged is not None for run in self.runs):
+            return True
+        if self.step in self.setting.curve and self.setting.ranks.first:
+            self._note_point()
+        self._save()
+        return False
 
     def _one_step(self) -> None:
         recipe = self.setting.recipe
@@ -264,7 +222,7 @@ class _Pack:
             values = {name: s.value for name, s in scores.items()}
             if run.diverged is None and all(np.isfinite(list(values.values()))):
                 run.curve.append(Point(tokens, values))
-                run.errors[str(tokens)] = _errors(scores)
+                run.errors[str(tokens)] = errors_of(scores)
                 self.report(run.spec, run.curve[-1])
 
     def _save(self) -> None:
@@ -285,12 +243,17 @@ class _Pack:
                     "losses": run.losses[-self._tail :],
                     "curve": [{"tokens": p.tokens, "metrics": dict(p.metrics)} for p in run.curve],
                     "errors": run.errors,
+                    **self._more_notes(),
                 }
                 self._write(run, Checkpoint(self.step, self.optimizers.state(k), notes))
         if all(wanted):
             self._saved = time.perf_counter()
 
-    def _write(self, run: _Run, checkpoint: Checkpoint) -> None:
+    def _more_notes(self) -> dict[str, Any]:
+        """What else a checkpoint has to say, plain JSON values."""
+        return {}
+
+    def _write(self, run: Run, checkpoint: Checkpoint) -> None:
         try:
             run.files.save(checkpoint)
         except OSError as error:  # a full disk costs the checkpoint, not the run
@@ -298,7 +261,7 @@ class _Pack:
                 "no checkpoint of run %s at step %d: %s", run.spec.run_id, self.step, error
             )
 
-    def _observation(self, run: _Run, scores: Mapping[str, Score], seconds: float) -> Observation:
+    def _observation(self, run: Run, scores: Mapping[str, Score], seconds: float) -> Observation:
         recipe = self.setting.recipe
         if self.setting.ranks.first:
             done = run.diverged is None
@@ -323,7 +286,7 @@ class _Pack:
             info=self._info(run, scores),
         )
 
-    def _info(self, run: _Run, scores: Mapping[str, Score]) -> dict[str, Any]:
+    def _info(self, run: Run, scores: Mapping[str, Score]) -> dict[str, Any]:
         recipe, shape = self.setting.recipe, self.setting.recipe.shape
         pools = self.setting.pools(run.spec.scale.tokens)
         seen = run.batches.realised(recipe.largest_batch).tokens
@@ -341,7 +304,7 @@ class _Pack:
             "continued_from": run.continued_from,
             "train_loss_nats": float(np.mean(run.losses[-self._tail :])),
             "epochs": {name: round(n / pools[name], 4) for name, n in seen.items()},
-            "standard_error": _errors(scores),
+            "standard_error": errors_of(scores),
             "curve_standard_error": run.errors,
             "repetition": record(
                 self.setting.repetition,
@@ -360,19 +323,20 @@ class _Pack:
         recipe = self.setting.recipe
         return recipe.sequences_before(step) * recipe.shape.context
 
-    def _flops(self, run: _Run, step: int) -> float:
+    def _flops(self, run: Run, step: int) -> float:
         """Spent on this run by now: a run that continues a shorter one has not paid for that."""
         tokens = self._tokens(step) - self._tokens(self.first)
         return run.flops_before + 6.0 * self.setting.recipe.shape.params * tokens
 
-    def _is_branched_from(self, run: _Run) -> bool:
+    def _is_branched_from(self, run: Run) -> bool:
         return self._may_continue(run) and self.step in run.files.shared
 
-    def _may_continue(self, run: _Run) -> bool:
-        return run.spec.scale.tokens < self.setting.continue_to
+    def _may_continue(self, run: Run) -> bool:
+        # a mixer knows how long its run is: a longer one is another from the start
+        return run.spec.mixer is None and run.spec.scale.tokens < self.setting.continue_to
 
 
-def _errors(scores: Mapping[str, Score]) -> dict[str, float]:
+def errors_of(scores: Mapping[str, Score]) -> dict[str, float]:
     """Standard errors over documents, of the metrics that have one."""
     return {
         name: measured.error for name, measured in scores.items() if math.isfinite(measured.error)

@@ -17,12 +17,22 @@ from proxies.corpus import Corpus, CorpusConfig, find_corpus, load_corpus
 from proxies.corpus.repetition import RepetitionMatch
 from proxies.lm.distributed import train_on_ranks
 from proxies.lm.evaluate import validation_sets
+from proxies.lm.mixed import train_mixed
+from proxies.lm.mixing import OFFERED
 from proxies.lm.multiple_choice import question_sets
 from proxies.lm.packing import is_out_of_memory, pack_size
 from proxies.lm.ranks import Ranks
-from proxies.lm.recipe import MIN_BATCH_TOKENS, RUNTIME, LanguageModelConfig, Recipe, derive
+from proxies.lm.recipe import (
+    CONTEXTS,
+    MIN_BATCH_TOKENS,
+    RUNTIME,
+    LanguageModelConfig,
+    Recipe,
+    derive,
+)
 from proxies.lm.resident import Resident, room_for_tokens
-from proxies.lm.train import Setting, curve_steps, one_thread, train_pack
+from proxies.lm.setting import Setting, curve_steps, one_thread
+from proxies.lm.train import train_pack
 
 UNIT = "bits/byte"
 
@@ -56,6 +66,7 @@ class LanguageModelTrainer:
         continues=True,
         matches_repetition=True,
         schedules=True,
+        mixing=OFFERED,
         nodes=True,
     )
 
@@ -162,6 +173,9 @@ class LanguageModelTrainer:
             setting = replace(self.setting(corpus, recipe, cache), ranks=ranks or Ranks())
             observations = {spec.run_id: self._refused(setting, spec) for spec in specs}
             good = [spec for spec in specs if observations[spec.run_id] is None]
+            for spec in (spec for spec in good if spec.mixer is not None):
+                observations[spec.run_id] = self._train_mixed(setting, spec, report)
+            good = [spec for spec in good if spec.mixer is None]
             # Several machines must cut a pack alike; the executor has sent what one of them likes.
             size = self._pack_size(recipe) if Nodes.here().count == 1 else len(specs)
             pieces = max(1, -(-len(good) // size))
@@ -180,6 +194,20 @@ class LanguageModelTrainer:
             return None
         known = did_you_mean(missing[0], setting.corpus.domains)
         return Observation.failure(spec, f"there is no domain {missing[0]!r}; {known}")
+
+    def _train_mixed(self, setting: Setting, spec: RunSpec, report: Report) -> Observation:
+        """A run with a mixer, alone: its segments are its own."""
+        ranks = self.model_config.ranks * Nodes.here().count
+        if ranks > 1:
+            return Observation.failure(
+                spec,
+                f"mixer {spec.mixer.name if spec.mixer else ''!r} mixes a run of one process, and "
+                f"{ranks} ranks would share this one; set ranks: 1 on one machine",
+            )
+        (seen,) = _train_halving(
+            setting, [spec], lambda part: [train_mixed(setting, part[0], report)]
+        )
+        return seen
 
     def _train_piece(
         self, setting: Setting, specs: list[RunSpec], report: Report, ranks: Ranks | None
@@ -279,6 +307,9 @@ class LanguageModelTrainer:
             questions=question_sets(corpus, context, device),
             repetition=self.repetition,
             resident=self._resident(corpus, device),
+            scored=tuple((c, config.evaluation_tokens) for c in sorted({context, *CONTEXTS}))
+            if config.context is None
+            else ((context, config.evaluation_tokens),),
         )
 
 

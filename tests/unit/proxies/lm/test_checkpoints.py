@@ -18,7 +18,7 @@ from proxies.corpus import CorpusConfig, load_corpus
 from proxies.lm.checkpoint import Checkpoint, Checkpoints
 from proxies.lm.data import Batches
 from proxies.lm.recipe import LanguageModelConfig, derive
-from proxies.lm.train import curve_steps
+from proxies.lm.setting import curve_steps
 
 TINY = {"vocab": 300, "validation_fraction": 0.2, "context": 32, "width": 32, "bigrams": 512}
 SHORT, LONG = 6144, 16_384
@@ -54,7 +54,7 @@ class Power:
 
     def __init__(self, monkeypatch, step: int) -> None:
         self.left = 1
-        original = train_module._Pack._one_step
+        original = train_module.Pack._one_step
 
         def one_step(pack) -> None:
             if pack.step == step and self.left:
@@ -62,7 +62,7 @@ class Power:
                 raise KeyboardInterrupt
             original(pack)
 
-        monkeypatch.setattr(train_module._Pack, "_one_step", one_step)
+        monkeypatch.setattr(train_module.Pack, "_one_step", one_step)
 
 
 def test_a_higher_rung_continues_bit_for_bit(make, tmp_path):

@@ -84,14 +84,14 @@ def test_bfloat16_in_a_pack_is_within_the_noise_of_seeds(text, cache, alone):
 
 
 def test_a_run_that_turns_into_nan_leaves_its_neighbours_alone(trainer, cache, alone, monkeypatch):
-    class Poisoned(train_module._Pack):
+    class Poisoned(train_module.Pack):
         def _one_step(self) -> None:
             if self.step == 4 and len(self.runs) > 1:
                 with torch.no_grad():
                     self.model.parameters["qkv.0"][1] = math.nan
             super()._one_step()
 
-    monkeypatch.setattr(train_module, "_Pack", Poisoned)
+    monkeypatch.setattr(train_module, "Pack", Poisoned)
     good, bad, other = trainer.train(eight()[:3], cache)
     assert bad.status == "failed"
     assert "step 5 of" in bad.error

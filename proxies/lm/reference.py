@@ -1,0 +1,81 @@
+"""A frozen model beside a run: what was learnt by a plain run of its scale, seed and settings."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from mixopt.errors import TrainerError
+from mixopt.execution.files import write_atomically
+from mixopt.execution.keeping import CHECKPOINTS, DATA, RUN
+from mixopt.ports import ignore_report
+from mixopt.runs import RunSpec
+from mixopt.space import Mixture
+from proxies.lm.model import PackedModel
+from proxies.lm.setting import Setting
+from proxies.lm.train import Pack, opened
+
+_log = logging.getLogger(__name__)
+
+
+def reference_spec(spec: RunSpec, mixture: Mixture) -> RunSpec:
+    """The reference run of a run with a mixer: the same, by one mixture and without the mixer."""
+    return replace(spec, mixture=mixture, schedule=None, mixer=None)
+
+
+def reference_model(setting: Setting, spec: RunSpec) -> PackedModel:
+    """The model that a run without a mixer ends with, trained here unless the cache has it.
+
+    It is kept among the checkpoints, by the run's id and the precision.
+
+    Args:
+        setting: of the run that it stands beside.
+        spec: of the reference run.
+
+    Raises:
+        TrainerError: it diverged.
+    """
+    path = _file(setting, spec)
+    tensors = _kept(path)
+    if tensors is None:
+        tensors = _train(setting, spec)
+        facts = {RUN: spec.run_id, DATA: spec.data}
+        try:
+            write_atomically(path, save(tensors, facts))
+        except OSError as error:  # it is then trained again by the next run that needs it
+            _log.warning("the reference run %s could not be kept: %s", spec.run_id, error)
+    model = PackedModel(setting.recipe.shape, [spec.seed], setting.device, setting.dtype)
+    model.set_tensors(0, tensors)
+    return model
+
+
+def _file(setting: Setting, spec: RunSpec) -> Path:
+    name = f"reference-{spec.run_id}-{setting.precision}"
+    return setting.cache / CHECKPOINTS / name / "model.safetensors"
+
+
+def _kept(path: Path) -> dict[str, Tensor] | None:
+    if not path.is_file():
+        return None
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        _log.warning("the reference model %s cannot be read (%s): trained again", path, error)
+        return None
+
+
+def _train(setting: Setting, spec: RunSpec) -> dict[str, Tensor]:
+    run, checkpoint = opened(setting, spec)
+    pack = Pack(setting, [run], checkpoint.step if checkpoint else 0, ignore_report)
+    if checkpoint is not None:
+        pack.optimizers.load(0, checkpoint.tensors)
+    (seen,) = pack.train()
+    if not seen.ok:
+        raise TrainerError(
+            f"the reference run, by {spec.mixture.to_dict()}, failed: {seen.error}; set a lower "
+            "learning_rate, or name a mixer that needs no reference"
+        )
+    return pack.model.tensors(0)

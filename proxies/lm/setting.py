@@ -1,0 +1,110 @@
+"""What all runs of a pack share, and when they are scored."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mixopt.runs import RunSpec
+from proxies.corpus import Corpus
+from proxies.corpus.repetition import RepetitionMatch, pool_sizes
+from proxies.lm.checkpoint import Checkpoints
+from proxies.lm.evaluate import ValidationSet
+from proxies.lm.multiple_choice import Questions
+from proxies.lm.ranks import Ranks
+from proxies.lm.recipe import Recipe
+from proxies.lm.resident import Resident
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all runs of a pack share.
+
+    Attributes:
+        corpus: the data.
+        recipe: model shape, batches, rates.
+        validation: what is scored.
+        device: where it runs.
+        dtype: of matrix products and activations.
+        curve: steps after which the model is scored before the end.
+        cache: folder of checkpoints.
+        continue_to: tokens of the highest rung; see `LanguageModelConfig`.
+        checkpoint_seconds: how often runs under way are saved.
+        questions: what is scored beyond loss.
+        repetition: the target run whose epochs are matched, if any.
+        ranks: the processes that train the pack together.
+        resident: the training tokens on the device, where they fit.
+        scored: (context, tokens) of what the verdict scores of every validation set, at any scale.
+    """
+
+    corpus: Corpus
+    recipe: Recipe
+    validation: list[ValidationSet]
+    device: torch.device
+    dtype: torch.dtype
+    curve: frozenset[int]
+    cache: Path
+    continue_to: int = 0
+    checkpoint_seconds: float = 120.0
+    questions: list[Questions] = field(default_factory=list)
+    repetition: RepetitionMatch | None = None
+    ranks: Ranks = field(default_factory=Ranks)
+    resident: Resident | None = None
+    scored: tuple[tuple[int, int], ...] = ()
+
+    def pools(self, proxy_tokens: int) -> dict[str, int]:
+        """Tokens of each domain that a run of so many tokens draws from."""
+        return pool_sizes(
+            self.repetition,
+            self.corpus.unique_tokens(),
+            proxy_tokens=proxy_tokens,
+            context=self.recipe.shape.context,
+        )
+
+    def checkpoints(self, spec: RunSpec) -> Checkpoints:
+        """The checkpoints of a run.
+
+        Matched pools grow with the budget: a run and a longer one then differ from the start. So do
+        runs with a mixer, which knows how long its run is.
+        """
+        execution: dict[str, Any] = {"precision": self.precision}
+        if self.repetition is not None:
+            execution |= self.pools(spec.scale.tokens)
+        if spec.mixer is not None:
+            execution["tokens"] = spec.scale.tokens
+        return Checkpoints(self.cache, spec, self.recipe, execution)
+
+    @property
+    def precision(self) -> str:
+        """The name of the precision."""
+        return str(self.dtype).removeprefix("torch.")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread inside: tiny models train faster as many processes than on many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def curve_steps(recipe: Recipe, points: int) -> frozenset[int]:
+    """Steps after which the tokens first reach one of the highest powers of 2 below the budget.
+
+    They do not depend on the budget otherwise: a run that continues has the points of one that
+    never stopped.
+    """
+    highest = (recipe.tokens - 1).bit_length() - 1
+    wanted = [1 << k for k in range(highest, max(0, highest - points), -1)]
+    after = [
+        recipe.sequences_before(step) * recipe.shape.context for step in range(1, recipe.steps)
+    ]
+    steps = (int(np.searchsorted(after, tokens)) + 1 for tokens in wanted)
+    return frozenset(step for step in steps if step < recipe.steps)
