@@ -58,7 +58,7 @@ EpochsOption = Annotated[
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option("--out", "-o", metavar="FILE", help="Write here (default: stdout)."),
+    typer.Option("--out", "-o", metavar="FILE", help="Write here (default, and '-': stdout)."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of what is drawn.")]
 
@@ -143,6 +143,7 @@ def export_(
         tokenizer,
     )
     given = read_source(source)
+    out = None if out is None or str(out) == "-" else out
     about = {**given.about, "name": out.name if out is not None else ""}
     exported = export.export(
         given.plan,
