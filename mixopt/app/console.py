@@ -40,7 +40,6 @@ _STYLES = {"shown": "bold green", "not-shown": "bold red", "untested": "bold yel
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)  # never quiet
 
 
 def set_verbosity(*, quiet: bool, verbose: bool) -> None:
@@ -237,8 +236,10 @@ def show_checkup(outcome: Outcome) -> None:
 
 
 def show_error(error: Exception) -> None:
-    """An error for people: what was given, which rule it broke, what to do; no traceback."""
-    _errors.print(Text("mixopt: ", style="bold red") + Text(error_text(error), style="default"))
+    """An error for people: what was given, which rule it broke, what to do; quiet or not."""
+    quiet, err.quiet = err.quiet, False
+    err.print(Text("mixopt: ", style="bold red") + Text(error_text(error), style="default"))
+    err.quiet = quiet
 
 
 def error_text(error: Exception) -> str:
