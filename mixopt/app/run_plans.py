@@ -12,6 +12,7 @@ from mixopt.app.spec import Spec
 from mixopt.errors import InputError
 from mixopt.evidence.candidates import rivals
 from mixopt.execution.needs import NEEDS, Needs, NeedsByScale
+from mixopt.execution.slurm.executor import MAX_SLOTS, needs_of
 from mixopt.lazy import load
 from mixopt.ports import PackingTrainer, capabilities_of
 from mixopt.runs import Observation, Scale
@@ -109,7 +110,7 @@ class Machines:
 
     machines: str
     doubts: tuple[str, ...]
-    needs: NeedsByScale
+    needs: NeedsByScale[Needs]
     slots: Mapping[Needs, int] | None
 
     @classmethod
@@ -121,6 +122,12 @@ class Machines:
         if execution.use == "local":
             needs = NeedsByScale(Needs())
             return cls("this process, one pack at a time", (), needs, {needs.base: 1})
+        if execution.use == "slurm":
+            ours = needs_of(settings)
+            forms = NeedsByScale[Needs](ours.base, ours.larger)
+            most = settings.get("max_slots", MAX_SLOTS)
+            told = f"when Slurm starts the jobs, at most {most} at once, shows when it runs"
+            return cls("a Slurm cluster", (told,), forms, dict.fromkeys(forms.all, most))
         if execution.use != "ray":
             needs = NeedsByScale(Needs())
             told = f"how many packs {execution.use!r} trains at once shows when it runs"

@@ -111,7 +111,7 @@ class ExecutionSpec(_Named):
     )
 
     use: Annotated[str, WithJsonSchema(named_in(EXECUTORS))] = Field(
-        "ray", description="The executor: ray, local, or 'module:attribute'."
+        "ray", description="The executor: ray, slurm, local, or 'module:attribute'."
     )
     pack_size: int | None = Field(
         None,

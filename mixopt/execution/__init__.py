@@ -1,4 +1,4 @@
-"""Sweeps at work: the loop, and the executors that train its runs, here or on Ray."""
+"""Sweeps at work: the loop, and the executors that train its runs, here, on Ray or on Slurm."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +10,7 @@ from mixopt.space.numbers import check_arguments
 
 EXECUTORS: dict[str, str] = {
     "ray": "mixopt.execution.ray:RayExecutor",
+    "slurm": "mixopt.execution.slurm:SlurmExecutor",
     "local": "mixopt.execution.local:LocalExecutor",
 }
 """Name of an executor to where it lives: called with the folder of prepared data, `cache`, and its

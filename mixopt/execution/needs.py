@@ -9,7 +9,7 @@ Notation:
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 from mixopt.errors import InputError, did_you_mean
 from mixopt.runs import RunSpec, Scale
@@ -101,9 +101,11 @@ class Needs:
 NEEDS = tuple(f.name for f in fields(Needs))
 """Names of the settings that may differ by scale."""
 
+N = TypeVar("N", bound=Needs)
+
 
 @dataclass(frozen=True)
-class NeedsByScale:
+class NeedsByScale(Generic[N]):
     """The needs of packs, larger ones from some number of parameters on.
 
     Attributes:
@@ -111,11 +113,11 @@ class NeedsByScale:
         larger: (parameters, needs), ascending: from so many parameters on.
     """
 
-    base: Needs
-    larger: tuple[tuple[int, Needs], ...] = ()
+    base: N
+    larger: tuple[tuple[int, N], ...] = ()
 
     @classmethod
-    def of(cls, base: Needs, per_scale: Sequence[Mapping[str, Any]]) -> "NeedsByScale":
+    def of(cls, base: N, per_scale: Sequence[Mapping[str, Any]]) -> "NeedsByScale[N]":
         """Read the entries of `per_scale`: each says what changes from `params` on.
 
         Args:
@@ -129,15 +131,15 @@ class NeedsByScale:
             ((_params(entry, place), dict(entry), place) for place, entry in enumerate(per_scale)),
             key=lambda e: e[0],
         )
-        larger: list[tuple[int, Needs]] = []
-        needs = base
+        larger: list[tuple[int, N]] = []
+        needs, names = base, [f.name for f in fields(base)]
         for params, entry, place in entries:
             if larger and larger[-1][0] == params:
                 raise InputError(f"per_scale[{place}]: params {params} is there twice; join them")
             changes = {k: v for k, v in entry.items() if k != _FROM}
-            unknown = next((k for k in changes if k not in NEEDS), None)
+            unknown = next((k for k in changes if k not in names), None)
             if unknown is not None:
-                known = did_you_mean(unknown, (_FROM, *NEEDS))
+                known = did_you_mean(unknown, (_FROM, *names))
                 raise InputError(f"per_scale[{place}] has no setting {shown(unknown)}; {known}")
             try:
                 needs = replace(needs, **changes)
@@ -146,13 +148,13 @@ class NeedsByScale:
             larger.append((params, needs))
         return cls(base, tuple(larger))
 
-    def at(self, scale: Scale) -> Needs:
+    def at(self, scale: Scale) -> N:
         """The needs of a pack of this scale."""
         reached = [needs for params, needs in self.larger if scale.params >= params]
         return reached[-1] if reached else self.base
 
     @property
-    def all(self) -> tuple[Needs, ...]:
+    def all(self) -> tuple[N, ...]:
         """Every form that the needs take."""
         return (self.base, *(needs for _, needs in self.larger))
 

@@ -389,6 +389,6 @@ class RayExecutor:
         return replace(event, error=redact(event.error, known=self._secrets))
 
 
-def _needs_of(settings: Mapping[str, Any]) -> NeedsByScale:
+def _needs_of(settings: Mapping[str, Any]) -> NeedsByScale[Needs]:
     base = Needs(**{name: settings[name] for name in NEEDS if name in settings})
     return NeedsByScale.of(base, settings.get("per_scale", ()))

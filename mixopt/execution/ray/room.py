@@ -32,7 +32,7 @@ class Room:
         return self.cluster.room(needs)
 
 
-def room(address: str | None, needs: NeedsByScale) -> Room:
+def room(address: str | None, needs: NeedsByScale[Needs]) -> Room:
     """The cluster at an address, or this machine where none is named or it does not answer.
 
     Args:
