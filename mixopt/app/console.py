@@ -199,7 +199,8 @@ def show_outcome(
     if outcome.confirmation is not None:
         out.print()
         out.print(_comparison_table(outcome))
-    out.print(f"{outcome.checkup.trust.line}.", markup=False)
+    for told in filter(None, (outcome.checkup.trust.line, outcome.checkup.trust.changed)):
+        out.print(f"{told[:1].upper()}{told[1:]}.", markup=False)
     for note in outcome.notes:
         out.print(f"{note[:1].upper()}{note[1:]}.", markup=False)
     for warning in outcome.warnings:

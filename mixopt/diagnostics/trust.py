@@ -81,6 +81,10 @@ class Trust:
         """The same with one more gate, which counts before all others."""
         return replace(trust([gate, *self.gates], self.unasked), changed=self.changed)
 
+    def also(self, gate: Gate) -> "Trust":
+        """The same with one more gate, which counts after all others."""
+        return replace(trust([*self.gates, gate], self.unasked), changed=self.changed)
+
     def after(self, before: "Trust", runs: Mapping[str, int]) -> "Trust":
         """The same, with the verdict that there would be without the runs that gates asked for."""
         asked = ", ".join(f"{n} for {name}" for name, n in runs.items())

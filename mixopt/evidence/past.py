@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from mixopt.diagnostics.gates import Gate, Level
-from mixopt.diagnostics.trust import Trust, trust
+from mixopt.diagnostics.trust import Trust
 from mixopt.errors import InputError
 from mixopt.evidence.numbers import number
 from mixopt.evidence.stored import plain, restored
@@ -157,7 +157,7 @@ def past_promotions(past: Sequence[Past]) -> Gate:
 
 def learned(verdict: Trust, past: Sequence[Past]) -> Trust:
     """A verdict in the light of what became of earlier promotions."""
-    return trust([*verdict.gates, past_promotions(past)], verdict.unasked)
+    return verdict.also(past_promotions(past))
 
 
 def read_past(values: Sequence[Mapping[str, Any]]) -> tuple[tuple[Past, ...], int]:

@@ -35,6 +35,8 @@ def gates(data: ReportData) -> Section | None:
         said = "To confirm it" if trust.level == "trust" else "The cheapest step to more trust"
         cost = f", {flop(cheapest.cost)}" if np.isfinite(cheapest.cost) else ""
         body.insert(1, Words(f"{said}: {cheapest.what} ({plural(cheapest.runs, 'run')}{cost})."))
+    if trust.changed:
+        body.insert(1, Words(f"{trust.changed[0].upper()}{trust.changed[1:]}."))
     if trust.unasked:
         body.append(Words(f"Not asked, for it does not arise: {'; '.join(trust.unasked)}."))
     return Section(

@@ -54,6 +54,19 @@ def test_the_lowest_gate_decides_and_all_reasons_are_given_gravest_first() -> No
     assert verdict.line == "Do not trust this answer: all wrong; slightly off"
 
 
+def test_what_was_run_for_a_verdict_stays_with_it_whatever_is_asked_later() -> None:
+    slight = Gate("b", "no", "slightly off", allows="ranking only", remedy=Remedy("do b", 2))
+    before = trust([held(), slight])
+    verdict = trust([held()]).after(before, {"b": 2})
+    assert "2 for b" in verdict.changed
+    assert "another level: Trust the ranking only: slightly off" in verdict.changed
+    for later in (verdict.asked(slight), verdict.also(slight), verdict.without("c")):
+        assert later.changed == verdict.changed
+        assert later.changed in later.lines()
+    assert verdict.also(slight).level == verdict.asked(slight).level == "ranking only"
+    assert verdict.also(slight).gates[-1] == verdict.asked(slight).gates[0] == slight
+
+
 def test_what_was_not_measured_is_never_a_silent_yes() -> None:
     open_ = Gate.unmeasured("transfer", "no run is at the target", TARGET_RUNS)
     verdict = trust([held(), open_])
