@@ -97,12 +97,16 @@ class SparseTable:
         self.values.index_copy_(0, index, torch.cat((p, m, v), dim=1))
         self.touched.index_copy_(0, index, self.now.expand(len(index)))
 
-    def gradient(self) -> Tensor:
-        """(K * R, d) of the rows that were last read, zero elsewhere; before the next step."""
-        whole = torch.zeros_like(self._sum)
-        if self._read is not None and self._read[1].grad is not None:
-            whole.index_add_(0, self._read[0], self._read[1].grad)
-        return whole
+    def gradient(self) -> tuple[Tensor, Tensor]:
+        """The rows that were last read, (u,), each once, and their gradients, (u, d).
+
+        After a backward pass, and before the next step.
+        """
+        if self._read is None or self._read[1].grad is None:
+            return self.touched.new_zeros(0), self.values.new_zeros(0, self.width)
+        index, places = torch.unique(self._read[0], return_inverse=True)
+        sums = self.values.new_zeros(len(index), self.width)
+        return index, sums.index_add_(0, places, self._read[1].grad)
 
     def clear(self) -> None:
         """As before the first step, room for steps aside; what is to be read is forgotten."""

@@ -51,12 +51,17 @@ class Gradient:
     """The mean gradient of a set.
 
     Attributes:
-        vector: (D,) or (r,) float32.
-        square: its squared norm in the scope (a sketch's is that of what it is a sketch of).
+        vector: (D,) or (r,) float32, without the rows of the bigram table.
+        square: its squared norm in the scope, rows included (a sketch's is that of what it is a
+            sketch of).
+        rows: (u,) of the bigram table that have one, each once; none beside a sketch.
+        of_rows: (u, d) their gradients.
     """
 
     vector: Tensor
     square: float
+    rows: Tensor
+    of_rows: Tensor
 
 
 class Gradients:
@@ -79,34 +84,33 @@ class Gradients:
         try:
             pack_loss(model, ids[None]).sum().backward()  # type: ignore[no-untyped-call]
             parts = {name: grad.flatten().float() for name, grad in self._parts()}
+            rows, of_rows = self._of_rows()
         finally:
             for leaf in model.leaves.values():
                 leaf.grad = None
-        square = math.fsum(float(part @ part) for part in parts.values())
+        flat = of_rows.flatten()
+        square = math.fsum(float(part @ part) for part in [*parts.values(), flat])
         if self._scope == "sketch":
-            return Gradient(self._sketched(parts), square)
-        return Gradient(torch.cat(list(parts.values())), square)
+            sketch = self._sketched(parts, rows, of_rows)
+            return Gradient(sketch, square, rows[:0], of_rows[:0])
+        return Gradient(torch.cat(list(parts.values())), square, rows, of_rows)
 
     def noise(self, ids: Tensor, parts: int = PARTS) -> tuple[float, float]:
         """Squared norm of the gradient, and trace of the covariance of one sequence's.
 
-        Both without bias (of the gradients of `parts` equal parts, as the pair of batches of arXiv
-        1812.06162), so that either may come out negative.
+        Both without bias (from products between the gradients of `parts` equal parts; two of them
+        are the pair of batches of arXiv 1812.06162), so that either may come out negative.
 
         Args:
             ids: (b, T + 1), b at least `parts`; what does not divide is left out.
             parts: P, 2 or more.
         """
         size = len(ids) // parts
-        mean, squares = None, 0.0
-        for part in torch.split(ids[: size * parts], size):
-            gradient = self.of(part)
-            squares += float(gradient.vector.double().square().sum())
-            mean = gradient.vector if mean is None else mean.add_(gradient.vector)
-        assert mean is not None
-        whole = float(mean.double().square().sum()) / parts**2
-        spread = (squares - parts * whole) / (parts - 1)
-        return whole - spread / parts, spread * size
+        found = [self.of(part) for part in torch.split(ids[: size * parts], size)]
+        gram = products(found, found, math.inf)
+        trace, whole = float(np.trace(gram)), float(gram.sum())
+        between = (whole - trace) / (parts * (parts - 1))
+        return between, (trace / parts - between) * size
 
     def _parts(self) -> list[tuple[str, Tensor]]:
         model = self._model
@@ -116,33 +120,62 @@ class Gradients:
             names = [f"down.{model.shape.depth - 1}"]
         else:
             names = list(model.leaves)
-        parts = [(n, g) for n in names if (g := model.leaves[n].grad) is not None]
-        if self._scope in {"full", "sketch"} and model.bigram is not None:
-            parts.append(("bigram", model.bigram.gradient()))
-        return parts
+        return [(n, g) for n in names if (g := model.leaves[n].grad) is not None]
 
-    def _sketched(self, parts: dict[str, Tensor]) -> Tensor:
+    def _of_rows(self) -> tuple[Tensor, Tensor]:
+        bigram, device = self._model.bigram, self._model.device
+        if bigram is None or self._scope in {"head", "last"}:
+            return torch.zeros(0, dtype=torch.int64, device=device), torch.zeros(
+                0, 1, device=device
+            )
+        return bigram.gradient()
+
+    def _sketched(self, parts: dict[str, Tensor], rows: Tensor, of_rows: Tensor) -> Tensor:
         """(r,): every entry is added to a place of its own, with a sign of its own."""
         sketch = torch.zeros(SKETCH, device=self._model.device)
         for name, part in parts.items():
-            if name not in self._sketches:
-                draws = torch.Generator().manual_seed(zlib.crc32(f"sketch/{name}".encode()))
-                drawn = torch.randint(0, 2 * SKETCH, (len(part),), generator=draws)
-                places, signs = drawn // 2, (2 * (drawn % 2) - 1).float()
-                self._sketches[name] = places.to(part.device), signs.to(part.device)
-            places, signs = self._sketches[name]
+            places, signs = self._hashes(name, len(part))
             sketch.index_add_(0, places, part * signs)
+        if len(rows):
+            width = of_rows.shape[1]
+            places, signs = self._hashes("bigram", self._model.shape.bigrams * width)
+            chosen = places.view(-1, width)[rows].flatten()
+            signed = signs.view(-1, width)[rows] * of_rows
+            sketch.index_add_(0, chosen, signed.flatten())
         return sketch
 
+    def _hashes(self, name: str, size: int) -> tuple[Tensor, Tensor]:
+        """Place and sign of every entry of a parameter, (size,), the same in every run."""
+        if name not in self._sketches:
+            draws = torch.Generator().manual_seed(zlib.crc32(f"sketch/{name}".encode()))
+            drawn = torch.randint(0, 2 * SKETCH, (size,), generator=draws, dtype=torch.int32)
+            places, signs = drawn // 2, (2 * (drawn % 2) - 1).float()
+            self._sketches[name] = places.to(self._model.device), signs.to(self._model.device)
+        return self._sketches[name]
 
-def products(rows: Sequence[Gradient], columns: Sequence[Gradient], clip: float) -> Array:
-    """Inner products, (rows, columns), each gradient clipped to a norm first."""
-    if not rows or not columns:
-        return np.zeros((len(rows), len(columns)))
-    left, right = (torch.stack([g.vector for g in group]) for group in (rows, columns))
-    dots = (left @ right.T).cpu().double().numpy()
-    by_row, by_column = (np.array([_shrunk(g, clip) for g in group]) for group in (rows, columns))
+
+def products(left: Sequence[Gradient], right: Sequence[Gradient], clip: float) -> Array:
+    """Inner products, (left, right), each gradient clipped to a norm first."""
+    if not left or not right:
+        return np.zeros((len(left), len(right)))
+    one, other = (torch.stack([g.vector for g in group]) for group in (left, right))
+    dots = (one @ other.T).cpu().double().numpy() + _of_tables(left, right)
+    by_row, by_column = (np.array([_shrunk(g, clip) for g in group]) for group in (left, right))
     return np.asarray(dots * by_row[:, None] * by_column)
+
+
+def _of_tables(left: Sequence[Gradient], right: Sequence[Gradient]) -> Array:
+    """The part of the inner products that rows of the bigram table have."""
+    every = torch.unique(torch.cat([g.rows for g in [*left, *right]]))
+    one, other = (torch.stack([_on(every, g).flatten() for g in group]) for group in (left, right))
+    return np.asarray((one @ other.T).cpu().double().numpy())
+
+
+def _on(rows: Tensor, gradient: Gradient) -> Tensor:
+    """(rows, d) of a gradient that has some of them."""
+    dense = gradient.of_rows.new_zeros(len(rows), gradient.of_rows.shape[1])
+    dense[torch.searchsorted(rows, gradient.rows)] = gradient.of_rows
+    return dense
 
 
 def _shrunk(gradient: Gradient, clip: float) -> float:

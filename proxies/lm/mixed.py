@@ -98,7 +98,7 @@ class MixedRun(Pack):
         self.extra = 0.0
         """FLOPs beyond those of the run's own steps."""
         self._done = 0  # steps of the segment
-        self._tally = Tally.zero(len(mixed.setup.start), setting.device)
+        self._tally = Tally(len(mixed.setup.start))
         self._weights: Tensor | None = None  # (m,) of the segment's losses
         self._compared = False  # whether the segment is held against the reference
         self._kept: Kept | None = None
@@ -161,9 +161,9 @@ class MixedRun(Pack):
     def _begin(self, segment: Segment, first: int) -> None:
         """Turn to the mixture of a segment, at a step of the run."""
         self.batches.turn(segment.sampling, self._sequences(first, segment.steps))
-        plain = all(weight == 1.0 for weight in segment.loss_weight)
-        weights = torch.tensor(segment.loss_weight, device=self.setting.device)
-        self._weights = None if plain else weights
+        self._weights = None
+        if any(weight != 1.0 for weight in segment.loss_weight):
+            self._weights = torch.tensor(segment.loss_weight, device=self.setting.device)
         self._compared = bool(segment.measure & _OF_REFERENCE)
 
     def _report(self, segment: Segment, step: int) -> None:
@@ -178,7 +178,7 @@ class MixedRun(Pack):
         lr = self.setting.recipe.rate_factor(max(0, number)) / self._peak
         self.session = self.session.after(Measured(step, tuple(tokens.tolist()), asked, lr))
         self._done = 0
-        self._tally = Tally.zero(len(tokens), self.setting.device)
+        self._tally = Tally(len(tokens))
         if not segment.branch:
             self.batches.end()
         if self.session.at_period_start:
@@ -196,22 +196,20 @@ class MixedRun(Pack):
         count = self._sequences(number, 1)
         which, length = self.batches.which(count), self.setting.recipe.shape.context
         ids = self._read(count).to(self.setting.device)
-        rows = torch.zeros(4, count, dtype=torch.float64, device=self.setting.device)
-        rows[0] = length
         if self._weights is None and not self._compared:
-            (losses,) = self._learn(number, ids)
-            rows[1] = losses.double() * length
+            (losses,) = told = self._learn(number, ids)
         else:
             each = self._weighed(number, ids, which)
-            rows[1] = each.double().sum(-1)
+            losses = told = each.mean(-1)
             if self._compared:
                 assert self._reference is not None
                 (beside,) = nats(self._reference, ids[0])
-                rows[2] = beside.double().sum(-1)
-                rows[3] = (each - beside).clamp(min=0).double().sum(-1)
+                excess = (each - beside).clamp(min=0)
+                told = torch.stack([losses, beside.mean(-1), excess.mean(-1)])
                 self.extra += 2.0 * self.setting.recipe.shape.params * count * length
-        self._tally.add(which, rows)
-        return (rows[1].sum(0, keepdim=True) / (count * length)).float()
+        self._tally.add(which, length, told)
+        mean: Tensor = losses.mean(0, keepdim=True)
+        return mean
 
     def _weighed(self, number: int, ids: Tensor, which: Ints) -> Tensor:
         """A step with the losses of sequences weighed by domain: those of tokens, (B, T)."""
@@ -323,9 +321,7 @@ class MixedRun(Pack):
         self.session = Session.resume(mixer, setup, saved["session"])
         self.batches.go_to(self.batches.at(saved["due"], saved["drawn"]))
         self._done = saved["done"]
-        self._tally = Tally(
-            torch.tensor(saved["sums"], dtype=torch.float64).to(self.setting.device)
-        )
+        self._tally = Tally(len(setup.start), saved["sums"])
         self._moved = self.step > self.session.state.step
 
     # -- the record ------------------------------------------------------------------------------

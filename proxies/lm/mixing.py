@@ -7,7 +7,7 @@ Notation:
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from mixopt.errors import InputError
@@ -99,30 +99,45 @@ def mixed_of(setting: Setting, spec: RunSpec) -> Mixed:
     return Mixed(needs, Session.begin(mixer, setup), batches, tuple(targets), reference)
 
 
-@dataclass
 class Tally:
     """Sums over the tokens of a segment, by domain.
 
-    Attributes:
-        sums: (4, m) float64: tokens; nats; nats of the reference; excess over it, cut at 0 by
-            token.
+    Losses are added up when they are asked for: until then they stay on the device, since reading
+    them waits for it.
+
+    Args:
+        domains: m.
+        sums: (4, m) so far: tokens; nats; nats of the reference; excess over it, cut at 0 by token.
     """
 
-    sums: Tensor
+    def __init__(self, domains: int, sums: ArrayLike | None = None) -> None:
+        self._sums = np.zeros((4, domains)) if sums is None else np.array(sums, dtype=float)
+        self._waiting: list[tuple[Ints, int, Tensor]] = []
 
-    @classmethod
-    def zero(cls, domains: int, device: torch.device) -> "Tally":
-        """Of nothing."""
-        return cls(torch.zeros(4, domains, dtype=torch.float64, device=device))
+    def add(self, which: Ints, tokens: int, losses: Tensor) -> None:
+        """Add sequences.
 
-    def add(self, which: Ints, rows: Tensor) -> None:
-        """Add sequences: their domains, and (4, B) of each."""
-        index = torch.from_numpy(which).to(self.sums.device)
-        self.sums.index_add_(1, index, rows.double())
+        Args:
+            which: (B,) numbers of their domains.
+            tokens: of each.
+            losses: (B,) mean nats a token; or (3, B) with those of the reference, and the excess.
+        """
+        self._waiting.append((which, tokens, losses))
+
+    @property
+    def sums(self) -> Array:
+        """(4, m), all that was added."""
+        m = self._sums.shape[1]
+        for which, tokens, losses in self._waiting:
+            self._sums[0] += tokens * np.bincount(which, minlength=m)
+            for row, of in enumerate(np.atleast_2d(losses.double().cpu().numpy()), start=1):
+                self._sums[row] += tokens * np.bincount(which, weights=of, minlength=m)
+        self._waiting = []
+        return self._sums
 
     def signals(self) -> tuple[Array, dict[str, Array]]:
         """(m,) tokens, and the means; NaN of a domain without any."""
-        tokens, loss, reference, excess = self.sums.cpu().numpy()
+        tokens, loss, reference, excess = self.sums
         blank = np.full(len(tokens), np.nan)
         sums = {"train_loss": loss, "excess": excess, "excess_mean": loss - reference}
         return tokens, {
