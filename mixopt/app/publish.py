@@ -11,13 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mixopt.app.launch import Sweep
 from mixopt.app.reports import REPORT, observations_of, write_report
 from mixopt.app.spec import Spec
 from mixopt.errors import InputError, StoreError
-from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome, table_outcome
+from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome
 from mixopt.evidence.past import learned
 from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.heartbeat import driver_of
@@ -155,11 +153,10 @@ def fit_table(runs: RunTable, study: Study, stage: Stage = _quiet) -> Outcome:
         f"{len(evidence)} of {len(study)} runs, domains: {len(runs.domains)}, metrics: "
         f"{len(runs.metrics)}"
     )
-    rng = np.random.default_rng([study.seed, len(study)])
     with stage(f"Fitting laws to {size}"):
-        surrogate = study.surrogate
+        study.fit()
     with stage("Looking for the best mixture, and checking the answer on held-out runs"):
-        return table_outcome(surrogate, evidence, study.space, rng=rng)
+        return study.outcome
 
 
 def answer(sweep: Sweep) -> tuple[Mixture | Schedule, dict[str, Any]]:

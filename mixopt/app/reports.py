@@ -1,6 +1,5 @@
 """From a sweep, or a fitted table, to its report; nothing is fitted here."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,8 +17,6 @@ from mixopt.execution.files import write_atomically
 from mixopt.ports import Dated
 from mixopt.runs import Observation
 from mixopt.runs.objective import judged
-from mixopt.space import MixtureSpace
-from mixopt.study import Study
 from mixopt.threads import one_blas_thread
 
 REPORT = "report.html"
@@ -65,7 +62,9 @@ def sweep_data(
         facts = {"Data manifest": sweep.info.data, **facts}
     origin = _origin(sweep, running)
     if isinstance(outcome, Outcome):
-        data = _report_data(outcome, space, sweep.spec.name, observations, (origin, facts))
+        data = report.outcome_data(
+            outcome, space, sweep.spec.name, observations, origin=origin, facts=facts
+        )
         return replace(data, promotion=decision, past=sweep.past)
     return report.ReportData(
         sweep.spec.name,
@@ -90,18 +89,6 @@ def _promoted(sweep: Sweep) -> tuple[Decision | None, dict[str, Any]]:
         return Decision.from_dict(kept), {}
     except StoreError as error:
         return None, {"promotion": str(error)}
-
-
-def write_table_report(path: Path, outcome: Outcome, study: Study, title: str) -> None:
-    """Write the HTML report of a fitted run table.
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
-    observations = report.table_observations(study.evidence, study.space.names)
-    origin = report.Origin(written=datetime.now(UTC).astimezone())
-    facts = {"mixopt": version("mixopt")}
-    _write(path, _report_data(outcome, study.space, title, observations, (origin, facts)))
 
 
 @one_blas_thread
@@ -133,45 +120,3 @@ def _origin(sweep: Sweep, running: str) -> report.Origin:
 
 def _local(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).astimezone()
-
-
-def _report_data(
-    outcome: Outcome,
-    space: MixtureSpace,
-    title: str,
-    observations: tuple[Observation, ...],
-    beside: tuple[report.Origin, Mapping[str, Any]],
-) -> report.ReportData:
-    surrogate, checkup = outcome.surrogate, outcome.checkup
-    origin, facts = beside
-    held_out: report.HeldOut | None = None
-    if checkup.validation is not None:
-        predicted = checkup.validation.predicted
-        held_out = report.HeldOut(
-            checkup.validation.metrics,
-            checkup.validation.observed,
-            predicted.mean,
-            predicted.total_sd,
-            outcome.names,
-        )
-    told = len(checkup.trust.lines())  # stand among the gates
-    return report.ReportData(
-        title,
-        space,
-        outcome.objective,
-        observations,
-        outcome.recommendation,
-        outcome.confirmation,
-        held_out,
-        predict=surrogate.predict,
-        metrics=surrogate.metrics,
-        unit=outcome.unit,
-        laws=surrogate.law_weights(),
-        diagnostics=(*outcome.notes, *checkup.lines()[:-told]),
-        facts=facts,
-        warnings=outcome.warnings,
-        settings=outcome.settings,
-        front=tuple((t.mixture, t.objectives) for t in outcome.front),
-        origin=origin,
-        evidence=report.Evidence(checkup.trust, checkup.influence, checkup.transfer),
-    )

@@ -14,9 +14,18 @@ from mixopt.report import (
     trade_offs,
 )
 from mixopt.report.data import Evidence, HeldOut, Origin, ReportData, table_observations
+from mixopt.report.of_outcome import outcome_data
 from mixopt.report.wording import day
 
-__all__ = ["Evidence", "HeldOut", "Origin", "ReportData", "render", "table_observations"]
+__all__ = [
+    "Evidence",
+    "HeldOut",
+    "Origin",
+    "ReportData",
+    "outcome_data",
+    "render",
+    "table_observations",
+]
 
 _ORDER = (
     # the answer, in a minute

@@ -14,6 +14,7 @@ from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace
 from mixopt.study.study import Study
+from mixopt.study.whole_files import write_whole
 
 FORMAT = 1
 
@@ -42,13 +43,7 @@ def save_study(study: Study, path: str | Path) -> None:
         "notes": list(study.table.notes) if len(study) else [],
         "asked": [spec.to_dict() for spec in study.asked],
     }
-    target = Path(path)
-    try:
-        draft = target.with_name(f"{target.name}.part")
-        draft.write_text(json.dumps(values, indent=1, allow_nan=False), encoding="utf-8")
-        draft.replace(target)
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror}; give another path") from error
+    write_whole(Path(path), json.dumps(values, indent=1, allow_nan=False))
 
 
 def load_study(path: str | Path) -> Study:

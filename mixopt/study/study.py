@@ -11,6 +11,7 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,9 +29,11 @@ from mixopt.runs.run_table import RunTable, standardized
 from mixopt.runs.scales import each_scale, placed, scales_of
 from mixopt.runs.told_again import new_runs
 from mixopt.space import Mixture, MixtureSpace, html
+from mixopt.study.pages import study_page
 from mixopt.study.pictures import Pictures
 from mixopt.study.telling import check_scale_asked, covering_part, objective_from, observation_of
 from mixopt.study.views import Best, MixturesLike, best_of, mixtures_of, predicted
+from mixopt.study.whole_files import write_whole
 
 MOST_RUNS = 1200  # what laws and diagnostics take in minutes; RegMix's tables are just below
 
@@ -263,11 +266,7 @@ class Study:
 
     @property
     def best(self) -> Best:
-        """The best run told; `recommend` says what is better than all of them.
-
-        Raises:
-            NotFittedError: nothing was told yet.
-        """
+        """The best run told; `recommend` says what is better than all of them."""
         return best_of(self.table, standardized(self.objective, self.table))
 
     @property
@@ -289,6 +288,10 @@ class Study:
             NotFittedError: nothing was told yet.
         """
         return self.outcome.checkup.trust
+
+    def report(self, path: str | Path, title: str = "study") -> None:
+        """Write the outcome as one HTML page that needs nothing but a browser."""
+        write_whole(Path(path), study_page(self, title))
 
     @property
     def plot(self) -> Pictures:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, expected, publish, reports
+from mixopt.app import console, expected, publish
 from mixopt.app.commands.application import JsonOption, app
 from mixopt.app.spec_file import read_spec
 from mixopt.runs.reading import read_table
@@ -77,6 +77,6 @@ def fit(
         console.show_outcome(outcome, space)
         console.show_checkup(outcome)
         if report is not None:
-            reports.write_table_report(report, outcome, study, title=table.stem)
+            study.report(report, title=table.stem)
             console.say(f"Report: {report}")
         write(outcome.summary())

@@ -27,7 +27,7 @@ from mixopt.app.publish import (
     next_steps,
     table_space,
 )
-from mixopt.app.reports import write_report, write_table_report
+from mixopt.app.reports import write_report
 from mixopt.app.spec_file import parse_spec
 from mixopt.errors import StoreError
 from mixopt.evidence.numbers import number, percent
@@ -151,8 +151,8 @@ def test_a_report_that_cannot_be_written_is_an_error_in_words(tmp_path: Path, ki
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot write .*give another path"):
         write_report(made, outcome, tmp_path / "file" / "report.html")
-    with pytest.raises(StoreError, match=r"cannot write .*give another path"):
-        write_table_report(tmp_path / "file" / "report.html", outcome, study, "t")
+    with pytest.raises(InputError, match=r"cannot write .*give another path"):
+        study.report(tmp_path / "file" / "report.html")
     assert write_report(made, outcome, tmp_path / "other.html").is_file()
 
 
@@ -204,7 +204,8 @@ def test_an_export_takes_along_what_sweep_and_spec_know(tmp_path: Path, kinds: A
 def test_a_report_of_a_table_names_its_runs(tmp_path: Path, kinds: Any) -> None:
     table = RunTable.from_observations(searched(kinds), WORLD.space.names)
     study = Study(WORLD.space, WORLD.objective, law="log-linear")
-    write_table_report(tmp_path / "r.html", fit_table(table, study), study, "my <runs>")
+    fit_table(table, study)
+    study.report(tmp_path / "r.html", "my <runs>")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "my &lt;runs&gt;" in page
     assert "my <runs>" not in page
