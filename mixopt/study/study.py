@@ -21,6 +21,7 @@ from mixopt.diagnostics import Trust
 from mixopt.errors import InputError, NotFittedError
 from mixopt.evidence.outcome import Outcome, table_outcome
 from mixopt.laws.base import FittedLaw, Law
+from mixopt.lazy import require
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
@@ -29,7 +30,6 @@ from mixopt.runs.run_table import RunTable, standardized
 from mixopt.runs.scales import each_scale, placed, scales_of
 from mixopt.runs.told_again import new_runs
 from mixopt.space import Mixture, MixtureSpace, html
-from mixopt.study.pages import study_page
 from mixopt.study.pictures import Pictures
 from mixopt.study.telling import check_scale_asked, covering_part, objective_from, observation_of
 from mixopt.study.views import Best, MixturesLike, best_of, mixtures_of, predicted
@@ -291,7 +291,8 @@ class Study:
 
     def report(self, path: str | Path, title: str = "study") -> None:
         """Write the outcome as one HTML page that needs nothing but a browser."""
-        write_whole(Path(path), study_page(self, title))
+        page: str = require("mixopt.study.pages").study_page(self, title)
+        write_whole(Path(path), page)
 
     @property
     def plot(self) -> Pictures:
