@@ -198,7 +198,8 @@ def _user(path: Path, now: float) -> tuple[_User, Spec]:
         store, info = sweep.store, sweep.info
         ids = {o.run_id for o in store.observations()} | {s.run_id for s in store.pending()}
         entries = {value for value in info.notes.values() if isinstance(value, str)}
-        state = state_of(sweep, now).state
+        stands = state_of(sweep, now)
+        state = stands.state if stands.ended else RUNNING  # also while its promotion is trained
         user = _User(sweep.spec.name, frozenset(ids), info.data, frozenset(entries), state)
         return user, sweep.spec
 

@@ -4,7 +4,7 @@ The store is the journal of a promotion as of a search: rules, plans and seeds a
 before the first run, so that one that was killed goes on to the same runs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from mixopt.execution.heartbeat import HEARTBEAT
 from mixopt.execution.limits import Limits
 from mixopt.execution.part import Part
 from mixopt.execution.sweep import BATCH, Settings, SweepStatus
-from mixopt.runs import Observation, RunSpec, What, short_number
+from mixopt.runs import Observation, RunSpec, Scale, What, short_number
 from mixopt.runs.kinds import RECOMMENDED
 from mixopt.runs.objective import judged
 from mixopt.strategies import Strategy
@@ -36,6 +36,9 @@ from mixopt.strategies.promoting import Plan, Promoting
 
 PLANS = "promotion plans"
 """The annotation that holds what is trained, and with which seeds."""
+
+PART = "promotion"
+"""The part of the store that its runs are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +137,7 @@ def train(
     # Runs of a promotion are trained from their start: nothing is kept to go on from.
     runtime = {k: v for k, v in sweep.runtime.items() if k != "continue_to"}
     pause = Limits(pause_after=sweep.spec.execution.limits.pause_after)
-    part = Part(sweep.store, ids, "promotion", (BATCH, HEARTBEAT))
+    part = Part(sweep.store, ids, PART, (BATCH, HEARTBEAT))
     return drive(sweep, recipe, part, Settings(runtime, pause), on_change)
 
 
@@ -167,6 +170,19 @@ def decision_in(sweep: Sweep) -> Decision | None:
     """
     kept = sweep.store.annotations().get(ANNOTATION)
     return None if kept is None else Decision.from_dict(kept)
+
+
+def begun(sweep: Sweep, kept: Mapping[str, Any]) -> Promoting | None:
+    """What a promotion trains that has begun by the rules of the spec; None where none has.
+
+    Args:
+        sweep: opened.
+        kept: the annotations of its store.
+    """
+    spec, plans = sweep.spec, kept.get(PLANS)
+    if plans is None or spec.promotion is None or plans["rules"] != spec.promotion.digest:
+        return None
+    return _restored(plans, spec.promotion.make().scale)
 
 
 def given_rules_missing(name: str) -> StoreError:
@@ -216,8 +232,7 @@ def _recipe(sweep: Sweep, outcome: Outcome, rules: Rules, given: Given) -> Promo
     """
     kept = sweep.store.annotations().get(PLANS)
     if kept is not None and kept["rules"] == given.digest:
-        plans: tuple[Plan, ...] = restored(tuple[Plan, ...], kept["plans"])
-        return Promoting(plans, rules.scale, tuple(kept["seeds"]), kept["values"])
+        return _restored(kept, rules.scale)
     observations = sweep.store.observations()
     plans = plans_of(outcome, sweep.problem.space, observations, rules)
     first = sweep.problem.seed + 1
@@ -226,6 +241,11 @@ def _recipe(sweep: Sweep, outcome: Outcome, rules: Rules, given: Given) -> Promo
         first = max([first, *(s.seed + 1 for s in specs)])
     seeds = tuple(range(first, first + rules.seeds))
     return Promoting(plans, rules.scale, seeds, dict(outcome.settings))
+
+
+def _restored(kept: Mapping[str, Any], scale: Scale) -> Promoting:
+    plans: tuple[Plan, ...] = restored(tuple[Plan, ...], kept["plans"])
+    return Promoting(plans, scale, tuple(kept["seeds"]), kept["values"])
 
 
 def _power(sweep: Sweep, outcome: Outcome, question: Question, recipe: Promoting) -> Power:

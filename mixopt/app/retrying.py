@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mixopt.errors import InputError, shorten
 from mixopt.evidence.numbers import plural
 from mixopt.ports import Store
-from mixopt.runs import Observation
+from mixopt.runs import Observation, What
 from mixopt.runs.failures import causes, has_diverged
 
 
@@ -35,6 +35,10 @@ class Chosen:
             lines.append(
                 f"Left out: {plural(self.diverged, 'run')} that diverged, and would again "
                 "(--cause diverged, or --run, takes them)"
+            )
+        if any(o.spec.kind.what is What.PROMOTION for o in self.runs):
+            lines.append(
+                "Runs of the promotion are among them: 'mixopt promote' decides anew afterwards"
             )
         if self.others:
             lines.append(f"Left out: {plural(self.others, 'failed run')} not asked for")

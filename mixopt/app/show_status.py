@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mixopt.app.console import clock, out
+from mixopt.app.promotion_state import PromotionState
 from mixopt.app.state import FAILED, FINISHED, LIMIT, LOST, PAUSED, RUNNING, STOPPED, SweepState
 from mixopt.evidence.numbers import number, percent, plural
 from mixopt.execution.heartbeat import Driver
@@ -80,6 +81,8 @@ def status_line(state: SweepState) -> str:
         parts.append(f"ETA {clock(state.eta)}")
     if state.best is not None:
         parts.append(f"best {number(state.best.value)}")
+    if state.promotion is not None:
+        parts.append(f"promotion {_promotion(state.promotion)}")
     return " | ".join(parts)
 
 
@@ -149,6 +152,8 @@ def _facts(state: SweepState) -> list[tuple[str, Text]]:
         facts.append(("left", Text(f"about {clock(state.eta)}, to {_when(end.timestamp())}")))
     if state.best is not None:
         facts.append(("best", Text(_best(state))))
+    if state.promotion is not None:
+        facts.append(("promote", Text(_promotion(state.promotion))))
     facts += [("failed", Text(line)) for line in _failures(state)]
     hosts = [
         f"{h.host} {plural(h.runs, 'run')}" + (f" ({h.failed} failed)" if h.failed else "")
@@ -180,16 +185,31 @@ def _bar(state: SweepState) -> str:
 def _progress(state: SweepState) -> str:
     most = "" if state.planned is None else f" of {state.planned}"
     fewer = state.state == FINISHED and state.done < (state.planned or 0)
-    parts = [f"{state.done}{most} runs{' at most' if fewer else ''}"]
-    for n, what in (
+    return _counted(
+        f"{state.done}{most} runs{' at most' if fewer else ''}",
         (state.failed, "failed"),
         (state.retried, "after another attempt"),
         (state.running, "under way"),
         (state.waiting, "waiting"),
-    ):
-        if n:
-            parts.append(f"{n} {what}")
-    return ", ".join(parts)
+    )
+
+
+def _counted(first: str, *counts: tuple[int, str]) -> str:
+    return ", ".join([first, *(f"{n} {what}" for n, what in counts if n)])
+
+
+def _promotion(promotion: PromotionState) -> str:
+    """A promotion on one line; who drives it where one does, and why it stands still."""
+    counts = _counted(
+        f"{promotion.state}: {promotion.done} of {promotion.planned} runs",
+        (promotion.failed, "failed"),
+        (promotion.running, "under way"),
+        (promotion.waiting, "waiting"),
+    )
+    driver = _driver(promotion.driver, promotion.state) if promotion.alive else ""
+    return (
+        counts + (f" ({driver})" if driver else "") + (promotion.reason and f"; {promotion.reason}")
+    )
 
 
 def _cost(spent: Spent, price: float | None) -> str:
@@ -239,8 +259,10 @@ def _hint(state: SweepState, command: str) -> str:
         lines.append(f"To go on: {remedy}")
     elif state.state not in {RUNNING, FINISHED}:
         lines.append(f"To go on: {command} run <its spec.yaml>")
-    if again and state.state != RUNNING:
+    if again and state.ended:
         lines.append(f"To train failed runs again: {command} retry {state.folder}")
+    if state.promotion is not None and state.promotion.waiting and state.ended:
+        lines.append(f"To go on with the promotion: {command} promote {state.folder}")
     return "\n".join(lines)
 
 

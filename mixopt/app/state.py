@@ -11,6 +11,7 @@ from typing import Any
 
 from mixopt.app.checks import make_strategy
 from mixopt.app.launch import Sweep, open_sweep
+from mixopt.app.promotion_state import PromotionState, promotion_state
 from mixopt.app.publish import OUTCOME
 from mixopt.errors import MixoptError, StoreError
 from mixopt.evidence.outcome import Outcome
@@ -19,7 +20,7 @@ from mixopt.execution.heartbeat import Driver, driver_of
 from mixopt.execution.spent import Spent
 from mixopt.execution.standing import Standing
 from mixopt.execution.sweep import queued
-from mixopt.runs import Attempt, Observation
+from mixopt.runs import Attempt, Observation, What
 from mixopt.runs.failures import Cause, causes
 from mixopt.runs.objective import Objective, judged
 
@@ -78,6 +79,8 @@ class SweepState:
         answer: headline and verdict as they were concluded last; empty before that.
         answered: how many runs that rests on.
         notes: what else there is to know, in words.
+        promotion: where that stands, if it has begun; its runs count in cost, causes and hosts, and
+            nowhere else above.
     """
 
     name: str
@@ -101,11 +104,13 @@ class SweepState:
     answer: tuple[str, ...] = ()
     answered: int = 0
     notes: tuple[str, ...] = ()
+    promotion: PromotionState | None = None
 
     @property
     def ended(self) -> bool:
         """Whether nothing will change until somebody starts a driver."""
-        return self.state != RUNNING
+        promoting = self.promotion is not None and self.promotion.alive
+        return self.state != RUNNING and not promoting
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values for programs."""
@@ -139,6 +144,7 @@ class SweepState:
             "answer": list(self.answer),
             "answered_runs": self.answered,
             "notes": list(self.notes),
+            "promotion": None if self.promotion is None else self.promotion.to_dict(),
         }
 
 
@@ -161,24 +167,26 @@ def state_of(sweep: Sweep, now: float) -> SweepState:
     store, objective = sweep.store, sweep.problem.objective
     kept = store.annotations()
     seen = [judged(o, objective) for o in store.observations()]
-    open_ones = {spec.run_id for spec in store.pending()}
+    searched = [o for o in seen if o.spec.kind.what is not What.PROMOTION]
+    open_ones = [spec for spec in store.pending() if spec.kind.what is not What.PROMOTION]
     driver = driver_of(kept, now)
     running = driver.running if driver is not None else 0
     left = len(queued(store)) + max(len(open_ones) - running, 0)
-    planned = _planned(sweep, driver)
+    planned = _planned(sweep, driver, promoted=len(searched) < len(seen))
     answer, answered = _answer(kept)
-    state = _state(driver, len(seen), planned, left)
+    state = _state(driver, len(searched), planned, left)
     return SweepState(
         name=sweep.spec.name,
         folder=sweep.folder,
         state=state,
         reason=driver.reason if driver is not None and state != FINISHED else "",
         planned=planned,
-        done=len(seen),
-        failed=sum(not o.ok for o in seen),
+        done=len(searched),
+        failed=sum(not o.ok for o in searched),
         running=running,
         waiting=left,
-        retried=sum(bool(o.attempts) for o in seen) + len(store.attempts()),
+        retried=sum(bool(o.attempts) for o in searched)
+        + sum(spec.run_id in store.attempts() for spec in open_ones),
         spent=_spent(seen, store.attempts()),
         price=sweep.spec.execution.price_per_hour,
         eta=_eta(driver),
@@ -190,6 +198,7 @@ def state_of(sweep: Sweep, now: float) -> SweepState:
         answer=answer,
         answered=answered,
         notes=sweep.changes,
+        promotion=promotion_state(sweep, kept, seen, now),
     )
 
 
@@ -205,14 +214,18 @@ def _state(driver: Driver | None, done: int, planned: int | None, left: int) -> 
     return FINISHED if state == LOST and whole else state
 
 
-def _planned(sweep: Sweep, driver: Driver | None) -> int | None:
-    """Runs that will be asked for: as the driver says, else by the strategy, if it is here."""
-    if driver is not None and driver.planned is not None:
-        return driver.planned
+def _planned(sweep: Sweep, driver: Driver | None, *, promoted: bool) -> int | None:
+    """Runs that will be asked for: as the driver says, else by the strategy, if it is here.
+
+    A driver counts all runs of the store, those of a promotion too, where there has been one.
+    """
+    told = None if driver is None else driver.planned
+    if told is not None and not promoted:
+        return told
     try:
         return len(make_strategy(sweep.spec).planned(sweep.problem))
     except MixoptError:  # one of the user's own, that cannot be imported from here
-        return None
+        return told
 
 
 def _spent(seen: Sequence[Observation], attempts: Mapping[str, Sequence[Attempt]]) -> Spent:

@@ -13,6 +13,11 @@ from mixopt.ports import Store
 from mixopt.runs import Attempt, Observation, RunSpec
 
 
+def named(part: str, annotation: str) -> str:
+    """What an annotation of a part is called in the whole store."""
+    return f"{part} {annotation}"
+
+
 class Part:
     """A view of a store; its owner releases that.
 
@@ -27,7 +32,7 @@ class Part:
         self, store: Store, run_ids: Collection[str], name: str, own: Collection[str]
     ) -> None:
         self._store, self._ids = store, frozenset(run_ids)
-        self._own = {key: f"{name} {key}" for key in own}
+        self._own = {key: named(name, key) for key in own}
 
     def open(self, spec: RunSpec) -> None:
         """See `Store`."""

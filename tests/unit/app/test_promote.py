@@ -1,14 +1,17 @@
 """From a finished sweep to a decision, a version and a card, without services."""
 
+import io
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
-from mixopt.app import artefact, follow, launch, publish
+from mixopt.app import artefact, follow, launch, publish, retrying, show_status
 from mixopt.app.artefact import Promoted, make_card, promoted_plan, register
 from mixopt.app.launch import Sweep
 from mixopt.app.promote import (
@@ -20,11 +23,12 @@ from mixopt.app.promote import (
     train,
 )
 from mixopt.app.spec_file import parse_spec
+from mixopt.app.state import SweepState, state_of
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.decision import Decision
 from mixopt.evidence.past import Past
 from mixopt.execution.local import MemoryStore
-from mixopt.execution.sweep import SweepError
+from mixopt.execution.sweep import SweepError, SweepStatus
 from mixopt.runs import Observation, Schedule, What
 from mixopt.space import Mixture
 from mixopt.strategies import Strategy
@@ -413,3 +417,58 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("promotion,plan\na,promoted\n")
     with pytest.raises(InputError, match="no column 'm/<metric>'"):
         follow.read_large(tmp_path / "x.csv")
+
+
+def test_a_promotion_is_told_apart_from_the_runs_of_the_search(
+    study: tuple[Sweep, Strategy],
+) -> None:
+    sweep, recipe = study
+    before = state_of(sweep, time.time())
+    assert before.promotion is None
+    promotion = promotion_of(sweep, recipe)
+    seen: list[SweepState] = []
+
+    def look(status: SweepStatus) -> None:
+        if status.done == 4 and not seen:
+            seen.append(state_of(sweep, time.time()))
+
+    train(promotion, look)
+    during, after = seen[0], state_of(sweep, time.time())
+    assert during.promotion is not None
+    assert after.promotion is not None
+    assert not during.ended
+    assert during.promotion.alive
+    assert (during.promotion.done, during.promotion.planned) == (4, 10)
+    assert (after.promotion.done, after.promotion.state, after.ended) == (10, "trained", True)
+    for state in (during, after):  # the search is what it was
+        assert (state.state, state.done, state.planned) == ("finished", before.done, before.planned)
+    assert "running: 4 of 10 runs" in show_status.status_line(during)
+    assert during.to_dict()["promotion"]["state"] == "running"
+
+
+def test_a_promotion_whose_runs_are_to_be_trained_again(study: tuple[Sweep, Strategy]) -> None:
+    sweep, recipe = study
+    promotion, decision = decided(study)
+    spec, store = promotion.specs["natural"][0], MemoryStore()
+    for seen in sweep.store.observations():
+        gone = Observation.failure(spec, "OSError: gone")
+        store.close(gone if seen.run_id == spec.run_id else seen)
+    store.annotate(sweep.store.annotations())
+    sweep = replace(sweep, store=store)
+    chosen = retrying.choose(store.observations())
+    assert "'mixopt promote' decides anew" in " ".join(chosen.lines)
+    retrying.mark(store, chosen)
+    state = state_of(sweep, time.time())
+    assert state.promotion is not None
+    assert (state.promotion.state, state.promotion.waiting) == ("stopped", 1)
+    assert (state.state, state.waiting, state.retried) == ("finished", 0, 0)
+    assert "To go on with the promotion: mixopt promote" in page(state)
+    again = promotion_of(sweep, recipe)
+    assert train(again).trained == 1
+    assert conclude_promotion(again).id == decision.id
+
+
+def page(state: SweepState) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    show_status.show(show_status.status_page(state), console)
+    return str(console.file.getvalue())  # type: ignore[attr-defined]
