@@ -1,6 +1,7 @@
 """Where a mixture or schedule comes from: a sweep, a registered version, or a JSON file."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from mixopt.errors import InputError, shorten
 from mixopt.export.plain import SCHEMA, VERSION
 from mixopt.runs import Schedule
 from mixopt.space import Mixture
+from mixopt.space.simplex import SUM_TOLERANCE
 
 REGISTERED = "models:/"
 _FORM = (
@@ -139,7 +141,9 @@ def _from_json(path: Path) -> PlanSource:
         InputError: it cannot be read, is no JSON, or holds no plan.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else f"no JSON ({error})"
         raise InputError(f"cannot read {path}: {why}; {_FORM}") from error
@@ -149,6 +153,15 @@ def _from_json(path: Path) -> PlanSource:
         raise InputError(f"{path}: {error}") from error
     about = {k: values[k] for k in ("provenance", "predictions") if isinstance(values.get(k), dict)}
     return PlanSource(plan, about)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys are there once: of a domain given twice, which share is meant?"""
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice!r} is given twice in one object; give it once")
+    return dict(pairs)
 
 
 def plan_of(values: Any) -> Mixture | Schedule:
@@ -185,4 +198,9 @@ def _mixture(weights: Any) -> Mixture:
         isinstance(w, bool) or not isinstance(w, int | float) for w in weights.values()
     ):
         raise InputError(f"holds {shorten(repr(weights), 60)}, no shares by domain; {_FORM}")
+    total = math.fsum(weights.values())
+    if math.isfinite(total) and abs(total - 1.0) > SUM_TOLERANCE:
+        raise InputError(
+            f"its shares sum to {total:.6g}; give shares that sum to 1 within {SUM_TOLERANCE}"
+        )
     return Mixture.of({str(d): float(w) for d, w in weights.items()})
