@@ -67,7 +67,20 @@ class Promotion:
         """What it can show and costs, as plain JSON values."""
         plans = [{"name": p.name, "rival": p.rival} for p in self.recipe.plans]
         values: dict[str, Any] = plain(self.power)
-        return {**values, "plan_names": plans, "seed_numbers": list(self.recipe.seeds)}
+        return {
+            **values,
+            "plan_names": plans,
+            "seed_numbers": list(self.recipe.seeds),
+            "refused_beforehand": self.refused_beforehand,
+        }
+
+    @property
+    def refused_beforehand(self) -> str | None:
+        """Why the rules will refuse whatever is trained, where that is known: epochs are."""
+        if any("repetition" in o.info for o in self.sweep.store.observations()):
+            return None  # this trainer says it of every run, also of those to come
+        gate = _repetition(self, ())
+        return gate.told if isinstance(gate, Gate) and gate.state == "no" else None
 
     @property
     def missing(self) -> list[RunSpec]:

@@ -22,6 +22,13 @@ def show_power(promotion: Promotion) -> None:
         console.say(line)
     names = [f"{p.name}{' (baseline)' if p.rival else ''}" for p in promotion.recipe.plans]
     console.say(f"Plans: {', '.join(names)}")
+    refused = promotion.refused_beforehand
+    if refused is not None and promotion.missing:
+        console.say(
+            f"It will not pass, whatever is trained: {refused}. In a study of another name, let "
+            "the trainer repeat as the target will (match_repetition, docs/guide/data.md), or do "
+            "not ask for it (promotion.repetition: false)."
+        )
 
 
 def show_decision(decision: Decision) -> None:
@@ -36,8 +43,10 @@ def show_decision(decision: Decision) -> None:
         console.out.print(f"- {reason}", markup=False)
 
 
-def show_registered(registered: Registered | None, decision: Decision, card: Path) -> None:
-    """Where the version and the card are."""
+def show_registered(
+    registered: Registered | None, decision: Decision, card: Path, folder: Path
+) -> None:
+    """Where the version and the card are, and the command for what the large run measures."""
     if registered is not None:
         version = registered.version
         aliases = ", ".join(f"{a} -> {n}" for a, n in registered.aliases.items() if n)
@@ -46,8 +55,8 @@ def show_registered(registered: Registered | None, decision: Decision, card: Pat
     console.out.print(f"Model card: {card}", markup=False)
     if registered is not None:
         console.out.print(
-            "When the large run is done: mixopt promote ... --result FILE, where FILE names the "
-            f"promotion {decision.id}",
+            f"When the large run is done: mixopt promote {folder} --result FILE, where FILE names "
+            f"the promotion {decision.id}",
             markup=False,
         )
 

@@ -101,20 +101,24 @@ class EpochMismatch:
         apart = (self.weights > 0.01) & (np.abs(proxy / target - 1.0) > 0.25)
         return tuple(d for d, off in zip(self.domains, apart, strict=True) if off)
 
-    def lines(self) -> list[str]:
-        """In plain words."""
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The mismatched domains with the epochs of proxy and target."""
         off = self.mismatched
-        if not off:
-            return ["proxies and target repeat every domain about as often"]
-        shown = [
+        return tuple(
             f"{d} ({self.proxy[i]:.2g} and {self.target[i]:.2g})"
             for i, d in enumerate(self.domains)
             if d in off
-        ]
+        )
+
+    def lines(self) -> list[str]:
+        """In plain words."""
+        if not self.told:
+            return ["proxies and target repeat every domain about as often"]
         return [
             "the proxies saw these domains another number of times than the target will (epochs of "
-            f"proxy and target): {', '.join(shown[:6])}; subsample their pools by the ratio of the "
-            "budgets (2606.07597)"
+            f"proxy and target): {', '.join(self.told[:6])}; subsample their pools by the ratio of "
+            "the budgets (2606.07597)"
         ]
 
 

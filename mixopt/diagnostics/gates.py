@@ -338,7 +338,7 @@ def epochs(mismatch: EpochMismatch) -> Gate:
     told = (
         "proxies and target repeat every domain about as often"
         if good
-        else f"epochs of {', '.join(mismatch.mismatched[:3])} differ from the target's"
+        else f"epochs of proxy and target differ: {', '.join(mismatch.told[:3])}"
     )
     return Gate(
         "epochs", "yes" if good else "no", told, float(len(mismatch.mismatched)), threshold=0.0,

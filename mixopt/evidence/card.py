@@ -191,13 +191,15 @@ def _limits(decision: Decision, outcome: Outcome, about: About) -> list[str]:
 
 
 def _reproduce(decision: Decision, about: About) -> str:
+    # Only a version has files: a promotion that did not pass is in the sweep's store alone.
+    ids = "ids in decision.json" if about.model else "in the sweep's store"
     facts = [
         ("mixopt", about.version),
         ("trainer", about.trainer),
         ("data manifest", about.data),
         ("spec", about.spec),
         ("rules", decision.given.digest),
-        ("runs of the promotion", f"{len(decision.runs)}, ids in decision.json"),
+        ("runs of the promotion", f"{len(decision.runs)}, {ids}"),
     ]
     text = _table(("what", "which"), [(what, f"`{which}`") for what, which in facts], 2)
     if about.commands:

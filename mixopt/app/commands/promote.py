@@ -46,6 +46,11 @@ def promote_(
     """
     if to not in {CANDIDATE, CHAMPION}:
         raise InputError(f"--to {to!r}: give '{CANDIDATE}' or '{CHAMPION}'")
+    if result is not None and (dry_run or yes or to != CANDIDATE):
+        raise InputError(
+            "--result keeps what a large run measured, and neither trains nor moves an alias; give "
+            "it without --dry-run, --yes and --to"
+        )
     spec, folder = launch.runnable(sweep)
     with console.results_to(json) as write:
         if result is not None:
@@ -104,7 +109,7 @@ def _promote(spec: Spec, folder: Path, *, to: str, yes: bool) -> dict[str, Any]:
         card = artefact.keep_card(sweep, text)
         sweep.store.attach(reports.write_report(sweep, planned.outcome))
         recorded.summarize(sweep, "finished", planned.outcome)
-        show_promotion.show_registered(registered, decision, card)
+        show_promotion.show_registered(registered, decision, card, folder)
         if decision.passed and registry is None:
             console.say(str(no_registry(spec)))
     return {
