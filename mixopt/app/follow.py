@@ -12,9 +12,10 @@ import pandas as pd
 
 from mixopt.app.artefact import DECISION, LAW, damaged, read_json
 from mixopt.app.launch import Sweep
+from mixopt.app.manifest import number
 from mixopt.app.registries import model_name
 from mixopt.diagnostics.ranks import spearman
-from mixopt.errors import InputError, StoreError, did_you_mean
+from mixopt.errors import InputError, StoreError, did_you_mean, shorten
 from mixopt.evidence.law_model import LawModel
 from mixopt.evidence.past import Past, read_past
 from mixopt.evidence.rules import Yardstick
@@ -51,8 +52,11 @@ def read_large(path: Path) -> Large:
     """
     try:
         if path.suffix == ".csv":
-            return _from_table(pd.read_csv(path, dtype={"promotion": str, "plan": str}))
-        values = json.loads(path.read_text(encoding="utf-8"))
+            text = {"promotion": str, "plan": str, "params": str, "tokens": str}
+            return _from_table(pd.read_csv(path, dtype=text))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; give a file") from error
     except ValueError as error:
@@ -62,12 +66,15 @@ def read_large(path: Path) -> Large:
     odd = set(values) - {"promotion", "params", "tokens", "metrics", "baselines"}
     if odd:
         raise InputError(f"{path} has an unknown key {sorted(odd)[0]!r}; {_HOW}")
-    plans = {"": values.get("metrics"), **dict(values.get("baselines") or {})}
+    baselines = values.get("baselines", {})
+    if not isinstance(baselines, Mapping):
+        raise InputError(f"{path}: baselines are {shorten(repr(baselines), 60)}; {_HOW}")
+    plans = {"": values.get("metrics"), **baselines}
     return Large(
         _identity(values.get("promotion")),
         {name: _numbers(name, metrics) for name, metrics in plans.items()},
-        int(_number("params", values.get("params", 0))),
-        int(_number("tokens", values.get("tokens", 0))),
+        _count("params", values.get("params", 0)),
+        _count("tokens", values.get("tokens", 0)),
     )
 
 
@@ -83,7 +90,7 @@ def follow(sweep: Sweep, registry: Registry, large: Large) -> tuple[Past, tuple[
         The record of this run, and all records of the registry, oldest version first.
 
     Raises:
-        InputError: a metric that the study does not judge by is missing.
+        InputError: a plan is unknown, or lacks a metric that the promotion was judged by.
         StoreError: no version of this study comes from that promotion.
     """
     version = _version(sweep, registry, large.promotion)
@@ -122,12 +129,16 @@ def _measured(yardstick: Yardstick, decision: Mapping[str, Any], large: Large) -
     if odd is not None:
         raise InputError(f"unknown baseline {odd!r}; {did_you_mean(odd, known)}")
     values = {name or picked: yardstick.value(m) for name, m in large.plans.items()}
-    if not math.isfinite(values[picked]):
+    incomplete = next(
+        (name for name in large.plans if not math.isfinite(values[name or picked])), None
+    )
+    if incomplete is not None:
+        had = large.plans[incomplete]
         needed = [yardstick.metric] if yardstick.metric else list(yardstick.objective.metrics)
-        missing = next((k for k in needed if k not in large.plans[""]), needed[0])
+        missing = next((k for k in needed if k not in had), needed[0])
         raise InputError(
-            f"the large run has no metric {missing!r}, by which the promotion was judged; it has: "
-            f"{', '.join(large.plans['']) or 'none'}"
+            f"{incomplete or 'the large run'} has no metric {missing!r}, by which the promotion "
+            f"was judged; it has: {', '.join(had) or 'none'}"
         )
     shown = decision["shown"]
     over = (
@@ -135,7 +146,7 @@ def _measured(yardstick: Yardstick, decision: Mapping[str, Any], large: Large) -
         if shown["baseline"] in values
         else next((name for name in values if name != picked), "")
     )
-    both = [n for n in values if predicted[n] is not None and math.isfinite(values[n])]
+    both = [n for n in values if predicted[n] is not None]
     ranks = spearman(np.array([predicted[n] for n in both]), np.array([values[n] for n in both]))
     nothing = float("nan")
     claimed = None if not over else predicted[over]
@@ -171,7 +182,8 @@ def _from_table(table: pd.DataFrame) -> Large:
     if "" not in plans:
         raise InputError("the table has no row of the plan 'promoted'; add it")
     first = table.iloc[0]
-    scale = [int(_number(c, first.get(c, 0))) for c in ("params", "tokens")]
+    told = {c: first[c] for c in ("params", "tokens") if c in table and not pd.isna(first[c])}
+    scale = [_count(c, told.get(c, 0)) for c in ("params", "tokens")]
     return Large(_identity(ids[0]), plans, *scale)
 
 
@@ -190,11 +202,19 @@ def _numbers(name: str, metrics: object) -> dict[str, float]:
     return {str(k): _number(f"metric {k!r}", v) for k, v in metrics.items()}
 
 
+def _count(what: str, value: Any) -> int:
+    """A size as people write it: 7e9, 7B; 0 where it is not said."""
+    count = number(value, what)
+    if not math.isfinite(count):
+        raise InputError(f"{what} is {count}; give a number such as 7B")
+    return int(count)
+
+
 def _number(what: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
         number = float("nan")
     if isinstance(value, bool) or not math.isfinite(number):
-        raise InputError(f"{what} is {value!r}; give a finite number")
+        raise InputError(f"{what} is {shorten(str(value), 60)!r}; give a finite number")
     return number

@@ -208,7 +208,8 @@ def remembered_spec(folder: Path) -> Spec:
     file = folder / SPEC_FILE
     if not file.is_file():
         raise StoreError(
-            f"{folder}: no sweep here; give the folder that 'mixopt run' wrote (runs/<name>)"
+            f"{folder}: no sweep here; give the folder that 'mixopt run' wrote (runs/<name>), or "
+            "run the spec first"
         )
     try:
         values = json.loads(file.read_text(encoding="utf-8"))

@@ -72,9 +72,12 @@ class Past:
     def line(self) -> str:
         """For people."""
         version = f" version {self.version}" if self.version else ""
-        told = (
-            f"{self.study}{version} ({self.where}): predicted {number(self.predicted)}, measured "
-            f"{number(self.measured)} over {self.baseline or 'nothing'}"
+        told = f"{self.study}{version} ({self.where}): "
+        if not self.baseline:
+            return f"{told}no baseline beside it, so that its gain is not known"
+        told += (
+            f"predicted {number(self.predicted)}, measured {number(self.measured)} over "
+            f"{self.baseline}"
         )
         if np.isfinite(self.rank):
             told += f"; rank correlation {self.rank:.2f} over {self.plans} plans"

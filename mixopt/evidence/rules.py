@@ -112,9 +112,9 @@ class Yardstick:
         """Of one run; NaN where it lacks a metric."""
         if self.metric:
             return self.sign * metrics.get(self.metric, float("nan"))
-        if any(name not in metrics for name in self.objective.metrics):
-            return float("nan")
-        return objective_of(metrics, self.objective)
+        # What has no weight (guards) may be missing: it enters no value.
+        filled = {name: metrics.get(name, float("nan")) for name in self.objective.needed}
+        return objective_of(filled, self.objective)
 
     def predict(self, surrogate: Surrogate, W: Array) -> tuple[Array, Array]:
         """(n,) mean and sd at mixtures (n, m); NaN where the model does not know the metric."""

@@ -30,7 +30,7 @@ from mixopt.evidence.past import Past
 from mixopt.execution.local import MemoryStore
 from mixopt.execution.sweep import SweepError, SweepStatus
 from mixopt.runs import Observation, Schedule, What
-from mixopt.space import Mixture
+from mixopt.space import Mixture, MixtureSpace
 from mixopt.strategies import Strategy
 from mixopt.tracking.registry import MemoryRegistry
 
@@ -363,6 +363,34 @@ def test_a_large_run_is_kept_with_its_version(
     assert follow.read_large(tmp_path / "large.csv") == large
 
 
+def test_sizes_are_read_as_people_write_them_and_may_be_missing(tmp_path: Path) -> None:
+    path = write(tmp_path, promotion="id", params="7B", tokens="1.5T", metrics=METRICS)
+    assert (follow.read_large(path).params, follow.read_large(path).tokens) == (
+        7 * 10**9,
+        15 * 10**11,
+    )
+    table = tmp_path / "large.csv"
+    table.write_text("promotion,plan,params,tokens,m/loss\nid,promoted,,1T,1.9\n")
+    assert (follow.read_large(table).params, follow.read_large(table).tokens) == (0, 10**12)
+    table.write_text("promotion,plan,m/loss\nid,promoted,low\n")
+    with pytest.raises(InputError, match=r"large.csv: metric 'loss' is 'low'; give a finite"):
+        follow.read_large(table)
+
+
+def test_what_no_training_can_change_is_said_before_it(study: tuple[Sweep, Strategy]) -> None:
+    promotion = promotion_of(*study)
+    assert promotion.refused_beforehand is None  # the rules do not ask
+    rules = replace(promotion.question.rules, repetition=True)
+    space = MixtureSpace(promotion.sweep.problem.space.domains, budget=1e15, epochs=1e9)
+    sweep = replace(promotion.sweep, problem=replace(promotion.sweep.problem, space=space))
+    asked = replace(promotion, sweep=sweep, question=replace(promotion.question, rules=rules))
+    told = asked.refused_beforehand
+    assert told is not None
+    assert told.startswith("epochs of proxy and target differ: ")
+    train(asked)
+    assert f"NO: repetition: {told}" in conclude_promotion(asked).reasons
+
+
 def test_a_damaged_version_is_said(
     promoted: Promoted, registry: MemoryRegistry, tmp_path: Path
 ) -> None:
@@ -382,6 +410,7 @@ def test_without_a_baseline_the_optimism_is_unknown(
     past, _ = follow.follow(promoted.sweep, registry, large)
     assert past.share != past.share  # NaN
     assert past.baseline == ""
+    assert past.line.endswith("no baseline beside it, so that its gain is not known")
 
 
 @pytest.mark.parametrize(
@@ -393,8 +422,15 @@ def test_without_a_baseline_the_optimism_is_unknown(
         ({"metrics": {"loss/web": "low"}}, "metric 'loss/web' is 'low'; give a finite number"),
         ({"metrics": {"loss/web": 1.0}}, "has no metric 'loss/code', by which"),
         ({"baselines": {"natura": METRICS}}, "did you mean 'natural'"),
+        (
+            {"baselines": {"natural": {"loss/web": 1.0}}},
+            "natural has no metric 'loss/code', by which",
+        ),
         ({"metric": 1}, "unknown key 'metric'"),
         ({"tokens": float("inf")}, "tokens is inf"),
+        ({"params": "7x"}, "params: '7x' is no count"),
+        ({"params": -7e9}, "params is -7000000000"),
+        ({"baselines": [1]}, r"baselines are \[1\]; give JSON"),
     ],
     ids=lambda v: str(v)[:20],
 )

@@ -197,3 +197,9 @@ def test_results_are_of_runs_that_have_what_is_judged() -> None:
     higher = Objective.of({}, maximize=["a"])
     assert Yardstick(higher, "a").value({"a": 2.0}) == -2.0
     assert Yardstick(higher, "a").name == "-a"
+
+
+def test_a_metric_that_only_guards_may_be_missing() -> None:
+    guarded = Yardstick(Objective({"a": 1.0}, guards=(Guard("b", 0.02),)))
+    assert guarded.value({"a": 1.5}) == guarded.value({"a": 1.5, "b": 9.0}) == 1.5
+    assert np.isnan(guarded.value({"b": 9.0}))
