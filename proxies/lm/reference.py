@@ -1,6 +1,10 @@
 """A frozen model beside a run: what was learnt by a plain run of its scale, seed and settings."""
 
 import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mixopt.errors import TrainerError
-from mixopt.execution.files import write_atomically
+from mixopt.execution.files import hold, write_atomically
 from mixopt.execution.keeping import CHECKPOINTS, DATA, RUN
 from mixopt.ports import ignore_report
 from mixopt.runs import RunSpec
@@ -39,17 +43,34 @@ def reference_model(setting: Setting, spec: RunSpec) -> PackedModel:
         TrainerError: it diverged.
     """
     path = _file(setting, spec)
-    tensors = _kept(path)
-    if tensors is None:
-        tensors = _train(setting, spec)
-        facts = {RUN: spec.run_id, DATA: spec.data}
-        try:
-            write_atomically(path, save(tensors, facts))
-        except OSError as error:  # it is then trained again by the next run that needs it
-            _log.warning("the reference run %s could not be kept: %s", spec.run_id, error)
+    with _alone(path.with_name("lock")):
+        tensors = _kept(path)
+        if tensors is None:
+            tensors = _train(setting, spec)
+            facts = {RUN: spec.run_id, DATA: spec.data}
+            try:
+                write_atomically(path, save(tensors, facts))
+            except OSError as error:  # it is then trained again by the next run that needs it
+                _log.warning("the reference run %s could not be kept: %s", spec.run_id, error)
     model = PackedModel(setting.recipe.shape, [spec.seed], setting.device, setting.dtype)
     model.set_tensors(0, tensors)
     return model
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One process at a time inside, so that runs side by side train their reference once."""
+    handle = None
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        handle = hold(lock, math.inf)
+    except OSError as error:  # a file system without locks: each then trains its own
+        _log.info("no lock on %s: %s", lock, error)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def _file(setting: Setting, spec: RunSpec) -> Path:
@@ -68,7 +89,7 @@ def _kept(path: Path) -> dict[str, Tensor] | None:
 
 
 def _train(setting: Setting, spec: RunSpec) -> dict[str, Tensor]:
-    run, checkpoint = opened(setting, spec)
+    run, checkpoint = opened(setting, spec, apart=True)
     pack = Pack(setting, [run], checkpoint.step if checkpoint else 0, ignore_report)
     if checkpoint is not None:
         pack.optimizers.load(0, checkpoint.tensors)

@@ -65,17 +65,24 @@ class Setting:
             context=self.recipe.shape.context,
         )
 
-    def checkpoints(self, spec: RunSpec) -> Checkpoints:
+    def checkpoints(self, spec: RunSpec, *, apart: bool = False) -> Checkpoints:
         """The checkpoints of a run.
 
         Matched pools grow with the budget: a run and a longer one then differ from the start. So do
         runs with a mixer, which knows how long its run is.
+
+        Args:
+            spec: the run.
+            apart: it shares none with the same run elsewhere, which may be under way and deletes
+                its own when it ends.
         """
         execution: dict[str, Any] = {"precision": self.precision}
         if self.repetition is not None:
             execution |= self.pools(spec.scale.tokens)
         if spec.mixer is not None:
             execution["tokens"] = spec.scale.tokens
+        if apart:
+            execution["apart"] = True
         return Checkpoints(self.cache, spec, self.recipe, execution)
 
     @property

@@ -89,8 +89,16 @@ def train_pack(setting: Setting, specs: Sequence[RunSpec], report: Report) -> li
     return [answers[position] for position in range(len(specs))]
 
 
-def opened(setting: Setting, spec: RunSpec) -> tuple[Run, Checkpoint | None]:
-    """A run without a mixer, and the checkpoint that it continues from, if there is one."""
+def opened(
+    setting: Setting, spec: RunSpec, *, apart: bool = False
+) -> tuple[Run, Checkpoint | None]:
+    """A run without a mixer, and the checkpoint that it continues from, if there is one.
+
+    Args:
+        setting: of its scale.
+        spec: the run.
+        apart: see `Setting.checkpoints`.
+    """
     recipe = setting.recipe
     batches = Batches(
         setting.corpus,
@@ -100,7 +108,7 @@ def opened(setting: Setting, spec: RunSpec) -> tuple[Run, Checkpoint | None]:
         seed=spec.seed,
         pools=setting.pools(spec.scale.tokens),
     )
-    run = Run(spec, batches, setting.checkpoints(spec))
+    run = Run(spec, batches, setting.checkpoints(spec, apart=apart))
     checkpoint = continued(setting, run)
     if checkpoint is not None:
         batches.skip(recipe.sequences_before(checkpoint.step))

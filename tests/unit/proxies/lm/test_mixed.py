@@ -149,8 +149,11 @@ def test_the_reference_run_is_the_run_without_a_mixer_and_is_kept(
     spec = replace(by("doremi"), data=data)
     first = train(trainer, spec, place)
     reference = first.info["mixer"]["reference"]
-    assert reference["run"] == replace(PLAIN, data=data).run_id
-    (kept,) = place.glob("checkpoints/reference-*/*")
+    beside = replace(PLAIN, data=data)
+    assert reference["run"] == beside.run_id
+    files = trainer_setting(trainer, place).checkpoints
+    assert files(beside, apart=True).folder != files(beside).folder  # it may be under way itself
+    (kept,) = place.glob("checkpoints/reference-*/*.safetensors")
     monkeypatch.setattr(mixed, "reference_model", None)
     with pytest.raises(TypeError):  # it is asked for
         trainer.train_here([spec], place, lambda *_: None, None)
