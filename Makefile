@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all fuzz mutants exporters setup lock clean
+.PHONY: quickstart test test-all fuzz mutants faults exporters setup lock clean
 
 quickstart: setup  ## train proxies on real text and find their best mixture
 	@$(BIN)/mixopt run experiments/quickstart/spec.yaml
@@ -23,6 +23,9 @@ fuzz: setup  ## 2,000 random specs, tables and folders of text
 
 mutants: setup  ## would a test notice? 300 small faults, about an hour; goes on where it was stopped
 	@$(BIN)/python -m analysis.mutants --json mutants.json
+
+faults: setup  ## 100 sweeps that something happens to, about half an hour; goes on where it was stopped
+	@$(BIN)/python -m analysis.faults --json faults.json
 
 exporters: setup  ## do the frameworks read what `mixopt export` writes? each in an environment of its own
 	@$(BIN)/python -m tests.exporters
