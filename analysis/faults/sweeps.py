@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -158,12 +157,5 @@ def _drive(folder: Path, skew: float, environment: Mapping[str, str]) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     clock = time.time
     time.time = lambda: clock() + skew  # of this process alone, which ends with the sweep
-    try:
-        with launch.new_sweep(read_spec(folder / "spec.yaml")) as (sweep, recipe):
-            launch.run(sweep, recipe)
-    except BaseException:  # noqa: BLE001 - whatever it is, it is written down
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    sys.stderr.flush()
-    os._exit(0)
+    with launch.new_sweep(read_spec(folder / "spec.yaml")) as (sweep, recipe):
+        launch.run(sweep, recipe)
