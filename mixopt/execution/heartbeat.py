@@ -106,7 +106,7 @@ def beating(store: Store, clock: Callable[[], float] = time.time) -> Iterator[He
     try:
         yield heart
     except KeyboardInterrupt:
-        heart.end(STOPPED, "interrupted by Ctrl-C")
+        heart.end(STOPPED, "stopped by Ctrl-C, or by SIGTERM ('mixopt stop', a scheduler)")
         raise
     except MixoptError as error:
         heart.end(FAILED, str(error))

@@ -193,10 +193,11 @@ class Jobs:
         except AuthenticationError:
             raise MixoptError(f"{self.shown} refuses us: {TOKEN_REMEDY}") from None
         except OSError as error:  # connection errors of all kinds
+            why = redact(brief(error)).rstrip(".")
             raise MixoptError(
-                f"no Ray job server answers at {self.shown}: {redact(brief(error))}; start the "
-                "cluster, correct the address, or open a tunnel to the head's port 8265 ('ray "
-                "dashboard ray_cluster.yaml', 'kubectl port-forward')"
+                f"no Ray job server answers at {self.shown}: {why}; start the cluster, correct "
+                "the address, or open a tunnel to the head's port 8265 ('ray dashboard "
+                "ray_cluster.yaml', 'kubectl port-forward')"
             ) from None
         except (RuntimeError, ValueError, TypeError) as error:
             text = redact(brief(error), known=secrets)

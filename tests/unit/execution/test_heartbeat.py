@@ -106,6 +106,7 @@ def test_how_a_sweep_ended_is_said_and_wall_clock_adds_up() -> None:
         assert (driver.alive, driver.state, driver.running) == (False, state, 0)
         assert driver.wall == 40 * (i + 1)
         assert ("no room" in driver.reason) is (state == FAILED)
+        assert ("SIGTERM" in driver.reason) is (state == STOPPED)  # 'mixopt stop' presses no keys
         clock.now += 1000
 
 

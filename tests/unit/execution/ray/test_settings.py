@@ -7,7 +7,7 @@ import pytest
 
 from mixopt.app import launch
 from mixopt.app.spec_file import parse_spec
-from mixopt.errors import InputError, SpecError
+from mixopt.errors import InputError, MixoptError, SpecError
 from mixopt.execution import check_executor
 from mixopt.lazy import load
 
@@ -77,3 +77,8 @@ def test_an_address_of_the_command_line_replaces_that_of_the_spec() -> None:
     assert moved.settings == {"address": "auto", "retries": 3}
     with pytest.raises(SpecError, match="'local' has no setting 'address'"):
         launch.at_address(parse_spec({**SPEC, "execution": {"use": "local"}}), "auto")
+
+
+def test_a_job_server_that_does_not_answer_is_one_sentence() -> None:
+    with pytest.raises(MixoptError, match=r"http://127\.0\.0\.1:1: .*[^.]; start the cluster"):
+        load("mixopt.execution.ray.jobs:Jobs")("http://127.0.0.1:1")
