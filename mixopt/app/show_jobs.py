@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mixopt.app import console
+from mixopt.app.show_status import show
 from mixopt.errors import MixoptError
 from mixopt.space.redaction import redact
 
@@ -41,7 +42,7 @@ def show_list(jobs: Sequence[Any]) -> None:
         took = console.clock((job.ended or time.time()) - job.started) if job.started else ""
         row = (job.sweep, job.state.lower(), began, took, job.out, job.identifier)
         table.add_row(*(Text(value) for value in row))
-    console.out.print(table)
+    show(table)
 
 
 def show_log(text: str) -> None:

@@ -127,3 +127,15 @@ def test_following_ends_as_the_sweep_does(call: Call, server: Server) -> None:
 def test_an_empty_cluster_and_an_unknown_name_are_said(call: Call) -> None:
     assert "No sweep was submitted" in call("jobs").stderr
     assert isinstance(call("logs", "mine").exception, MixoptError)
+
+
+def test_the_list_of_jobs_keeps_its_lines_whole_in_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    job = Job("mixopt-mine-a4dd9ebb", out="/shared/a/rather/long/folder/of/many/runs/mine")
+    show_jobs.show_list([job])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert job.out in lines[1]
+    assert job.identifier in lines[1]
