@@ -27,6 +27,7 @@ from mixopt.judging.guards import guards
 from mixopt.judging.measuring import Beside, Measured
 from mixopt.judging.searched import Searched
 from mixopt.proposers import Recommendation, Surrogate
+from mixopt.runs import Scale
 from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace
 from mixopt.space.simplex import Array
@@ -284,9 +285,9 @@ def _more_pairs(
             return Remedy(what, gates.ANCHORS)
         missing = max(1, needed - pairs)
     where = anchors(surrogate, runs, recommendation.mixture.array, space.prior, missing)
-    scale = "x".join(f"{v:.3g}" for v in surrogate.scale or ())
+    scale = f" ({Scale(*map(int, surrogate.scale))})" if surrogate.scale else ""
     what = (
-        f"{len(where)} mixtures of the smaller scale again at the scale of the answer ({scale}): "
+        f"{len(where)} mixtures of the smaller scale again at the scale of the answer{scale}: "
         f"the recommended and the {space.prior_name} one, the others from the best to the worst"
     )
     rows = tuple(tuple(float(x) for x in row) for row in where)
