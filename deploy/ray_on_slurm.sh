@@ -21,7 +21,8 @@ spec=${1:?give the spec: sbatch deploy/ray_on_slurm.sh SPEC OUT}
 out=${2:?give the folder of the sweep, on a disk that all nodes see}
 
 # The first node has the head; a port of this job's own, so that two jobs of a node do not meet.
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+# `sed` reads all names: `head` would close the pipe early, which ends the script at times.
+head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)
 port=$((20000 + SLURM_JOB_ID % 20000))
 
 # Everybody in this job, and nobody else on the network, has the token.

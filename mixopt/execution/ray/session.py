@@ -43,10 +43,11 @@ def connect(address: str | None, threads: int, runtime_env: Mapping[str, Any] | 
         MixoptError: Ray does not start, cannot be reached, or asks for a token.
     """
     session = ExitStack()
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    _check_form(address)
     if ray.is_initialized():
         return session
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    _check_address(address)
+    _check_answer(address)
     options: dict[str, Any] = {
         "address": address,
         "log_to_driver": False,
@@ -110,14 +111,18 @@ def brief(error: BaseException) -> str:
     return " ".join(lines)[:300]
 
 
-def _check_address(address: str) -> None:
-    """Find a wrong `host:port` at once: Ray itself tries for minutes."""
+def _check_form(address: str) -> None:
+    """Refuse the address of a cluster's page, also where Ray runs already."""
     if address.startswith(("http://", "https://")):
         raise InputError(
             f"address is {address!r}, the page of a cluster, which takes jobs: 'mixopt submit' "
             "sends one there; to run the sweep from this process give host:6379, or 'auto' on a "
             "machine of the cluster"
         )
+
+
+def _check_answer(address: str) -> None:
+    """Find a wrong `host:port` at once: Ray itself tries for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdigit()):
         return
