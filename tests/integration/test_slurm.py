@@ -73,6 +73,7 @@ def test_ctrl_c_cancels_the_jobs(slurm: SlurmCluster, tmp_path: Path) -> None:
     slurm.wait_until(lambda: not jobs(slurm))
 
 
+@pytest.mark.faults
 def test_a_node_that_is_lost_costs_no_run_and_neither_does_the_controller(
     slurm: SlurmCluster, tmp_path: Path
 ) -> None:
@@ -114,6 +115,7 @@ class Meeting(FakeTrainer):
 """
 
 
+@pytest.mark.faults
 def test_several_machines_train_a_pack_and_meet_at_the_first(
     slurm: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

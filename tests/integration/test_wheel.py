@@ -49,7 +49,7 @@ def test_the_wheel_holds_library_and_trainers_typed_and_no_benchmarks(wheel: Pat
     names = zipfile.ZipFile(wheel).namelist()
     roots = {name.partition("/")[0] for name in names if ".dist-info" not in name}
     assert roots == {"mixopt", "proxies"}
-    assert {"mixopt/py.typed", "proxies/py.typed", "mixopt/report/page.css"} <= set(names)
+    assert {"mixopt/py.typed", "proxies/py.typed", "mixopt/report/templates/page.css"} <= set(names)
 
 
 def test_the_installed_library_answers_outside_the_repository(python: Path, tmp_path: Path) -> None:
