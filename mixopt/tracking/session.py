@@ -1,13 +1,13 @@
 """A connection to MLflow: its client, and what it raises in our words."""
 
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from mixopt.errors import StoreAwayError, StoreError
+from mixopt.execution.environment import variables_set
 from mixopt.lazy import require
 from mixopt.space.redaction import redact
 from mixopt.tracking import location, records
@@ -40,7 +40,7 @@ class Session:
         self._stack = ExitStack()
         with self.words("open"), quiet():
             self._stack.enter_context(location.signed_in(where))
-            self._stack.enter_context(_set(_PATIENCE))
+            self._stack.enter_context(variables_set(_PATIENCE))
             self._stack.enter_context(_without_tracebacks())
             self.entities: Any = require("mlflow.entities")
             client = require("mlflow.tracking").MlflowClient
@@ -131,15 +131,3 @@ def _without_tracebacks() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(has_none)
-
-
-@contextmanager
-def _set(variables: dict[str, str]) -> Iterator[None]:
-    """Variables of the environment; what the user has set stays."""
-    added = {k: v for k, v in variables.items() if k not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)

@@ -17,6 +17,7 @@ from ray.exceptions import AuthenticationError, RayError, RayTaskError
 from ray.runtime_env import RuntimeEnv
 
 from mixopt.errors import InputError, MixoptError
+from mixopt.execution.environment import variables_set
 from mixopt.execution.ray.worker import THREAD_VARIABLES
 from mixopt.space.redaction import known_secrets, redact
 
@@ -61,7 +62,7 @@ def connect(address: str | None, threads: int, runtime_env: Mapping[str, Any] | 
         variables |= dict.fromkeys(THREAD_VARIABLES, str(threads))
         session.enter_context(_password())
     try:
-        with _environment(variables), _same_answer_to_sigterm():
+        with variables_set(variables), _same_answer_to_sigterm():
             ray.init(**options)
     except AuthenticationError as error:
         session.close()
@@ -169,7 +170,7 @@ def _password() -> Iterator[None]:
     """
     has_mode = "RAY_AUTH_MODE" in os.environ
     has_one = (Path.home() / ".ray" / "auth_token").exists() or "RAY_AUTH_TOKEN_PATH" in os.environ
-    with _environment({} if has_one else {"RAY_AUTH_TOKEN": _token()}):
+    with variables_set({} if has_one else {"RAY_AUTH_TOKEN": _token()}):
         yield
     if not has_mode:
         os.environ.pop("RAY_AUTH_MODE", None)
@@ -179,15 +180,3 @@ def _password() -> Iterator[None]:
 def _token() -> str:
     """One per process, since Ray keeps the first it sees."""
     return secrets.token_hex(32)
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Variables that Ray's processes inherit; what the user has set stays, and comes back."""
-    added = {k: v for k, v in variables.items() if k not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
