@@ -12,7 +12,7 @@ from typing import Any
 from analysis import faults
 from analysis.faults.trials import FAULTS, Trial, World
 from mixopt.errors import did_you_mean
-from mixopt.execution.files import write_atomically
+from mixopt.runs.files import write_atomically
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

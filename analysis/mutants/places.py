@@ -51,7 +51,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
         "tests/contracts/test_executors.py",
     ),
     "mixopt/execution/ray/executor.py": ("tests/contracts/test_executors.py",),
-    "mixopt/execution/files.py": ("tests/unit/proxies/experts/test_experts.py",),
+    "mixopt/execution/file_locks.py": ("tests/unit/proxies/experts/test_experts.py",),
 }
 
 CONTRACTS: dict[str, Mapping[str, str]] = {

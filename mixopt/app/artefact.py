@@ -19,10 +19,10 @@ from mixopt.evidence.decision import Decision
 from mixopt.evidence.law_model import LawModel
 from mixopt.evidence.outcome import Outcome
 from mixopt.evidence.rules import digest_of
-from mixopt.execution.files import write_atomically
 from mixopt.export.exporter import Facts
 from mixopt.export.token_plan import TokenPlan, compile_plan
 from mixopt.runs import Schedule
+from mixopt.runs.files import write_atomically
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture
 from mixopt.tracking.location import locate

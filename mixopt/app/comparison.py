@@ -10,11 +10,11 @@ from mixopt.app.publish import concluded
 from mixopt.app.reports import observations_of
 from mixopt.errors import StoreError
 from mixopt.evidence.outcome import Outcome
-from mixopt.execution.files import write_atomically
 from mixopt.report import side_by_side
 from mixopt.report.compared import Compared, Side, compare
 from mixopt.report.spent import spent_flops, spent_seconds
 from mixopt.report.wording import scale_name
+from mixopt.runs.files import write_atomically
 
 
 def compare_sweeps(paths: Sequence[Path]) -> Compared:

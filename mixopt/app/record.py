@@ -15,11 +15,11 @@ from mixopt.app.posts import check_posts, posts
 from mixopt.app.spec import Spec
 from mixopt.app.spec_file import parse_spec
 from mixopt.errors import StoreError
-from mixopt.execution.files import write_atomically
 from mixopt.execution.local import as_json
 from mixopt.execution.sweep import BATCH
 from mixopt.ports import Store, TrainerInfo
 from mixopt.runs import What
+from mixopt.runs.files import write_atomically
 from mixopt.space import Domain
 
 FIXED = ("name", "seed", "scales", "trainer.use", "trainer.config", "knobs", "warm_start", "space")

@@ -13,9 +13,9 @@ from mixopt.evidence.decision import ANNOTATION as PROMOTED
 from mixopt.evidence.decision import Decision
 from mixopt.evidence.outcome import Outcome
 from mixopt.evidence.verdict import Unanswered
-from mixopt.execution.files import write_atomically
 from mixopt.ports import Dated
 from mixopt.runs import Observation
+from mixopt.runs.files import write_atomically
 from mixopt.runs.objective import judged
 from mixopt.threads import one_blas_thread
 

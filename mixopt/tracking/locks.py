@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mixopt.errors import MixoptError, StoreError
-from mixopt.execution.files import hold
+from mixopt.execution.file_locks import hold
 
 _log = logging.getLogger(__name__)
 RENEW_SECONDS = 20.0

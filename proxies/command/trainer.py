@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mixopt.errors import InputError, TrainerError, did_you_mean
-from mixopt.execution.files import locked, write_atomically
+from mixopt.execution.file_locks import locked
 from mixopt.export import Facts, export
 from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report, refusal
 from mixopt.runs import Observation, RunSpec, Schedule
+from mixopt.runs.files import write_atomically
 from mixopt.space import Domain, Mixture, MixtureSpace
 from mixopt.space.numbers import check_number
 from proxies.command.metrics import MetricsFile

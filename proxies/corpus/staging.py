@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mixopt.errors import InputError, TrainerError
-from mixopt.execution.files import hold
+from mixopt.execution.file_locks import hold
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,10 @@ import numpy as np
 import torch
 
 from mixopt.errors import TrainerError
-from mixopt.execution.files import locked, write_atomically
+from mixopt.execution.file_locks import locked
 from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.files import write_atomically
 from mixopt.space import Mixture
 from mixopt.space.numbers import check_number
 from mixopt.space.simplex import Array

@@ -18,7 +18,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mixopt.errors import InputError
-from mixopt.execution.files import BusyError, locked, write_atomically
+from mixopt.execution.file_locks import BusyError, locked
+from mixopt.runs.files import write_atomically
 from mixopt.space.numbers import check_number
 
 Parameters = dict[str, Tensor]

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from mixopt.errors import InputError
-from mixopt.execution.files import write_atomically
+from mixopt.runs.files import write_atomically
 from proxies.corpus.counts import Reasons, note, sentence, total
 from proxies.corpus.sources import Given, sources_of
 from proxies.corpus.userfiles import find_files

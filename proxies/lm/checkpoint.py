@@ -23,10 +23,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from mixopt.execution.files import write_atomically
 from mixopt.execution.keeping import CHECKPOINTS as FOLDER
 from mixopt.execution.keeping import DATA, RUN
 from mixopt.runs import RunSpec
+from mixopt.runs.files import write_atomically
 from mixopt.runs.schedule import digest, plan_identity
 from proxies.lm.data import sequence_ends
 from proxies.lm.recipe import Recipe

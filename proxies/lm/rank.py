@@ -12,8 +12,8 @@ import torch.distributed as dist
 # would keep it alive, with the threads that wait for the interpreter, beyond its destruction.
 import torch.distributed.nn
 
-from mixopt.execution.files import write_atomically
 from mixopt.runs import Point, RunSpec
+from mixopt.runs.files import write_atomically
 from proxies.lm.distributed import ANSWER, JOB, PROGRESS
 from proxies.lm.ranks import Ranks
 from proxies.lm.trainer import LanguageModelTrainer

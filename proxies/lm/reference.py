@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mixopt.errors import TrainerError
-from mixopt.execution.files import hold, write_atomically
+from mixopt.execution.file_locks import hold
 from mixopt.execution.keeping import CHECKPOINTS, DATA, RUN
 from mixopt.ports import ignore_report
 from mixopt.runs import RunSpec
+from mixopt.runs.files import write_atomically
 from mixopt.space import Mixture
 from proxies.lm.model import PackedModel
 from proxies.lm.setting import Setting

@@ -10,9 +10,9 @@ from mixopt.app import console, first_spec, publish
 from mixopt.app.commands.application import app
 from mixopt.app.spec_file import json_schema, read_spec
 from mixopt.errors import InputError
-from mixopt.execution.files import write_atomically
 from mixopt.lazy import load
 from mixopt.runs import short_number
+from mixopt.runs.files import write_atomically
 
 _SURVEY = "proxies.corpus.survey:survey"
 

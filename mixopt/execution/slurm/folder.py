@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixopt.execution.files import hold, write_atomically
+from mixopt.execution.file_locks import hold
 from mixopt.execution.packs import Pack
 from mixopt.runs import Observation, Point, RunSpec
+from mixopt.runs.files import write_atomically
 
 FORMAT = 1
 _JOB, _STARTED, _PROGRESS = "job.json", "started.json", "progress.jsonl"

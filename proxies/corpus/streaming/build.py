@@ -21,7 +21,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from mixopt.execution.files import write_atomically
+from mixopt.runs.files import write_atomically
 from proxies.corpus.config import CorpusConfig, load_named_tokenizer
 from proxies.corpus.counts import Counts
 from proxies.corpus.documents import FEW_DOCUMENTS, LONG_DOCUMENT, chunks, fraction_of

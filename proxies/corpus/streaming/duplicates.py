@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.execution.files import write_atomically
+from mixopt.runs.files import write_atomically
 from proxies.corpus.streaming.extract import OWNERS, segment_path
 from proxies.corpus.streaming.plan import Plan
 

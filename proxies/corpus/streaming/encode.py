@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.execution.files import write_atomically
+from mixopt.runs.files import write_atomically
 from proxies.corpus.documents import (
     LONG_DOCUMENT,
     Split,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mixopt.execution.files import write_atomically
+from mixopt.runs.files import write_atomically
 from proxies.corpus.builtin import BUILTIN
 from proxies.corpus.counts import Counts
 from proxies.corpus.documents import (

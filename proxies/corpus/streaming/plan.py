@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from mixopt.execution.files import write_atomically
+from mixopt.runs.files import write_atomically
 from proxies.corpus.config import CorpusConfig
 from proxies.corpus.counts import Met, reasons_of
 from proxies.corpus.documents import FEW_DOCUMENTS, LONG_DOCUMENT

@@ -152,3 +152,12 @@ def test_a_file_that_holds_no_study_is_refused(tmp_path: Path, text: str) -> Non
     (tmp_path / "study.json").write_text(text)
     with pytest.raises(InputError, match=r"study\.json"):
         mixopt.load_study(tmp_path / "study.json")
+
+
+def test_what_a_study_writes_gets_its_folder_and_is_whole(told: Study, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "study.json"
+    mixopt.save_study(told, target)
+    assert list(target.parent.iterdir()) == [target]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot write .*give another path"):
+        mixopt.save_study(told, tmp_path / "file" / "study.json")

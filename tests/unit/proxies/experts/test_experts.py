@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from mixopt import lazy
 from mixopt.errors import InputError, TrainerError
-from mixopt.execution.files import BusyError, locked
+from mixopt.execution.file_locks import BusyError, locked
 from mixopt.runs import RunSpec, Scale
 from mixopt.space import Mixture
 from mixopt.testing.trainer_contract import TrainerContract

@@ -1,4 +1,4 @@
-"""Files are whole or not there; locks end with whoever holds them, and not before."""
+"""Locks end with whoever holds them, and not before."""
 
 import os
 import signal
@@ -9,40 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from mixopt.execution.files import BusyError, hold, locked, write_atomically
+from mixopt.execution.file_locks import BusyError, hold, locked
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from mixopt.execution.files import hold
+from mixopt.execution.file_locks import hold
 assert hold(Path(sys.argv[1])) is not None
 print("held", flush=True)
 time.sleep(60)
 """
-
-
-def test_a_file_is_written_whole_in_a_folder_that_was_not_there(tmp_path: Path) -> None:
-    target = tmp_path / "deep" / "report.html"
-    write_atomically(target, b"old")
-    write_atomically(target, b"new")
-    assert target.read_bytes() == b"new"
-    assert list(target.parent.iterdir()) == [target]
-
-
-def test_what_cannot_be_written_leaves_the_old_file_and_no_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = tmp_path / "a"
-    write_atomically(target, b"old")
-
-    def full(_: int) -> None:
-        raise OSError(28, "no space left")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
-        write_atomically(target, b"new")
-    assert target.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_a_killed_process_gives_its_lock_back(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, and locks that a killed process gives back.
+"""Locks that a killed process gives back.
 
 The locks are ours and not those of the package filelock, since a child process has to inherit the
 descriptor that holds one (the guard of a command whose driver was killed), and filelock hides it.
@@ -14,20 +14,6 @@ from pathlib import Path
 from mixopt.errors import TrainerError
 
 _LOOK_SECONDS = 0.2
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that no reader, and no crash, ever meets half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class BusyError(TrainerError):
