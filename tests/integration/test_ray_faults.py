@@ -27,7 +27,7 @@ def make(ray_cluster: None, tmp_path: Path) -> Any:
 
 
 def test_a_killed_worker_is_retried_and_its_runs_come_once(make: Any, tmp_path: Path) -> None:
-    executor = make(retries=1)
+    executor = make(retries=1, cpus_per_pack=2)  # one pack at a time, so halves end in order
     faults = {"1": "crash-once"}
     specs = [fake_spec(seed, faults=faults) for seed in range(3)]
     executor.submit(specs)
