@@ -232,7 +232,7 @@ class RayExecutor:
             bundles = [each] * needs.nodes_per_pack
             labels = [dict(needs.labels)] * needs.nodes_per_pack if needs.labels else None
             group = placement_group(bundles, "STRICT_SPREAD", bundle_label_selector=labels)
-        under_way = UnderWay(what, needs, now, now, kind=kind, group=group)
+        under_way = UnderWay(pack=what, needs=needs, since=now, heard=now, kind=kind, group=group)
         stream = self._task(under_way, Nodes(needs.nodes_per_pack))
         self._running[stream] = under_way
 

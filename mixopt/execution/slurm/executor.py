@@ -192,7 +192,9 @@ class SlurmExecutor:
             return False
         _log.info("job %s of a driver that died is taken over (%s)", job or "?", folder.name)
         now, needs = time.monotonic(), self._needs.at(task.pack.specs[0].scale)
-        self._running[folder.name] = UnderWay(task.pack, needs, folder, job, now, now)
+        self._running[folder.name] = UnderWay(
+            pack=task.pack, needs=needs, folder=folder, job=job, since=now, heard=now
+        )
         return True
 
     def _start(self, pack: Pack) -> None:
@@ -201,7 +203,9 @@ class SlurmExecutor:
         needs = self._needs.at(pack.specs[0].scale)
         folder.ask(Task(pack, self._cache, needs.nodes_per_pack))
         now = time.monotonic()
-        self._running[folder.name] = UnderWay(pack, needs, folder, "", now, now)
+        self._running[folder.name] = UnderWay(
+            pack=pack, needs=needs, folder=folder, job="", since=now, heard=now
+        )
         try:
             self._send(self._running[folder.name])
         except MixoptError:

@@ -1,75 +1,38 @@
 """Packs that were given to Slurm: of this driver, and of one that died and left them."""
 
 import logging
-import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mixopt.execution.packs import Pack
+from mixopt.execution.sent import Sent
 from mixopt.execution.slurm.folder import DriverFolder, PackFolder
 from mixopt.execution.slurm.queue import GONE, Job
 from mixopt.execution.slurm.requests import SlurmNeeds
-from mixopt.runs import Place
 
 _log = logging.getLogger(__name__)
 _SETTLE_SECONDS, _LONG_SECONDS = 2.0, 30.0
 
 
-@dataclass(frozen=True)
-class UnderWay:
-    """A pack that was given to Slurm. Times are in monotonic seconds.
+@dataclass(frozen=True, kw_only=True)
+class UnderWay(Sent[SlurmNeeds]):
+    """A pack that was given to Slurm; it began when this driver first saw that a worker had it.
 
     Attributes:
-        pack: its runs.
-        needs: of the pack.
         folder: of this attempt.
         job: Slurm's number; empty while sbatch takes none.
-        since: when it was submitted; `heard`: when something last came of it.
-        began: when this driver first saw that a worker had it; None before.
-        host: of that worker.
         read: how much of its progress was read.
         state: of its job, as squeue last said; `reason`: why it waits.
         ended: when the job was first seen to have ended; None before.
-        warned: that nothing was heard for long.
     """
 
-    pack: Pack
-    needs: SlurmNeeds
     folder: PackFolder
     job: str
-    since: float
-    heard: float
-    began: float | None = None
-    host: str = ""
     read: int = 0
     state: str = ""
     reason: str = ""
     ended: float | None = None
-    warned: bool = False
-
-    @property
-    def gpus(self) -> float:
-        """GPUs that it holds."""
-        return float(self.needs.gpus_per_pack * self.needs.nodes_per_pack)
-
-    @property
-    def place(self) -> Place | None:
-        """Where each of its runs was trained so far; None while it waits."""
-        if self.began is None:
-            return None
-        return Place(self.host, (time.monotonic() - self.began) / len(self.pack.specs), self.gpus)
-
-    @property
-    def limit(self) -> float:
-        """Seconds that it may take."""
-        return self.needs.seconds(self.pack.specs)
-
-    @property
-    def deadline(self) -> float:
-        """When it has taken longer than it may; infinite while it waits."""
-        return math.inf if self.began is None else self.began + self.limit
 
     @property
     def hopeless(self) -> bool:
@@ -92,18 +55,9 @@ class UnderWay:
     @property
     def warning(self) -> str:
         """That nothing was heard of it for long, and what to do."""
-        specs, now = self.pack.specs, time.monotonic()
-        what = f"{len(specs)} run(s) of {specs[0].scale} (first: {specs[0].run_id})"
-        if self.began is None:
-            why = self.reason or "sbatch takes no more jobs"
-            return (
-                f"{what} wait since {now - self.since:.0f} s for {self.needs} ({why}); see "
-                f"'squeue --jobs={self.job}'"
-            )
-        return (
-            f"nothing was heard of {what} on {self.host} for {now - self.heard:.0f} s; "
-            "execution.timeout ends runs that hang"
-        )
+        why = self.reason or "sbatch takes no more jobs"
+        room = f"{self.needs} ({why}); see 'squeue --jobs={self.job}'"
+        return self.silence(time.monotonic(), room)
 
 
 class Leftovers:
