@@ -4,10 +4,12 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,7 +30,8 @@ CLUSTER = """
     from ray.cluster_utils import Cluster
     small = {"object_store_memory": 100_000_000}
     ports = {"dashboard_port": int(sys.argv[1]), "dashboard_agent_listen_port": int(sys.argv[2])}
-    head = {"num_cpus": 0, "include_dashboard": True, **ports, **small}
+    # A job's driver connects to what Ray's temporary folder names as the latest cluster there.
+    head = {"num_cpus": 0, "include_dashboard": True, "temp_dir": sys.argv[3], **ports, **small}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     for _ in range(2):
         cluster.add_node(num_cpus=1, **small)
@@ -52,7 +55,8 @@ def address(tmp_path: Path) -> Iterator[str]:
     # The jobs' `python` is this one, as on a machine where mixopt is installed.
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     env["PYTHONPATH"] = str(ROOT)
-    program = [sys.executable, "-c", textwrap.dedent(CLUSTER), str(port), str(free_port())]
+    folder = tempfile.mkdtemp(prefix="ray-")  # short, since Ray has sockets in it
+    program = [sys.executable, "-c", textwrap.dedent(CLUSTER), str(port), str(free_port()), folder]
     cluster = subprocess.Popen(
         program, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path
     )
@@ -64,6 +68,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     finally:
         cluster.stdin.close()
         cluster.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def steps() -> list[list[str]]:
