@@ -148,6 +148,7 @@ class Broken(FakeTrainer):
 HERE = {"execution": {"use": "local"}}
 
 
+@pytest.mark.slow
 def test_with_json_to_stdout_there_is_nothing_else(tmp_path: Path) -> None:
     """Whatever trainer, children and commands print."""
     (tmp_path / "noisy.py").write_text(NOISY)
@@ -167,6 +168,7 @@ def test_with_json_to_stdout_there_is_nothing_else(tmp_path: Path) -> None:
     assert values["verdict"] in page
 
 
+@pytest.mark.slow
 def test_a_sweep_of_failures_says_why_everywhere_and_ends_with_one(tmp_path: Path) -> None:
     (tmp_path / "noisy.py").write_text(NOISY)
     for name, runs in (("few", 3), ("many", 20)):  # fewer than stop a sweep, and more

@@ -34,11 +34,9 @@ def start(cwd: Path) -> "subprocess.Popen[str]":
 @pytest.mark.mlflow
 @pytest.mark.parametrize(
     "how",
-    [
-        pytest.param(signal.SIGINT, id="ctrl-c"),
-        pytest.param(signal.SIGKILL, id="kill -9", marks=pytest.mark.slow),
-    ],
+    [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGKILL, id="kill -9")],
 )
+@pytest.mark.slow
 def test_a_sweep_that_was_stopped_goes_on(tmp_path: Path, how: signal.Signals) -> None:
     slow = {**SPEC["trainer"], "runtime": {"sleep": 1.0}}
     write(tmp_path, trainer=slow, strategy={**SPEC["strategy"], "singles": False})

@@ -143,6 +143,7 @@ def house(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_lives_goes_on_and_leaves_the_tree_alone(house: Path) -> None:
     module = "mixopt/lab/a.py"
     text = (house / module).read_text()
@@ -192,6 +193,7 @@ def test_tests_that_fail_by_themselves_kill_nothing(house: Path) -> None:
         Runner(house, workers=1).run(drawn, Record(house / "record.json"))
 
 
+@pytest.mark.slow
 def test_a_test_run_that_hangs_is_ended(house: Path) -> None:
     module = "mixopt/lab/a.py"
     (house / module).write_text("def seen(a):\n    while a:\n        a -= 1\n    return not a\n")

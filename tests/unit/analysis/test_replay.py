@@ -96,6 +96,7 @@ def test_milestones_are_read_off_the_records() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_ours_is_never_worse_than_random_beyond_noise(kind: str) -> None:
     """At 18 runs. At 9 random search is ahead in sparse worlds: regret .02 of a sd against .16."""
     world = Known(make_world(4, 2, kind=kind, seed=3, noise=0.1))

@@ -30,6 +30,7 @@ def test_the_plain_trainer_trains_the_same_network():
         )
 
 
+@pytest.mark.slow
 def test_records_have_the_promised_fields(tmp_path, capsys):
     path = tmp_path / "out.json"
     arguments = ["--sizes", "40k", "--packs", "2", "--rounds", "2", "--tokens", "8192"]

@@ -155,6 +155,7 @@ def test_acquisitions_find_mixtures_of_the_space(study: Study) -> None:
         assert float(value) >= start - 1e-9, name
 
 
+@pytest.mark.slow
 def test_a_hypervolume_acquisition_keeps_the_guards() -> None:
     guarded = made(guards=(Guard("score", 0.02),))
     model = laws.model(guarded, ["loss", "score"])

@@ -160,7 +160,7 @@ def limited(seed: int) -> tuple[World, Problem, float]:
     return world, problem, float(world.truth(world.space.natural.array[None])[0, 2])
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
 def test_guards_hold_on_the_front_and_draw_the_rounds(seed: int) -> None:
     world, problem, limit = limited(seed)
     free = replace(problem, objective=replace(problem.objective, guards=()))

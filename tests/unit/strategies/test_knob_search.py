@@ -59,6 +59,7 @@ def regret(mixture: Any, values: Any) -> float:
     return off / WORLD.spread
 
 
+@pytest.mark.slow
 def test_mixture_and_knobs_are_found_together_far_sooner_than_at_random() -> None:
     found, luck = [], []
     for seed in range(3):

@@ -86,6 +86,7 @@ def search(world: World, recipe: Auto) -> tuple[Problem, list[Observation]]:
     return question, done
 
 
+@pytest.mark.slow
 def test_auto_corrects_proxies_that_mislead_with_runs_at_the_largest_scale() -> None:
     regrets: dict[int, list[float]] = {0: [], 8: []}
     for seed in (0, 1, 2):

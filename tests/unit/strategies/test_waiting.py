@@ -47,7 +47,7 @@ def drive(
         done.append(world.run(spec))
 
 
-@pytest.mark.parametrize("kind", ["plain", "two-scales"])
+@pytest.mark.parametrize("kind", [pytest.param("plain", marks=pytest.mark.slow), "two-scales"])
 @pytest.mark.parametrize("name", ["auto", "ladder"])
 def test_a_batch_is_kept_under_way_and_never_more(name: str, kind: str) -> None:
     world = make_world(4, 2, seed=1, kind=kind, noise=0.05)

@@ -48,6 +48,7 @@ def test_an_earlier_study_that_agrees_saves_runs() -> None:
     assert np.mean(warm) < 0.3 * np.mean(cold)
 
 
+@pytest.mark.slow
 def test_an_earlier_study_that_misleads_is_let_go() -> None:
     found = [
         regret(make_world(5, 3, seed=s, kind="misleading"), earlier=True, runs=20, seed=s)
