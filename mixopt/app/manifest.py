@@ -1,14 +1,12 @@
 """What is known of the data: a manifest, files of paths, and what the command line says."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mixopt.app.plan_source import PlanSource
+from mixopt.app.value_files import read_values
 from mixopt.errors import InputError, did_you_mean, shorten
 from mixopt.export import Facts
 from mixopt.space.counts import read_count
@@ -24,6 +22,7 @@ class Manifest:
         documents: domain to its number of documents (examples, rows).
         size: domain to bytes of its text.
         tokenizer: with which tokens were counted, in words.
+        names: its domains.
     """
 
     paths: Mapping[str, str | list[str]] = field(default_factory=dict, hash=False)
@@ -31,6 +30,7 @@ class Manifest:
     documents: Mapping[str, float] = field(default_factory=dict, hash=False)
     size: Mapping[str, float] = field(default_factory=dict, hash=False)
     tokenizer: str = ""
+    names: tuple[str, ...] = ()
 
     @property
     def tokens_per_example(self) -> dict[str, float]:
@@ -49,26 +49,6 @@ _FORM = (
     'give {"domains": {"web": {"tokens": 1e12, "documents": 1e9, "path": "/data/web"}, ...}}, or '
     "the manifest.json of a corpus"
 )
-
-
-def read_values(path: Path, form: str) -> Mapping[str, Any]:
-    """The mapping in a JSON or YAML file.
-
-    Raises:
-        InputError: it cannot be read, or holds something else; the message ends with `form`.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; {form}") from error
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise InputError(
-            f"{path} is neither JSON nor YAML ({shorten(str(error))}); {form}"
-        ) from error
-    if not isinstance(values, Mapping) or not values:
-        raise InputError(f"{path} holds {shorten(repr(values), 60)}; {form}")
-    return values
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -100,6 +80,7 @@ def read_manifest(path: Path) -> Manifest:
         documents=_numbers(path, entries, "documents"),
         size=_numbers(path, entries, "bytes"),
         tokenizer=str(tokenizer),
+        names=tuple(map(str, entries)),
     )
 
 
@@ -239,6 +220,10 @@ def facts_of(source: PlanSource, told: Told) -> Facts:
         ("--unique", unique),
     ):
         _check_domains(option, values, source.plan.domains)
+    if told.paths is not None:
+        _check_names(f"--paths {told.paths}", listed, source.plan.domains)
+    if told.manifest is not None:
+        _check_names(f"--manifest {told.manifest}", manifest.names, source.plan.domains)
     measured = ""
     if not set(source.plan.domains) <= set(lengths):
         measured = source.measured
@@ -268,6 +253,29 @@ def _check_domains(option: str, values: Mapping[str, Any], domains: Sequence[str
     for name in values:
         if name not in domains:
             raise InputError(f"{option}: no domain {name!r}; {did_you_mean(name, domains)}")
+
+
+def _check_names(what: str, names: Collection[str], domains: Sequence[str]) -> None:
+    """Refuse a file of other domains; it may have more than the mixture, as a corpus does.
+
+    Raises:
+        InputError: it has none of them, or one under another spelling.
+    """
+    missing = [d for d in domains if d not in names]
+    others = [n for n in names if n not in domains]
+    spelt = {_letters(n) for n in others}
+    misspelt = [d for d in missing if _letters(d) in spelt]
+    if misspelt or (missing and len(missing) == len(domains)):
+        name = (misspelt or missing)[0]
+        raise InputError(
+            f"{what} has no domain {name!r} of the mixture, but {shorten(', '.join(others), 80)}; "
+            "write its names as the mixture does"
+        )
+
+
+def _letters(name: str) -> str:
+    """A name without what people write in several ways: capitals, hyphens, blanks."""
+    return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def _passes(given: Sequence[str], source: PlanSource) -> float | Mapping[str, float] | None:

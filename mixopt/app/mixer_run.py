@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from mixopt.app.manifest import number, pairs, read_values, whole
+from mixopt.app.manifest import number, pairs, whole
 from mixopt.app.space_spec import SpaceSpec
+from mixopt.app.value_files import read_values
 from mixopt.app.writing import write_together
 from mixopt.errors import InputError, shorten
 from mixopt.mixers import Session, Setup, mixer

@@ -1,6 +1,5 @@
-"""Where a mixture or schedule comes from: a sweep, a registered version, or a JSON file."""
+"""Where a mixture or schedule comes from: a sweep, a registered version, or a file."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 from mixopt.app import launch, publish
 from mixopt.app.launch import Sweep
 from mixopt.app.registered import read_registered
+from mixopt.app.value_files import read_values
 from mixopt.errors import InputError, shorten
 from mixopt.export.plain import SCHEMA, VERSION
 from mixopt.runs import Schedule
@@ -17,6 +17,7 @@ from mixopt.space import Mixture
 from mixopt.space.simplex import SUM_TOLERANCE
 
 REGISTERED = "models:/"
+_FILES = (".json", ".yaml", ".yml")
 _FORM = (
     'give what `mixopt export -f json` writes, an object of shares ({"web": 0.7, "code": 0.3}), or '
     'a schedule ({"phases": [{"until": tokens, "mixture": {...}}, ...]})'
@@ -54,7 +55,8 @@ def read_source(text: str) -> PlanSource:
     """The plan that a source names, with where it comes from.
 
     Args:
-        text: the folder of a sweep or its spec.yaml; or a JSON file; or `models:/name@alias`.
+        text: the folder of a sweep or its spec.yaml, a JSON or YAML file of a plan, or
+            `models:/name@alias`.
 
     Raises:
         InputError: nothing is there, or it has another form.
@@ -63,8 +65,10 @@ def read_source(text: str) -> PlanSource:
     if text.startswith(REGISTERED):
         return _registered(text)
     path = Path(text)
-    if path.suffix.lower() == ".json":
-        return _from_json(path)
+    if path.suffix.lower() in _FILES and not path.is_dir():
+        values = read_values(path, _FORM)
+        if path.suffix.lower() == ".json" or _is_plan(values):
+            return _from_values(path, values)
     with launch.open_sweep(path) as sweep:
         return from_sweep(sweep)
 
@@ -134,19 +138,12 @@ def _spec_paths(domains: Any) -> dict[str, str | list[str]]:
     return paths
 
 
-def _from_json(path: Path) -> PlanSource:
-    """The plan in a JSON file.
+def _from_values(path: Path, values: Mapping[str, Any]) -> PlanSource:
+    """The plan in the values of a file.
 
     Raises:
-        InputError: it cannot be read, is no JSON, or holds no plan.
+        InputError: they hold none.
     """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else f"no JSON ({error})"
-        raise InputError(f"cannot read {path}: {why}; {_FORM}") from error
     try:
         plan = plan_of(values)
     except InputError as error:
@@ -155,13 +152,9 @@ def _from_json(path: Path) -> PlanSource:
     return PlanSource(plan, about)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose keys are there once: of a domain given twice, which share is meant?"""
-    names = [name for name, _ in pairs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"{twice!r} is given twice in one object; give it once")
-    return dict(pairs)
+def _is_plan(values: Mapping[str, Any]) -> bool:
+    """Whether a file holds a plan; a spec has a version, and no schema of its own."""
+    return "schema" in values or not {"version", "trainer"} & set(values)
 
 
 def plan_of(values: Any) -> Mixture | Schedule:

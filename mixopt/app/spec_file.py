@@ -126,6 +126,13 @@ def _explain(detail: Any) -> str:
         return f"unknown key; {did_you_mean(shorten(str(key)), _keys_at(parents))}"
     if detail["type"] == "missing":
         return "missing; add it (see 'mixopt schema')"
+    known = _keys_at(detail["loc"]) if detail["type"] == "model_type" else []
+    if known:
+        listed = shorten(", ".join(known), 200)
+        return (
+            f"{shown(detail['input'])} is no mapping; write keys and values, as in "
+            f"{{{known[0]}: ...}}; known: {listed}"
+        )
     message = detail["msg"].removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:]}"
     given = shown(detail["input"])

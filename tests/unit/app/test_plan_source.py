@@ -140,7 +140,8 @@ def test_what_cannot_be_read_is_refused(told, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[1", "neither JSON nor YAML"),
+        ("[1", "YAML"),
+        ("domains: {web: {tokens: 1}, web: {tokens: 2}}", "line 1: .*web.*twice"),
         ("3", "holds 3"),
         ("a: 1", "names no domains"),
         ("domains: {web: {tokens: x}}", "tokens of domain 'web'"),
@@ -152,6 +153,40 @@ def test_a_manifest_of_another_form_is_refused(text, message, tmp_path):
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_manifest(path)
+
+
+@pytest.mark.parametrize("option", ["manifest", "paths"])
+def test_a_file_of_other_domains_is_refused_and_one_of_more_is_not(option, tmp_path):
+    def facts(*names: str) -> Facts:
+        path = tmp_path / "data.json"
+        entry = {"path": "/d"} if option == "manifest" else "/d"
+        values = dict.fromkeys(names, entry)
+        path.write_text(json.dumps({"domains": values} if option == "manifest" else values))
+        return facts_of(PlanSource(MIXTURE), Told(**{option: path}))
+
+    assert facts("web", "code", "books").paths["web"] == "/d"
+    assert set(facts("web", "books").paths) == {
+        "web",
+        "books",
+    }  # a part: formats say what they need
+    with pytest.raises(InputError, match=f"--{option} .* has no domain 'web' of .*, but books"):
+        facts("books")
+    with pytest.raises(InputError, match="no domain 'code' of the mixture, but Code; write"):
+        facts("web", "Code")
+
+
+def test_plans_are_read_from_yaml_as_from_json(tmp_path):
+    path = tmp_path / "mixture.yaml"
+    path.write_text("web: 0.7\ncode: 0.3\n")
+    assert read_source(str(path)).plan == MIXTURE
+    path.write_text(export(SCHEDULE, "json").text)
+    assert read_source(str(path)).plan == SCHEDULE
+    path.write_text("web: 0.7\nweb: 0.3\n")
+    with pytest.raises(InputError, match="twice"):
+        read_source(str(path))
+    path.write_text("version: 1\nname: x\n")
+    with pytest.raises(InputError, match="trainer: missing"):
+        read_source(str(path))
 
 
 def test_options_may_be_given_by_domain():

@@ -65,6 +65,11 @@ def test_a_good_spec_becomes_objects() -> None:
         ("scales.0.tokens", True, "scales.0.tokens: give a number"),
         ("space.bounds.web", [0.1, 1.2], "space.bounds.web.1: .*less than or equal to 1"),
         ("space.bounds.web", [0.1], "space.bounds.web.1: missing"),
+        (
+            "objective.guards",
+            {"loss/web": 0.1},
+            r"loss/web: 0.1 is no mapping; .* \{tolerance: ...\}; known: tolerance, baseline",
+        ),
         ("objective", {}, "objective: name at least one metric"),
         ("execution", {"pack_size": 0}, "execution.pack_size: "),
         (
