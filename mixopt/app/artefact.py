@@ -19,7 +19,7 @@ from mixopt.evidence.decision import Decision
 from mixopt.evidence.law_model import LawModel
 from mixopt.evidence.outcome import Outcome
 from mixopt.evidence.rules import digest_of
-from mixopt.export.exporter import Facts
+from mixopt.export.facts import Facts
 from mixopt.export.token_plan import TokenPlan, compile_plan
 from mixopt.runs import Schedule
 from mixopt.runs.files import write_atomically

@@ -232,6 +232,7 @@ def facts_of(source: PlanSource, told: Told) -> Facts:
             measured = f"the manifest{by}; see that they were counted with the target's tokenizer"
     return Facts(
         paths={**source.paths, **manifest.paths, **listed, **named},
+        shard_tokens=source.shard_tokens,
         tokens_per_example={**source.tokens_per_example, **manifest.tokens_per_example, **lengths},
         measured=measured,
         equal_lengths=told.equal_lengths,

@@ -32,6 +32,7 @@ class PlanSource:
         plan: shares of training tokens, or a schedule of them.
         about: its `provenance` and `predictions`, plain JSON values.
         paths: domain to where its text is.
+        shard_tokens: path to its tokens, of shards of tokens.
         tokens_per_example: domain to mean tokens of a document.
         tokens_per_byte: domain to tokens per byte of its text, by the tokenizer of the mixture.
         measured: with what these were measured, in words.
@@ -43,6 +44,7 @@ class PlanSource:
     plan: Mixture | Schedule
     about: Mapping[str, Any] = field(default_factory=dict, hash=False)
     paths: Mapping[str, str | list[str]] = field(default_factory=dict, hash=False)
+    shard_tokens: Mapping[str, float] = field(default_factory=dict, hash=False)
     tokens_per_example: Mapping[str, float] = field(default_factory=dict, hash=False)
     tokens_per_byte: Mapping[str, float] = field(default_factory=dict, hash=False)
     measured: str = ""
@@ -109,12 +111,15 @@ def from_sweep(sweep: Sweep) -> PlanSource:
     }
     passes = dict(zip(space.names, space.passes.tolist(), strict=True))
     notes = sweep.info.notes
+    of_shards: Mapping[str, Mapping[str, float]] = notes.get("shards", {})
     documents, tokens = notes.get("training_documents", {}), notes.get("training_tokens", {})
     size = notes.get("training_bytes", {})
     return PlanSource(
         plan,
         about,
-        paths=_spec_paths(sweep.spec.trainer.config.get("domains")),
+        paths={d: [*shards] for d, shards in of_shards.items()}
+        or _spec_paths(sweep.spec.trainer.config.get("domains")),
+        shard_tokens={place: n for shards in of_shards.values() for place, n in shards.items()},
         tokens_per_example={d: tokens[d] / n for d, n in documents.items() if n and d in tokens},
         tokens_per_byte={d: tokens[d] / n for d, n in size.items() if n and d in tokens},
         measured="the sweep's own documents and tokenizer, not the target's" if documents else "",

@@ -18,7 +18,6 @@ from mixopt.errors import InputError, did_you_mean, shorten
 from mixopt.export.exporter import (
     Draws,
     Exporter,
-    Facts,
     Job,
     Option,
     Paths,
@@ -27,6 +26,7 @@ from mixopt.export.exporter import (
     Stage,
     Unit,
 )
+from mixopt.export.facts import Facts
 from mixopt.export.preflight import Checked, check
 from mixopt.export.realised import PLAN, as_json, realised_plan, summary
 from mixopt.lazy import load

@@ -28,8 +28,9 @@ def check(job: Job) -> Iterable[str]:
     Raises:
         InputError: see above.
     """
-    if len(job.domains) >= MOST:
-        raise InputError(f"{len(job.domains)} domains, and Megatron holds {MOST - 1}; merge some")
+    datasets = sum(len(job.spread(d)) for d in job.domains)
+    if datasets >= MOST:
+        raise InputError(f"{datasets} datasets, and Megatron holds {MOST - 1}; merge some")
     for option in ("valid", "test"):
         for domain, path in (job.options.get(option) or {}).items():
             if not isinstance(path, str) or any(c.isspace() for c in path):
@@ -41,8 +42,9 @@ def check(job: Job) -> Iterable[str]:
 
 
 def _write(job: Job) -> str:
-    prefixes = {d: job.place(d) for d in job.domains}
-    train = blend_of(job.weights, prefixes)
+    shares = {d: job.spread(d) for d in job.domains}
+    weights = {p: w * s for d, w in job.weights.items() for p, s in shares[d].items()}
+    train = blend_of(weights, {path: path for path in weights})
     if job.options["style"] == "args":
         return " ".join(train) + "\n"
     valid = _held_out(job, job.options["valid"], train)

@@ -14,17 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mixopt.errors import InputError, did_you_mean
-from mixopt.export.exporter import (
-    FINEST,
-    Draws,
-    Exporter,
-    Facts,
-    Job,
-    Paths,
-    Repeats,
-    Stage,
-    Unit,
-)
+from mixopt.export.exporter import FINEST, Draws, Exporter, Job, Paths, Repeats, Stage, Unit
+from mixopt.export.facts import Facts
 from mixopt.export.shares import (
     apportion,
     exact,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mixopt.errors import InputError, shorten
-from mixopt.export.exporter import Facts
+from mixopt.export.facts import Facts
 from mixopt.lazy import require
 from mixopt.runs import Schedule
 from mixopt.space import Mixture

@@ -14,7 +14,8 @@ from typing import Any
 
 from mixopt.errors import InfeasibleError, InputError, shorten
 from mixopt.export.blocks import PARTS, BlockOrder
-from mixopt.export.exporter import FINEST, Facts
+from mixopt.export.exporter import FINEST
+from mixopt.export.facts import Facts
 from mixopt.export.shares import apportion, on_grid, token_quotas
 from mixopt.runs import Schedule
 from mixopt.space import Mixture

@@ -32,6 +32,7 @@ from proxies.corpus.shards import Files, Notes, Shards, describe, no_text, warn_
 from proxies.corpus.sources import Source
 from proxies.corpus.staging import building_place
 from proxies.corpus.streaming import available_workers, stream, text_size
+from proxies.corpus.tokenised import build_tokenised
 from proxies.corpus.tokenizer import train_tokenizer
 from proxies.corpus.userfiles import TextFile, find_files
 
@@ -79,12 +80,15 @@ def load_corpus(
                 out = building / "corpus"
                 shutil.rmtree(out, ignore_errors=True)
                 out.mkdir()
-                if streaming or (streaming is None and _size(config) > STREAM_FROM):
-                    shards = stream(config, building, out, workers or available_workers())
+                if config.tokenised:
+                    build_tokenised(config, out)
                 else:
-                    shards = _build(config, out)
-                write_questions(config, shards, out)
-                shards.finish(config, out)
+                    if streaming or (streaming is None and _size(config) > STREAM_FROM):
+                        shards = stream(config, building, out, workers or available_workers())
+                    else:
+                        shards = _build(config, out)
+                    write_questions(config, shards, out)
+                    shards.finish(config, out)
                 out.replace(place)
     corpus = Corpus.open(place)
     corpus.verify()

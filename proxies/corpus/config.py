@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +15,19 @@ from proxies.corpus.builtin import BUILTIN
 from proxies.corpus.sources import PREFIX, Given, Source, sources_of
 from proxies.corpus.tokenizer import end_token, load_tokenizer
 from proxies.corpus.userfiles import find_files
+from proxies.token_shards.source import FORM, TokenSource, is_tokens, token_sources_of
+from proxies.token_shards.vocabulary import MIN_VOCAB
 
 FORMAT = 2
 """Version of the corpus folder; part of its key, so that older folders are never misread."""
+
+_TEXT_ONLY = {
+    "max_bytes": "give max_tokens",
+    "max_validation_bytes": "give max_validation_tokens",
+    "text_field": "leave it out, or name the `column` of a source",
+    "questions": "leave it out",
+}
+"""Settings of text, and what to do about them where there is none."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +37,21 @@ class CorpusConfig:
     Attributes:
         domains: per training domain a file or folder, `"builtin:<name>"`, a mapping with `path` and
             other fields of `proxies.corpus.sources.Source`, or a list of these. `"builtin"` alone
-            takes every built-in domain.
+            takes every built-in domain. Of data that are tokenised already a mapping with `shards`
+            and other fields of `proxies.token_shards.TokenSource`: all domains, or none.
         validation: per validation set the same. A set named like a domain replaces the part that
             would be held out of it; the others are validation-only. None: none, or, where
             `domains` is `"builtin"`, the built-in `code_target`.
         text_field: field (JSON) or column (tables) that holds the text, where a source names none.
         max_bytes: cap of every domain's training text (bytes of UTF-8).
         max_validation_bytes: cap of every validation set.
+        max_tokens: of shards, instead of `max_bytes`: tokens of every domain that are sampled.
+        max_validation_tokens: of shards, instead of `max_validation_bytes`.
         validation_fraction: share of a domain's documents held out.
-        vocab: size of the byte-level BPE vocabulary that is trained on the domains.
-        tokenizer: a `tokenizer.json` to use instead of training one.
+        vocab: size of the byte-level BPE vocabulary that is trained on the domains; of shards the
+            ids that a proxy tells apart, the most frequent ones.
+        tokenizer: a `tokenizer.json` to use instead of training one; of shards the one they were
+            written with, by which losses are per byte of text.
         questions: per set a .jsonl file of questions (see `proxies.corpus.questions`), which are
             scored by the bits per byte of their answers.
     """
@@ -46,27 +61,33 @@ class CorpusConfig:
     text_field: str = "text"
     max_bytes: int = 1_500_000
     max_validation_bytes: int = 150_000
+    max_tokens: int = 500_000
+    max_validation_tokens: int = 50_000
     validation_fraction: float = 0.1
     vocab: int = 1024
     tokenizer: str | None = None
     questions: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_bytes", "max_validation_bytes"):
+        for name in ("max_bytes", "max_validation_bytes", "max_tokens", "max_validation_tokens"):
             value = getattr(self, name)
             if not (isinstance(value, int) and value > 0):
-                raise InputError(f"{name} is {value!r}; give a whole number of bytes above 0")
+                unit = name.rpartition("_")[2]
+                raise InputError(f"{name} is {value!r}; give a whole number of {unit} above 0")
         if not 0 < self.validation_fraction < 1:
             raise InputError(
                 f"validation_fraction is {self.validation_fraction!r}; give a share between 0 and "
                 "1 (name separate files under `validation` to hold out nothing)"
             )
+        self._check_tables()
+        if self.tokenised:
+            self._check_tokens()
+            return
         if not (isinstance(self.vocab, int) and self.vocab >= 257):
             raise InputError(
                 f"vocab is {self.vocab!r}; a byte-level vocabulary needs at least 257 entries "
                 "(256 bytes and the end of a document)"
             )
-        self._check_tables()
         for table in (self.training_sources(), self.validation_sources()):
             for name, sources in table.items():
                 _check_builtin(name, sources)
@@ -101,6 +122,43 @@ class CorpusConfig:
                     "would have the same name, rename one"
                 )
 
+    @property
+    def tokenised(self) -> bool:
+        """Whether the data are shards of tokens."""
+        tables = (self.domains, self.validation)
+        given = [g for t in tables if isinstance(t, Mapping) for g in t.values()]
+        return any(map(is_tokens, given))
+
+    def _check_tokens(self) -> None:
+        if not (isinstance(self.vocab, int) and self.vocab >= MIN_VOCAB):
+            raise InputError(
+                f"vocab is {self.vocab!r}; give at least {MIN_VOCAB}, for the end of a document, "
+                "one id, and all others"
+            )
+        for entry in fields(self):
+            if entry.name in _TEXT_ONLY and getattr(self, entry.name) != entry.default:
+                raise InputError(
+                    f"{entry.name} is for text, and the domains are shards of tokens; "
+                    f"{_TEXT_ONLY[entry.name]}"
+                )
+        if not isinstance(self.domains, Mapping):
+            raise InputError(
+                f"domains is {self.domains!r} and the validation sets are shards of tokens; name "
+                f"shards for both, as in {{web: {FORM}}}"
+            )
+        self.training_tokens()
+        self.validation_tokens()
+
+    def training_tokens(self) -> dict[str, tuple[TokenSource, ...]]:
+        """Where the shards of each training domain are."""
+        assert isinstance(self.domains, Mapping)
+        return {name: token_sources_of(name, given) for name, given in self.domains.items()}
+
+    def validation_tokens(self) -> dict[str, tuple[TokenSource, ...]]:
+        """Where the shards of each separate validation set are."""
+        given = (self.validation or {}).items()
+        return {name: token_sources_of(name, sources) for name, sources in given}
+
     def training_sources(self) -> dict[str, tuple[Source, ...]]:
         """Where the text of each training domain comes from."""
         if isinstance(self.domains, str):
@@ -122,6 +180,24 @@ class CorpusConfig:
         Raises:
             InputError: a path is missing or holds no text.
         """
+        inputs = self._token_inputs() if self.tokenised else self._text_inputs()
+        if self.tokenizer is not None:
+            inputs["tokenizer"] = _stamp(tokenizer_path(self.tokenizer))
+        inputs["tools"] = [platform.python_version(), importlib.metadata.version("tokenizers")]
+        whole = {"format": FORMAT, "config": asdict(self), "inputs": inputs}
+        return json.dumps(whole, sort_keys=True)
+
+    def _token_inputs(self) -> dict[str, Any]:
+        tables = (("train", self.training_tokens()), ("val", self.validation_tokens()))
+        return {
+            f"{kind}/{name}": [
+                [[s.label, s.stamp] for s in source.open(name)] for source in sources
+            ]
+            for kind, table in tables
+            for name, sources in table.items()
+        }
+
+    def _text_inputs(self) -> dict[str, Any]:
         inputs: dict[str, Any] = {}
         for kind, table in (("train", self.training_sources()), ("val", self.validation_sources())):
             for name, sources in table.items():
@@ -130,15 +206,15 @@ class CorpusConfig:
                 ]
         for name, path in (self.questions or {}).items():
             inputs[f"questions/{name}"] = _stamps(name, Source(path))
-        if self.tokenizer is not None:
-            inputs["tokenizer"] = _stamp(tokenizer_path(self.tokenizer))
-        inputs["tools"] = [platform.python_version(), importlib.metadata.version("tokenizers")]
-        whole = {"format": FORMAT, "config": asdict(self), "inputs": inputs}
-        return json.dumps(whole, sort_keys=True)
+        return inputs
 
 
-def load_named_tokenizer(config: CorpusConfig) -> Tokenizer:
+def load_named_tokenizer(config: CorpusConfig, *, sized: bool = True) -> Tokenizer:
     """The tokenizer that a configuration names.
+
+    Args:
+        config: which.
+        sized: whether `vocab` is its size, as that of text is.
 
     Raises:
         InputError: it is none, has no token that ends documents, or another size than `vocab`
@@ -148,7 +224,7 @@ def load_named_tokenizer(config: CorpusConfig) -> Tokenizer:
     tokenizer = load_tokenizer(path)
     end_token(tokenizer)
     size = tokenizer.get_vocab_size(with_added_tokens=True)
-    if config.vocab not in (size, CorpusConfig.vocab):
+    if sized and config.vocab not in (size, CorpusConfig.vocab):
         raise InputError(
             f"vocab is {config.vocab} and the tokenizer {config.tokenizer!r} has {size} entries; "
             "leave `vocab` out, or name the tokenizer that you mean"

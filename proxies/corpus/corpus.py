@@ -17,6 +17,8 @@ from proxies.corpus.tokenizer import load_tokenizer, token_bytes
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 TOKEN_BYTES = "token_bytes.npy"
+VOCABULARY = "vocabulary.npy"
+UNIT = "bits/byte"
 _HASHED = 2**22  # tokens at a time
 
 
@@ -76,6 +78,22 @@ class Corpus:
         return int(self.manifest["vocab"])
 
     @property
+    def unit(self) -> str:
+        """Of the losses: `bits/byte`, or `nats/token` of shards whose tokenizer nobody named."""
+        return str(self.manifest.get("unit", UNIT))
+
+    @property
+    def shards(self) -> Mapping[str, Mapping[str, int]]:
+        """Domain to the shards that it was sampled from, with their tokens; empty for text."""
+        shards: Mapping[str, Mapping[str, int]] = self.manifest.get("shards", {})
+        return shards
+
+    def natural_sizes(self) -> dict[str, float]:
+        """What the natural mixture is in proportion to: tokens of shards, bytes of text."""
+        key = "available_tokens" if self.shards else "available_bytes"
+        return {name: float(entry[key]) for name, entry in self.manifest["train"].items()}
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What was left out when the corpus was built, in words for the user."""
         return tuple(self.manifest["warnings"])
@@ -124,7 +142,12 @@ class Corpus:
         return stream, rows
 
     def available_tokens(self) -> dict[str, int]:
-        """Estimated tokens of each domain's whole text, before the cap and the held-out part."""
+        """Tokens of each domain, before the cap and the held-out part.
+
+        Of text an estimate from the part that was tokenised, of shards what their indexes say.
+        """
+        if self.shards:
+            return {n: int(e["available_tokens"]) for n, e in self.manifest["train"].items()}
         return {
             name: max(
                 int(entry["tokens"]),
@@ -189,6 +212,14 @@ class Corpus:
                 digest.update(array.tobytes())
             if digest.hexdigest() != entry["sha256"]:
                 raise self.damaged(f"the questions {name!r} are not those that were written")
+        self._verify_vocabulary()
+
+    def _verify_vocabulary(self) -> None:
+        if self.shards:
+            ids = np.load(self.path / VOCABULARY, allow_pickle=False)
+            if token_hash(ids) != self.manifest["vocabulary"]["sha256"]:
+                raise self.damaged(f"{VOCABULARY} does not hold the ids that were written")
+            return
         text = (self.path / TOKENIZER).read_bytes()
         if hashlib.sha256(text).hexdigest() != self.manifest["tokenizer"]["sha256"]:
             raise self.damaged(f"{TOKENIZER} is not the tokenizer whose tokens the shards hold")
@@ -205,9 +236,9 @@ def data_hash(manifest: Mapping[str, Any]) -> str:
     """SHA-256 of what a manifest says of the data.
 
     Warnings and files that were not opened are no part of it: a hidden file that appears beside the
-    text is counted there, and leaves runs valid.
+    text is counted there, and leaves runs valid. Nor is it where shards lie.
     """
-    data = {key: value for key, value in manifest.items() if key != "warnings"}
+    data = {key: value for key, value in manifest.items() if key not in ("warnings", "shards")}
     data["sources"] = {
         name: [{k: v for k, v in record.items() if k != "skipped"} for record in records]
         for name, records in manifest["sources"].items()

@@ -62,8 +62,7 @@ class Learner:
         self._corpus, self._recipe, self._seed = corpus, recipe, seed
         self._setting: Setting = trainer.setting(corpus, recipe, cache)
         self.domains = corpus.domains
-        train = corpus.manifest["train"]
-        self.natural = {d: float(train[d]["available_bytes"]) for d in corpus.domains}
+        self.natural = corpus.natural_sizes()
         self.steps, self.step_tokens = recipe.steps, recipe.batch * recipe.shape.context
         self.params = recipe.shape.params
         self.bytes = {v.name: int(v.bytes.sum()) for v in self._setting.validation}

@@ -4,6 +4,8 @@ Notation:
     K runs of a pack; s sequences of T tokens of a validation set
     nll: negative log-likelihood in nats of a target token; bytes: of text behind that token
     bits per byte r = sum nll / (ln 2 * sum bytes), over targets that stand for text
+
+Where bytes are not known (`Corpus.unit`), every target counts as one and r is in nats per token.
 """
 
 import math
@@ -33,12 +35,14 @@ class ValidationSet:
         ids: (s, T + 1) tokens.
         bytes: (s, T) bytes of each target.
         documents: (s, T) the document that each target belongs to, numbered from 0.
+        nats: of the unit that losses are told in: ln 2 for bits, 1 for nats.
     """
 
     name: str
     ids: Tensor
     bytes: Tensor
     documents: NDArray[np.int64]
+    nats: float = math.log(2)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ def validation_sets(
                 torch.from_numpy(ids).to(device),
                 torch.from_numpy(lengths).to(device),
                 documents,
+                math.log(2) if corpus.unit.startswith("bits") else 1.0,
             )
         )
     return sets
@@ -127,17 +132,17 @@ def score(model: PackedModel, sets: Sequence[ValidationSet]) -> list[dict[str, S
         end = start + len(data.ids)
         lengths = data.bytes.cpu().numpy()
         for run, table in zip(losses, scores, strict=True):
-            table[data.name] = _bits_per_byte(run[start:end], lengths, data.documents)
+            table[data.name] = _ratio(run[start:end] / data.nats, lengths, data.documents)
         start = end
     return scores
 
 
-def _bits_per_byte(
+def _ratio(
     nll: NDArray[np.float64], lengths: NDArray[np.int64], documents: NDArray[np.int64]
 ) -> Score:
-    """The ratio, and its standard error with documents as the units that were sampled."""
+    """Losses over sizes, and the standard error with documents as the units that were sampled."""
     scored = nll * (lengths > 0)
-    bits = np.bincount(documents.ravel(), scored.ravel()) / math.log(2)
+    bits = np.bincount(documents.ravel(), scored.ravel())
     size = np.bincount(documents.ravel(), lengths.ravel())
     bits, size = bits[size > 0], size[size > 0]
     ratio = bits.sum() / size.sum()

@@ -34,8 +34,6 @@ from proxies.lm.resident import Resident, room_for_tokens
 from proxies.lm.setting import Setting, curve_steps, one_thread
 from proxies.lm.train import train_pack
 
-UNIT = "bits/byte"
-
 _log = logging.getLogger(__name__)
 
 _CORPUS_KEYS = frozenset(field.name for field in fields(CorpusConfig))
@@ -117,8 +115,8 @@ class LanguageModelTrainer:
             self.repetition.check(corpus.domains)
         available = corpus.available_tokens()
         domains = tuple(
-            Domain(name, tokens=available[name], prior=entry["available_bytes"])
-            for name, entry in train.items()
+            Domain(name, tokens=available[name], prior=size)
+            for name, size in corpus.natural_sizes().items()
         )
         notes = {
             "corpus": str(corpus.path.name),
@@ -128,10 +126,14 @@ class LanguageModelTrainer:
             "training_tokens": corpus.unique_tokens(),
             "training_documents": {name: entry["documents"] for name, entry in train.items()},
         }
+        if corpus.shards:
+            held_out = corpus.manifest["validation"].items()
+            notes |= {"shards": corpus.shards}
+            notes |= {"shared_id": {name: entry["shared"] for name, entry in held_out}}
         return TrainerInfo(
             domains=domains,
             metrics=corpus.validation_sets + corpus.question_metrics,
-            unit=UNIT,
+            unit=corpus.unit,
             data=corpus.sha256,
             warnings=corpus.warnings + corpus.small_domains(MIN_BATCH_TOKENS),
             notes=notes,

@@ -207,7 +207,7 @@ def test_megatron_gets_every_split():
 def test_megatron_holds_so_many_datasets():
     many = dict.fromkeys(map(str, range(32_767)), 1 / 32_767)
     job = Job((Stage(0, None, many, many),), Facts(), {"valid": None, "test": None})
-    with pytest.raises(InputError, match="32767 domains, and Megatron holds 32766"):
+    with pytest.raises(InputError, match="32767 datasets, and Megatron holds 32766"):
         exporter("megatron").check(job)
 
 
