@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all fuzz mutants faults exporters setup lock clean
+.PHONY: quickstart test test-all fuzz mutants faults exporters docs setup lock clean
 
 quickstart: setup  ## train proxies on real text and find their best mixture
 	@$(BIN)/mixopt run experiments/quickstart/spec.yaml
@@ -31,6 +31,10 @@ faults: setup  ## 100 sweeps that something happens to, about half an hour; goes
 exporters: setup  ## do the frameworks read what `mixopt export` writes? each in an environment of its own
 	@$(BIN)/python -m tests.exporters
 
+docs: setup  ## the documentation as a site, in site/; links that lead nowhere fail
+	@$(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open site/index.html, or, with the search: $(BIN)/python -m http.server --bind 127.0.0.1 --directory site"
+
 setup: .venv/fresh
 
 .venv/fresh: pyproject.toml constraints.txt
@@ -45,4 +49,4 @@ lock:  ## write constraints.txt anew from what is installed
 		| sed 's/+cpu$$//' > constraints.txt
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs site
