@@ -75,6 +75,20 @@ def test_the_index_of_the_log_names_every_entry_once() -> None:
     assert sorted(re.findall(r"\]\(([\w-]+\.md)\)", text)) == [page.name for page in ENTRIES]
 
 
+def test_every_page_of_the_guide_is_in_the_navigation() -> None:
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [p.name for p in GUIDE.glob("*.md") if f"guide/{p.name}" not in site] == []
+    index = (GUIDE / "index.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"\]\(([\w]+\.md)\)", index)) | {"index.md"}
+    assert sorted({p.name for p in GUIDE.glob("*.md")} - listed) == []
+
+
+def test_the_index_of_decisions_names_every_record_once() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"\]\((\d[\w-]+\.md)\)", (folder / "index.md").read_text(encoding="utf-8"))
+    assert listed == sorted(page.name for page in folder.glob("[0-9]*.md"))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_python_blocks_are_python(page: Path) -> None:
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):

@@ -1,5 +1,8 @@
 """The wheel as a user gets it: built, installed into an environment of its own, used, typed."""
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -9,13 +12,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+USER = Path(__file__).with_name("typed_user.py")
+MISTAKES = Path(__file__).with_name("typed_mistakes.py")
 pytestmark = [pytest.mark.packaging, pytest.mark.timeout(400)]
 
 
-def run(*command: object, cwd: Path) -> str:
-    done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, cwd=cwd, check=False
+def anyhow(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command that is to know of no other mixopt than the one that is installed."""
+    environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "MYPYPATH"}}
+    words = [str(part) for part in command]
+    return subprocess.run(
+        words, capture_output=True, text=True, cwd=cwd, check=False, env=environment
     )
+
+
+def run(*command: object, cwd: Path) -> str:
+    done = anyhow(*command, cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -66,19 +78,36 @@ def test_the_installed_library_answers_outside_the_repository(python: Path, tmp_
     assert "export" in run(python.parent / "mixopt", "--help", cwd=tmp_path)
 
 
-def test_a_users_code_is_checked_against_the_types(python: Path, tmp_path: Path) -> None:
-    good = tmp_path / "good.py"
-    good.write_text(
-        "from mixopt import Mixture, MixtureSpace\n"
-        "space = MixtureSpace(['web', 'code'])\n"
-        "natural: Mixture = space.natural\n",
-        encoding="utf-8",
-    )
-    bad = tmp_path / "bad.py"
-    bad.write_text("from mixopt import Scale\nscale: str = Scale(1, 2)\n", encoding="utf-8")
-    command = [sys.executable, "-m", "mypy", "--python-executable", str(python)]
-    assert "no issues" in run(*command, good, cwd=tmp_path)
-    done = subprocess.run(
-        [*command, str(bad)], capture_output=True, text=True, cwd=tmp_path, check=False
-    )
-    assert 'variable has type "str"' in done.stdout
+def check(checker: str, python: Path, file: Path) -> subprocess.CompletedProcess[str]:
+    """A checker's verdict on a user's file, by the types of the installed wheel alone."""
+    folder = python.parent.parent
+    alone = Path(shutil.copy(file, folder))  # where no repository is near
+    options = {
+        "mypy": ["--strict", "--python-executable", str(python), "--cache-dir", str(folder / "c")],
+        "pyright": ["--pythonpath", str(python)],
+    }
+    (folder / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}', encoding="utf-8")
+    return anyhow(sys.executable, "-m", checker, *options[checker], alone.name, cwd=folder)
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_a_users_code_is_right_by_strict_rules_and_runs(checker: str, python: Path) -> None:
+    done = check(checker, python, USER)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run(python, USER, ROOT / "docs" / "examples" / "runs.csv", cwd=python.parent)
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_a_users_mistakes_are_seen_by_line(checker: str, python: Path) -> None:
+    lines = MISTAKES.read_text(encoding="utf-8").splitlines()
+    wrong = {n for n, line in enumerate(lines, 1) if line.endswith("# wrong")}
+    done = check(checker, python, MISTAKES)
+    reported = re.findall(rf"{MISTAKES.name}:(\d+)(?::\d+)?(?: -|:) error", done.stdout)
+    assert {int(n) for n in reported} == wrong, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])  # `make test` checks for 3.11
+def test_the_library_is_typed_for_later_pythons(version: str, tmp_path: Path) -> None:
+    """Types alone: the tests themselves run on the Python that there is."""
+    mypy = ("-m", "mypy", "--python-version", version, "--cache-dir", tmp_path)
+    assert "no issues" in run(sys.executable, *mypy, cwd=ROOT)
