@@ -1,6 +1,7 @@
 """Files that are read by ranges: on a disk by memory maps, elsewhere through fsspec."""
 
 import glob
+import io
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,11 @@ from mixopt.errors import InputError
 
 Range = tuple[int, int]
 
-AT_ONCE = 64
-"""Ranges of an object store that are asked for together; also the bound of memory."""
+AT_ONCE = 32
+"""Ranges of an object store that are asked for together."""
+GAP, AT_MOST = 2**16, 2**21
+"""Bytes between ranges that are asked for as one, and the most that one has; bounds the memory."""
+BUFFER = 2**20
 TRIES = 4
 PAUSE = 0.5
 """Seconds before the second try; twice as long before each further one."""
@@ -99,6 +103,10 @@ class Place:
         (data,) = self.ranges([(0, self.size)])
         return bytes(data)
 
+    def stream(self) -> io.BufferedReader:
+        """The file as libraries read it; what fails is asked for again, as in `ranges`."""
+        return io.BufferedReader(_Stream(self), BUFFER)
+
     def ranges(self, spans: Sequence[Range]) -> Iterator[Any]:
         """The bytes of ranges, in their order, a bounded number of them in memory.
 
@@ -115,8 +123,56 @@ class Place:
             yield from (self._bytes[begin:end] for begin, end in spans)
             return
         fs, path = _fs(self.path)
-        for at in range(0, len(spans), AT_ONCE):
-            yield from _patiently(lambda at=at: _fetch(fs, path, spans[at : at + AT_ONCE]), path)
+        joined = _joined(spans)
+        for at in range(0, len(joined), AT_ONCE):
+            some = joined[at : at + AT_ONCE]
+            asked = _Ranges(fs, path, [(parts[0][0], parts[-1][1]) for parts in some])
+            for piece, parts in zip(_patiently(asked.fetch, self.path), some, strict=True):
+                first = parts[0][0]
+                yield from (piece[begin - first : end - first] for begin, end in parts)
+
+
+def _joined(spans: Sequence[Range]) -> list[list[Range]]:
+    """Ranges in groups that are asked for as one: each goes on close behind the one before."""
+    groups: list[list[Range]] = []
+    for begin, end in spans:
+        if groups:
+            (first, _), (before, behind) = groups[-1][0], groups[-1][-1]
+            near = before <= begin <= behind + GAP and behind <= end <= first + AT_MOST
+            if near:
+                groups[-1].append((begin, end))
+                continue
+        groups.append([(begin, end)])
+    return groups
+
+
+class _Stream(io.RawIOBase):
+    """A file that is read by ranges."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self._place, self._at = place, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._place.size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._place.size, self._at + len(buffer))
+        (data,) = self._place.ranges([(min(self._at, end), end)])
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 def files(given: str, suffixes: Sequence[str]) -> list[Place]:
@@ -187,14 +243,38 @@ def _fs(url: str) -> tuple[Any, str]:
     return fs, str(path)
 
 
-def _fetch(fs: Any, path: str, spans: Sequence[Range]) -> list[bytes]:
-    """Ranges of a file, each of the length that was asked for."""
-    begins, ends = zip(*spans, strict=True)
-    pieces: list[bytes] = fs.cat_ranges([path] * len(spans), list(begins), list(ends))
-    for (begin, end), piece in zip(spans, pieces, strict=True):
+class _Ranges:
+    """Ranges of a file; those that came stay when others are asked for again."""
+
+    def __init__(self, fs: Any, path: str, spans: Sequence[Range]) -> None:
+        self._fs, self._path, self._spans = fs, path, spans
+        self._came = {i: b"" for i, (begin, end) in enumerate(spans) if begin == end}
+
+    def fetch(self) -> list[bytes]:
+        """All of them, in their order.
+
+        Raises:
+            OSError: one did not come, or not as a whole.
+        """
+        while left := [i for i in range(len(self._spans)) if i not in self._came]:
+            begins, ends = zip(*(self._spans[i] for i in left), strict=True)
+            paths = [self._path] * len(left)
+            pieces = self._fs.cat_ranges(paths, list(begins), list(ends), on_error="return")
+            problems = [self._keep(i, piece) for i, piece in zip(left, pieces, strict=True)]
+            if problems[0] is not None and all(problems):  # as long as some come there is no pause
+                raise problems[0]
+        return [self._came[i] for i in range(len(self._spans))]
+
+    def _keep(self, number: int, piece: Any) -> OSError | None:
+        begin, end = self._spans[number]
+        if isinstance(piece, FileNotFoundError):
+            return piece
+        if isinstance(piece, BaseException):
+            return OSError(f"{type(piece).__name__}: {piece}")
         if len(piece) != end - begin:
-            raise OSError(f"{len(piece)} bytes came where {end - begin} were asked for")
-    return pieces
+            return OSError(f"{len(piece)} bytes came where {end - begin} were asked for")
+        self._came[number] = piece
+        return None
 
 
 def _patiently(ask: Any, what: str) -> Any:

@@ -15,9 +15,11 @@ from proxies.token_shards.formats.settings import dtype_of
 from proxies.token_shards.places import Place, files
 from proxies.token_shards.ports import Ids, Ints, TokenShard
 
-WINDOW = 4096
-LONGEST = 32_768
+WINDOW = 1024
+LONGEST = 16_384
 """Tokens of a document behind its window that are read; it is cut there."""
+_TRIED = 64
+"""Windows, with what is behind them, of which one has an end."""
 _NPY = b"\x93NUMPY"
 
 
@@ -91,8 +93,16 @@ class Flat:
             stop = min(self.tokens, (unit + 1) * WINDOW + LONGEST)
             spans.append((self._offset + begin * size, self._offset + stop * size))
             firsts.append(unit == 0)
+        ended = False
         for data, first in zip(self._data.ranges(spans), firsts, strict=True):
-            yield self._cut(np.frombuffer(data, self._dtype), first)
+            ids = np.frombuffer(data, self._dtype)
+            ended = ended or bool(np.any(ids == self.end))
+            yield self._cut(ids, first)
+        if not ended and (len(units) == self.units or len(units) >= _TRIED):
+            raise InputError(
+                f"{self.place}: the id {self.end}, which is to end documents, is nowhere in "
+                f"{len(units)} parts of it; correct `end` (or `dtype`)"
+            )
 
     def _cut(self, ids: Ids, first: bool) -> Ids:
         """From the first beginning of a document to the end of the last one."""

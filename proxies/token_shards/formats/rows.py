@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixopt import lazy
 from mixopt.errors import InputError, did_you_mean
 from proxies.token_shards.places import Place, files
 from proxies.token_shards.ports import Ids, Ints, TokenShard
@@ -42,9 +41,7 @@ def read_rows(path: str, column: str = _COLUMN, end: int | None = None) -> list[
 
 
 def _opened(place: Place) -> Any:
-    if place.remote:
-        return lazy.require("fsspec").open(place.path, "rb").open()
-    return pa.memory_map(place.path)
+    return place.stream() if place.remote else pa.memory_map(place.path)
 
 
 def _check(place: Place, schema: pa.Schema, column: str) -> None:

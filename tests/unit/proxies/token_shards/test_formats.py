@@ -153,7 +153,7 @@ def test_settings_that_do_not_fit_are_refused(
     token_files.write_flat(tmp_path / "a.npy", [[8, 9, 7]] * 3000)
     source = TokenSource(str(tmp_path / "a.npy"), "flat", settings=settings_)
     with pytest.raises(InputError, match=message):
-        draw("web", source.open("web"), Wanted(100, 1, 0.0))
+        draw("web", source.open("web"), Wanted(10_000, 1, 0.0))
 
 
 def test_a_reader_of_ones_own_is_named_by_its_address(tmp_path: Path) -> None:
