@@ -4,6 +4,8 @@ import json
 import re
 import shlex
 import subprocess
+import sysconfig
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -157,3 +159,77 @@ def test_the_slurm_script_starts_the_sweep_on_the_nodes_of_its_job(tmp_path: Pat
     short = subprocess.run(command[:3], env=env, capture_output=True, text=True, check=False)
     assert short.returncode != 0
     assert "give the folder of the sweep" in short.stderr
+
+
+IMAGES = {"cpu": "Dockerfile", "cuda": "Dockerfile.cuda"}
+
+
+def instructions(tag: str) -> list[tuple[str, str]]:
+    """Instruction and argument, lines that go on joined."""
+    text = (ROOT / "deploy" / IMAGES[tag]).read_text(encoding="utf-8")
+    lines = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
+    return [
+        (word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines if line)
+    ]
+
+
+@pytest.mark.parametrize("tag", IMAGES)
+def test_images_are_linted(tag: str) -> None:
+    hadolint = Path(sysconfig.get_path("scripts")) / "hadolint"
+    if not hadolint.is_file():
+        pytest.skip("hadolint comes with the extra 'dev'")
+    subprocess.run([hadolint, ROOT / "deploy" / IMAGES[tag]], check=True, timeout=30)
+
+
+@pytest.mark.parametrize("tag", IMAGES)
+def test_images_copy_and_install_what_there_is(tag: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    allowed = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    copied = set()
+    for word, rest in instructions(tag):
+        if word == "COPY" and not rest.startswith("--from"):
+            *sources, _ = rest.split()
+            copied |= set(sources)
+    assert [s for s in copied if not (ROOT / s).exists()] == []
+    assert {f"!{source.partition('/')[0]}" for source in copied} <= set(allowed)
+    assert {*project["license-files"], project["readme"], "constraints.txt"} <= copied
+    runs = " ".join(rest for word, rest in instructions(tag) if word == "RUN")
+    (extras,) = re.findall(r"'\.\[([\w,]+)\]'", runs)
+    assert set(extras.split(",")) <= set(project["optional-dependencies"])
+
+
+def test_images_of_a_cluster_have_one_python_one_ray_and_no_root() -> None:
+    bases = {
+        rest.split()[0] for tag in IMAGES for word, rest in instructions(tag) if word == "FROM"
+    }
+    (base,) = bases
+    python = re.search(r"python:(3\.\d+)", base)
+    assert python is not None
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"Programming Language :: Python :: {python[1]}" in project["classifiers"]
+    ray = re.search(r"^ray==(.+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert ray is not None
+    assert JOB["spec"]["rayClusterSpec"]["rayVersion"] == ray[1]
+    for tag in IMAGES:
+        assert ("USER", "1000") in instructions(tag)
+        assert dict(instructions(tag))["CMD"] == '["mixopt", "--help"]'
+
+
+def test_every_pod_takes_the_image_that_suits_it() -> None:
+    for name, pod in pods():
+        (container,) = pod["containers"]
+        tag = "cuda" if "nvidia.com/gpu" in container["resources"]["limits"] else "cpu"
+        assert container["image"] == f"registry.example/mixopt:{tag}", name
+
+
+def test_the_cluster_of_images_satisfies_rays_own_schema() -> None:
+    ray = find_spec("ray")
+    if ray is None or ray.origin is None:
+        pytest.skip("Ray comes with the extra 'ray'")
+    page = (ROOT / "docs" / "guide" / "clusters.md").read_text(encoding="utf-8")
+    (block,) = [b for b in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "docker:" in b]
+    schema = Path(ray.origin).parent / "autoscaler" / "ray-schema.json"
+    types = json.loads(json.dumps(CLUSTER["available_node_types"]))
+    types["gpu"]["docker"] = {"worker_image": "registry.example/mixopt:cuda"}
+    whole = {**CLUSTER, **yaml.safe_load(block), "available_node_types": types}
+    jsonschema.validate(whole, json.loads(schema.read_text(encoding="utf-8")))
