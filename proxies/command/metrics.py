@@ -39,6 +39,7 @@ class MetricsFile:
         self._by_tokens: dict[int | None, dict[str, float]] = {}
         self._given: set[int] = set()
         self._complaint, self.bad_lines = "", 0
+        self.info: dict[str, Any] = {}
 
     def new_points(self) -> list[Point]:
         """Points of the curve that are complete and have not been given yet."""

@@ -19,10 +19,12 @@ from mixopt.runs import Observation, RunSpec, Schedule
 from mixopt.runs.files import write_atomically
 from mixopt.space import Domain, Mixture, MixtureSpace
 from mixopt.space.numbers import check_number
+from proxies.command import lm_eval
 from proxies.command.metrics import MetricsFile
 from proxies.command.process import Command, run_command
 
 DONE = "observation.json"
+FORMATS = ("json", "lm-eval")
 SCHEDULE = "schedule_json"
 PLACEHOLDERS = (
     *("weights_json", SCHEDULE, "tokens", "params", "seed", "out", "run_id"),
@@ -57,7 +59,9 @@ class CommandTrainer:
         domains: domain to its unique tokens (or to None, or to the fields of `mixopt.Domain`).
         metrics: names of the metrics; or name to key in the file, where a dot enters an object.
         unit: of the metrics.
-        metrics_file: in `{out}`; `.jsonl` grows by an object a line, `.json` holds one object.
+        metrics_format: `"json"`, or `"lm-eval"`: results files of the lm-evaluation-harness.
+        metrics_file: in `{out}`; `.jsonl` grows by an object a line, `.json` holds one object. Of
+            `"lm-eval"` a pattern, `**/results_*.json` if it is left out.
         tokens_key: key of the training tokens that metrics belong to; without it in the file,
             metrics count as those of the end, and there is no curve.
         mixture_file: name of the file behind `{mixture_file}`.
@@ -82,7 +86,8 @@ class CommandTrainer:
     domains: Mapping[str, Any] | Sequence[str]
     metrics: Sequence[str] | Mapping[str, str]
     unit: str = "nats/token"
-    metrics_file: str = "metrics.jsonl"
+    metrics_format: str = "json"
+    metrics_file: str | None = None
     tokens_key: str = "tokens"
     mixture_file: str = "mixture.json"
     mixture_format: str = "shares"
@@ -107,8 +112,9 @@ class CommandTrainer:
             self._check_placeholders(text)
         if not self._keys():
             raise InputError("metrics is empty; name what the command writes")
-        for name in ("metrics_file", "mixture_file"):
-            given = Path(getattr(self, name))
+        self._check_metrics()
+        for name, file in (("metrics_file", self._file), ("mixture_file", self.mixture_file)):
+            given = Path(file)
             if given.is_absolute() or ".." in given.parts or not given.name:
                 raise InputError(
                     f"{name} is {str(given)!r}; give a name inside the run's folder, without '..'"
@@ -196,8 +202,12 @@ class CommandTrainer:
             shutil.rmtree(out, ignore_errors=True)
         out.mkdir(exist_ok=True)
         command = self._command(spec, folder)
-        path = out / self.metrics_file
-        metrics = MetricsFile(path, self._keys(), self.tokens_key, spec.scale.tokens)
+        path = out / self._file
+        metrics: MetricsFile | lm_eval.ResultsFiles
+        if self.metrics_format == "lm-eval":
+            metrics = lm_eval.ResultsFiles(out, self._file, self._keys())
+        else:
+            metrics = MetricsFile(path, self._keys(), self.tokens_key, spec.scale.tokens)
 
         def look() -> None:
             for point in metrics.new_points():
@@ -215,6 +225,7 @@ class CommandTrainer:
                 "exit_code": ending.code,
                 "output": str(command.log),
                 "bad_lines": metrics.bad_lines,
+                **metrics.info,
             },
         }
         done = min(1.0, metrics.tokens / spec.scale.tokens)
@@ -234,7 +245,7 @@ class CommandTrainer:
             "out": str(folder / "out"),
             "run_id": spec.run_id,
             "mixture_file": str(folder / self.mixture_file),
-            "metrics_file": str(folder / "out" / self.metrics_file),
+            "metrics_file": str(folder / "out" / self._file),
         } | {f"w:{d}": f"{w:.9f}" for d, w in shares.items()}
         (folder / self.mixture_file).write_text(
             self._mixture_text(shares, spec.scale.tokens), encoding="utf-8"
@@ -258,6 +269,25 @@ class CommandTrainer:
             return json.dumps(shares, indent=2)
         facts, options = Facts.split({"tokens": tokens, **self.mixture_options})
         return export(Mixture.of(shares), self.mixture_format, facts, **options).text
+
+    @property
+    def _file(self) -> str:
+        default = lm_eval.PATTERN if self.metrics_format == "lm-eval" else "metrics.jsonl"
+        return self.metrics_file or default
+
+    def _check_metrics(self) -> None:
+        if self.metrics_format not in FORMATS:
+            known = did_you_mean(self.metrics_format, FORMATS)
+            raise InputError(f"metrics_format: there is no {self.metrics_format!r}; {known}")
+        if self.metrics_format != "lm-eval":
+            return
+        if wrong := lm_eval.check_keys(self._keys()):
+            raise InputError(f"metrics: {wrong}")
+        if any("{metrics_file}" in text for text in [*self.argv, *self.env.values()]):
+            raise InputError(
+                "argv or env: {metrics_file} is a pattern with metrics_format 'lm-eval'; "
+                "give the harness a folder, as --output_path {out}/eval"
+            )
 
     def _keys(self) -> dict[str, str]:
         if isinstance(self.metrics, Mapping):
