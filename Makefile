@@ -16,7 +16,7 @@ test: setup  ## formats, types, import rules, tests: under 6 minutes on 2 cores
 	$(BIN)/pytest -n 2 --dist loadfile
 
 test-all: setup  ## what needs services, the wheel, or more time; run after `make test`
-	$(BIN)/pytest -n 2 --dist loadfile -m "(slow or services or packaging) and not faults"
+	$(BIN)/pytest -n 2 --dist loadfile -m "slow or services or packaging"
 
 fuzz: setup  ## 2,000 random specs, tables and folders of text
 	MIXOPT_FUZZ_CASES=700 $(BIN)/pytest -n 2 --timeout 3000 tests/fuzz
@@ -25,7 +25,6 @@ mutants: setup  ## would a test notice? 300 small faults, about an hour; goes on
 	@$(BIN)/python -m analysis.mutants --json mutants.json
 
 faults: setup  ## 100 sweeps that something happens to, about half an hour; goes on where it was stopped
-	$(BIN)/pytest -m faults tests/integration
 	@$(BIN)/python -m analysis.faults --json faults.json
 
 exporters: setup  ## do the frameworks read what `mixopt export` writes? each in an environment of its own

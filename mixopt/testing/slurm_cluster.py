@@ -119,6 +119,31 @@ class SlurmCluster:
                 raise TimeoutError(f"nothing after {seconds:.0f} s; slurmctld: {said}")
             time.sleep(0.1)
 
+    def has_saved(self, job: str) -> bool:
+        """Whether the controller would still know a job, by its name, if it were killed now.
+
+        It saves its jobs every few seconds. One that it has forgotten runs on, and its number is
+        given to another, for which Slurm drains the node ("Duplicate jobid").
+        """
+        saved = self.folder / "state" / "job_state"
+        return saved.is_file() and job.encode() in saved.read_bytes()
+
+    def repair(self) -> None:
+        """Start what was killed, and have all nodes take jobs again.
+
+        Raises:
+            TimeoutError: they do not within a minute.
+        """
+        for name in ("slurmctld", *self.nodes):
+            if name not in self.processes:
+                self.start(name)
+
+        def is_back() -> bool:
+            self.ask("scontrol", "update", f"nodename={','.join(self.nodes)}", "state=resume")
+            return self.are_idle()
+
+        self.wait_until(is_back)
+
     def are_idle(self) -> bool:
         """Whether all nodes are up and without jobs."""
         return self.ask("sinfo", "--noheader", "--Node", "--format=%T").split().count(

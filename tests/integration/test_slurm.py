@@ -30,6 +30,14 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
         yield cluster
 
 
+@pytest.fixture(autouse=True)
+def repaired(slurm: SlurmCluster) -> Iterator[None]:
+    """A test that fails half-way leaves the next one no node that is down."""
+    yield
+    if not slurm.are_idle():
+        slurm.repair()
+
+
 def jobs(cluster: SlurmCluster, *states: str) -> list[str]:
     """Numbers of the jobs in these states."""
     wanted = f"--states={','.join(states or ('PENDING', 'RUNNING', 'COMPLETING'))}"
@@ -73,7 +81,6 @@ def test_ctrl_c_cancels_the_jobs(slurm: SlurmCluster, tmp_path: Path) -> None:
     slurm.wait_until(lambda: not jobs(slurm))
 
 
-@pytest.mark.faults
 def test_a_node_that_is_lost_costs_no_run_and_neither_does_the_controller(
     slurm: SlurmCluster, tmp_path: Path
 ) -> None:
@@ -90,15 +97,15 @@ def test_a_node_that_is_lost_costs_no_run_and_neither_does_the_controller(
     ).stdout.split():
         os.kill(int(worker), signal.SIGKILL)  # a machine goes with all that is on it
     slurm.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
-    slurm.wait_until(lambda: bool(executor.wait(0.5)) or len(jobs(slurm, "RUNNING")) == 1)
+    slurm.wait_until(lambda: not executor.wait(0.5) and len(jobs(slurm, "RUNNING")) == 1)
+    again = slurm.ask("squeue", "--me", "--noheader", "--states=RUNNING", "--format=%j").strip()
+    slurm.wait_until(lambda: slurm.has_saved(again))
     slurm.kill("slurmctld")
     executor.submit([fake_spec(9)])
     assert observations(executor.wait(1.0)) == []
     slurm.start("slurmctld")
     back = observations(drain(executor, 4, seconds=120.0))
     executor.close()
-    slurm.start(node)
-    slurm.wait_until(slurm.are_idle)
     assert sorted(o.spec.seed for o in back) == [0, 1, 2, 9]
     assert all(o.ok for o in back)
 
@@ -115,7 +122,6 @@ class Meeting(FakeTrainer):
 """
 
 
-@pytest.mark.faults
 def test_several_machines_train_a_pack_and_meet_at_the_first(
     slurm: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,7 +162,7 @@ class SlurmExecutor:
         if self._closed:
             return
         self._closed = True
-        known = {under_way.job for under_way in self._running.values() if under_way.job}
+        known = {w.job for w in self._running.values() if w.job and w.ended is None}
         jobs = self._queue.jobs() or []
         ours = (j for j in jobs if j.active and any(f.owns(j.name) for f in self._folders))
         numbers = sorted(known | {job.number for job in ours})
@@ -281,7 +281,7 @@ class SlurmExecutor:
             return self._again(name, "crash", answers[0].error)
         del self._running[name]
         self._told.append(under_way.folder)
-        if several and under_way.job:
+        if several and under_way.job and under_way.ended is None:
             self._queue.cancel([under_way.job])  # machines that still wait for the first
         held = (
             s if s.place is None else replace(s, place=replace(s.place, gpus=under_way.gpus))
@@ -309,10 +309,11 @@ class SlurmExecutor:
             self._deaf = True
             return
         self._deaf = False
-        numbers, names = {j.number: j for j in jobs}, {j.name: j for j in jobs}
+        # By name: a controller that died before it had saved a job gives its number to another one,
+        # and sbatch may have failed, as far as it knows, and queued the job all the same.
+        names = {j.name: j for j in jobs}
         for name, under_way in list(self._running.items()):
-            # sbatch may have failed, as far as it knows, and queued the job all the same.
-            job = numbers.get(under_way.job) if under_way.job else names.get(name)
+            job = names.get(name)
             if job is None and not under_way.job and under_way.folder.started() is None:
                 self._send(under_way)
             else:

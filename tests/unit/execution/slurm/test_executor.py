@@ -213,6 +213,29 @@ def test_a_job_that_was_queued_though_sbatch_failed_is_not_queued_twice(
     executor.close()
 
 
+def test_a_number_that_a_crashed_controller_gave_twice_is_of_the_job_with_the_name(
+    make: Make, queue: Played
+) -> None:
+    """The controller forgot job 1 and gave its number to a pack that came later."""
+    executor = make()
+    executor.submit([fake_spec(0)])
+    queue.there.clear()
+    forgotten = queue.folders.pop("1")
+    executor.submit([fake_spec(1)])
+    assert list(queue.there) == ["1"]
+    executor.wait(0.0)  # the first one is lost, and starts again under a number of its own
+    executor.wait(0.0)
+    assert set(queue.folders) == {"1", "2"}
+    assert queue.cancelled == []
+    assert not forgotten.path.exists()
+    queue.train("1")
+    queue.train("2")
+    back = observations(executor.wait(0.0) + executor.wait(0.0))
+    assert sorted(o.spec.seed for o in back) == [0, 1]
+    executor.close()
+    assert queue.cancelled == []
+
+
 def test_what_slurm_refuses_ends_the_sweep_and_fails_no_run(make: Make, queue: Played) -> None:
     executor = make()
     queue.refuse = [MixoptError("invalid partition")]
