@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-all fuzz mutants faults exporters docs setup lock clean
+.PHONY: quickstart test test-all fuzz mutants faults exporters layouts docs setup lock clean
 
 quickstart: setup  ## train proxies on real text and find their best mixture
 	@$(BIN)/mixopt run experiments/quickstart/spec.yaml
@@ -29,6 +29,9 @@ faults: setup  ## 100 sweeps that something happens to, about half an hour; goes
 
 exporters: setup  ## do the frameworks read what `mixopt export` writes? each in an environment of its own
 	@$(BIN)/python -m tests.exporters
+
+layouts: setup  ## do we read the shards of tokens that the layouts' own packages write?
+	@$(BIN)/python -m tests.layouts
 
 docs: setup  ## the documentation as a site, in site/; links that lead nowhere fail
 	@$(BIN)/python -m mkdocs build --strict --quiet

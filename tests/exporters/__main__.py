@@ -90,21 +90,21 @@ def write(folder: Path, framework: Framework) -> dict[str, float]:
     return {d: values["share"] for d, values in written.realised["domains"].items()}
 
 
-def environment(name: str, framework: Framework) -> Path:
-    """The Python of an environment that holds the framework."""
+def environment(name: str, packages: tuple[str, ...]) -> Path:
+    """The Python of an environment that holds packages."""
     folder = ENVIRONMENTS / name
     python, stamp = folder / "bin" / "python", folder / "packages.json"
-    wanted = json.dumps(framework.packages)
+    wanted = json.dumps(packages)
     if not stamp.is_file() or stamp.read_text() != wanted:
         venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *framework.packages], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
         stamp.write_text(wanted)
     return python
 
 
 def check(name: str, framework: Framework) -> tuple[bool, str]:
     """Whether the framework draws the shares, and the numbers in words."""
-    python = environment(name, framework)
+    python = environment(name, framework.packages)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         asked = write(folder, framework)

@@ -1,0 +1,1 @@
+"""Shards that the layouts' own packages write, read by ours; see `__main__`."""
