@@ -2,9 +2,11 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +209,7 @@ def _seen(spec: Spec, folder: Path, made: Prepared) -> list[Observation]:
 
 def _limits(result: DryRun, limits: Limits, seen: Sequence[Observation]) -> Iterator[str]:
     """Which limits end the sweep before its strategy does."""
+    yield from _too_late(result, limits.deadline)
     wanted = {
         "runs": (limits.runs, len(seen) + result.runs),
         "flops": (limits.flops, sum(o.spent for o in seen) + result.flops),
@@ -223,6 +226,21 @@ def _limits(result: DryRun, limits: Limits, seen: Sequence[Observation]) -> Iter
                 f"execution.stop_after.{name} is {most:g} and the whole sweep takes {total:.4g}: "
                 "it will stop before its end"
             )
+
+
+def _too_late(result: DryRun, deadline: float | None) -> Iterator[str]:
+    """What a deadline leaves no time for."""
+    if deadline is None or not result.runs:
+        return
+    left = (deadline - time.time()) / _HOUR
+    when = f"execution.stop_after.deadline is {datetime.fromtimestamp(deadline):%Y-%m-%d %H:%M}"
+    if left <= 0:
+        yield f"{when}, which has passed: nothing would be trained; give a later one"
+    elif result.wall_hours is not None and result.wall_hours > left:
+        yield (
+            f"{when}, {left:.3g} hours from now, and what is left takes {result.wall_hours:.3g}: "
+            "it will stop before its end"
+        )
 
 
 def _with(left: float | None, spent: float) -> float | None:

@@ -37,6 +37,7 @@ from mixopt.execution import executor as make
 from mixopt.execution.heartbeat import beating
 from mixopt.execution.limits import Brakes, Halt
 from mixopt.execution.sweep import Settings, SweepStatus, queued, run_sweep
+from mixopt.lazy import load
 from mixopt.ports import (
     ContinuingTrainer,
     Executor,
@@ -103,6 +104,17 @@ def at_address(spec: Spec, address: str | None) -> Spec:
     at("execution", lambda: check_executor(spec.execution.use, settings))
     values = {**spec.execution.model_dump(), "address": address}
     return spec.model_copy(update={"execution": ExecutionSpec(**values)})
+
+
+def reach(spec: Spec) -> None:
+    """See that the cluster of a spec answers, before its data is prepared for hours.
+
+    Raises:
+        MixoptError: it does not.
+    """
+    address = spec.execution.settings.get("address")
+    if spec.execution.use == "ray" and address:
+        at("execution.address", lambda: load("mixopt.execution.ray.session:reach")(address))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What `mixopt status` and `mixopt list` print: on a terminal of any width, and in a pipe."""
 
 import io
+import shlex
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mixopt.app.console import clock, out
+from mixopt.app.durable import CODE
 from mixopt.app.promotion_state import PromotionState
 from mixopt.app.state import FAILED, FINISHED, LIMIT, LOST, PAUSED, RUNNING, STOPPED, SweepState
 from mixopt.evidence.numbers import number, percent, plural
@@ -258,12 +260,19 @@ def _hint(state: SweepState, command: str) -> str:
     if remedy:
         lines.append(f"To go on: {remedy}")
     elif state.state not in {RUNNING, FINISHED}:
-        lines.append(f"To go on: {command} run <its spec.yaml>")
+        lines.append(f"To go on: {_way_on(state, command)}")
     if again and state.ended:
         lines.append(f"To train failed runs again: {command} retry {state.folder}")
     if state.promotion is not None and state.promotion.waiting and state.ended:
         lines.append(f"To go on with the promotion: {command} promote {state.folder}")
     return "\n".join(lines)
+
+
+def _way_on(state: SweepState, command: str) -> str:
+    """The command that goes on with a sweep; a job of a cluster has left its code in its folder."""
+    if (state.folder / CODE).is_dir():
+        return f"{command} resume {shlex.quote(state.name)} --address http://HEAD:8265"
+    return f"{command} run <its spec.yaml>"
 
 
 def _when(seconds: float) -> str:

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 from mixopt import lazy
 from mixopt.errors import InputError
+from mixopt.evidence.numbers import plural
 from mixopt.execution.alarm import TimeUpError, alarm
 from mixopt.execution.answers import matched
 from mixopt.execution.needs import Needs
@@ -295,7 +296,7 @@ class LocalExecutor:
                 ended = run_pack(specs, self._cache, report, runtime=pack.runtime, trainer=trainer)
         except TimeUpError:
             parts = pack.after("timeout", Retries())
-            last = f"{len(specs)} run(s) took longer than {limit:g} s"
+            last = f"{plural(len(specs), 'run')} took longer than {limit:g} s"
             ended = [] if parts else pack.given_up("timeout", last)
         self._queue.popleft()  # only now: after Ctrl-C in a notebook the pack is still there
         self._queue.extendleft(reversed(parts))

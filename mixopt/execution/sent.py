@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from mixopt.evidence.numbers import plural
 from mixopt.execution.needs import Needs
 from mixopt.execution.packs import Pack
 from mixopt.runs import Place
@@ -63,7 +64,7 @@ class Sent(Generic[N]):
             room: what it waits for, and where to look, should it still wait.
         """
         specs = self.pack.specs
-        what = f"{len(specs)} run(s) of {specs[0].scale} (first: {specs[0].run_id})"
+        what = f"{plural(len(specs), 'run')} of {specs[0].scale} (first: {specs[0].run_id})"
         if self.began is None:
             return f"{what} wait since {now - self.since:.0f} s for {room}"
         return (

@@ -44,7 +44,10 @@ def run(
 
     Example: mixopt run experiments/quickstart/spec.yaml --json result.json
     """
-    carry_out(launch.at_address(read_spec(spec), address), out, json)
+    checked = launch.at_address(read_spec(spec), address)
+    if address is not None:
+        launch.reach(checked)
+    carry_out(checked, out, json)
 
 
 def carry_out(

@@ -27,6 +27,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from mixopt.errors import InputError, MixoptError
+from mixopt.evidence.numbers import plural
 from mixopt.execution.local import check_pack
 from mixopt.execution.needs import NEEDS, Needs, NeedsByScale
 from mixopt.execution.packs import Cause, Pack, Retries
@@ -366,7 +367,7 @@ class RayExecutor:
         for stream, under_way in list(self._running.items()):
             if now >= under_way.deadline:
                 limit = under_way.needs.seconds(under_way.pack.specs)
-                last = f"{len(under_way.pack.specs)} run(s) took longer than {limit:g} s"
+                last = f"{plural(len(under_way.pack.specs), 'run')} took longer than {limit:g} s"
                 events += self._again(stream, "timeout", last)
             elif (
                 now - under_way.heard >= self.silence

@@ -5,6 +5,7 @@ and where its results are. So any machine that reaches the port finds a sweep by
 """
 
 import asyncio
+import logging
 import os
 import re
 import secrets
@@ -25,6 +26,8 @@ _SWEEP, _OUT, _SPEC, _PYTHON = "mixopt-sweep", "mixopt-out", "mixopt-spec", "mix
 _ADDRESSES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # Ray prefers these to what is given
 _NOT_YET = "try again later"
 _PATIENCE_SECONDS = 60.0
+_CHATTY = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
+_RAYS_OWN = re.compile(r"^[-\d]+ [:,\d]+\tINFO job_\w+\.py:\d+ -- .*\n?", re.MULTILINE)
 _ENDED = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 
 
@@ -81,6 +84,8 @@ class Jobs:
                 f"address is {redact(address)!r}; give that of the cluster's dashboard, e.g. "
                 "http://head:8265 (through a tunnel: http://127.0.0.1:8265)"
             )
+        for name in _CHATTY:  # what is sent, and that it is, we say ourselves
+            logging.getLogger(name).setLevel(logging.WARNING)
         with self._translated(), _without(_ADDRESSES):
             self._client = JobSubmissionClient(self.address)
 
@@ -157,10 +162,10 @@ class Jobs:
             self._client.stop_job(identifier)
 
     def logs(self, identifier: str) -> str:
-        """What a job has written so far."""
+        """What a job has written so far, without the notes of Ray's job server."""
         with self._translated():
             text: str = self._client.get_job_logs(identifier)
-            return text
+            return _RAYS_OWN.sub("", text)
 
     def follow(self, identifier: str, write: Callable[[str], None]) -> None:
         """Hand on what a job writes, from its beginning, until it has ended.
@@ -175,7 +180,7 @@ class Jobs:
 
         async def read() -> None:
             async for text in self._client.tail_job_logs(identifier):
-                write(text)
+                write(_RAYS_OWN.sub("", text))
 
         with self._translated():
             asyncio.run(read())

@@ -85,6 +85,22 @@ def connect(address: str | None, threads: int, runtime_env: Mapping[str, Any] | 
     return session
 
 
+def reach(address: str) -> None:
+    """See that a cluster answers at an address; leaves it again.
+
+    Args:
+        address: as `connect` takes it.
+
+    Raises:
+        InputError: it has another form.
+        MixoptError: nobody answers there, or it asks for a token.
+    """
+    _check_form(address)
+    _check_answer(address)
+    if address == "auto":  # which only Ray itself can look up
+        connect(address, 1, None).close()
+
+
 def check_runtime_env(runtime_env: Mapping[str, Any] | None) -> None:
     """See that Ray takes a runtime environment: its keys and the forms of their values.
 
@@ -123,7 +139,14 @@ def _check_form(address: str) -> None:
 
 
 def _check_answer(address: str) -> None:
-    """Find a wrong `host:port` at once: Ray itself tries for minutes."""
+    """Find a wrong `host:port` at once: Ray itself tries for minutes.
+
+    Args:
+        address: `auto` and other forms are left to Ray, which finds out quickly.
+
+    Raises:
+        MixoptError: nobody listens there.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdigit()):
         return

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mixopt.errors import MixoptError
+from mixopt.evidence.numbers import plural
 from mixopt.execution.local import check_pack
 from mixopt.execution.needs import NeedsByScale
 from mixopt.execution.packs import Cause, Pack, Retries
@@ -248,7 +249,7 @@ class SlurmExecutor:
                 events += self._read(name) or self._ended(name)
             elif time.monotonic() >= under_way.deadline:
                 count, limit = len(under_way.pack.specs), under_way.limit
-                last = f"{count} run(s) took longer than {limit:g} s"
+                last = f"{plural(count, 'run')} took longer than {limit:g} s"
                 events += self._again(name, "timeout", last)
             else:
                 self._warn(name)

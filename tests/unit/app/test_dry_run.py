@@ -1,8 +1,10 @@
 """What a sweep would do and cost: counted as the sweep counts, with nothing trained or written."""
 
 import io
+import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,19 @@ def test_limits_that_come_first_are_said(
     assert any(told in note for note in run(Rates(1e6), execution=execution).notes)
     wide = {"use": "local", "stop_after": {"runs": 10_000}}
     assert run(Rates(1e6), execution=wide).notes == ()
+
+
+def test_a_deadline_that_has_passed_or_comes_too_soon_is_said(place: Path) -> None:
+    def notes(deadline: str) -> str:
+        execution = {"use": "local", "stop_after": {"deadline": deadline}}
+        return " ".join(run(Rates(1e3), execution=execution).notes)
+
+    assert "2020-01-02 03:00, which has passed: nothing would be trained" in notes(
+        "2020-01-02T03:00"
+    )
+    soon = datetime.fromtimestamp(time.time() + 90).isoformat(timespec="seconds")
+    assert "hours from now, and what is left takes" in notes(soon)
+    assert notes("2222-01-01T00:00") == ""
 
 
 def test_packs_and_gpus_are_counted_by_what_the_spec_asks_for(

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from mixopt.app import show_status
+from mixopt.app.durable import CODE
 from mixopt.app.launch import Sweep
 from mixopt.app.preparation import problem_of
 from mixopt.app.spec_file import parse_spec
@@ -105,6 +106,15 @@ def test_what_the_driver_came_to(
     assert state.state == expected
     assert ("To go on: mixopt run" in text(state)) is (expected != RUNNING)
     assert (state.reason in text(state)) or expected == RUNNING
+
+
+def test_a_sweep_that_was_a_job_of_a_cluster_is_gone_on_with_there(tmp_path: Path) -> None:
+    made = sweep(tmp_path)
+    Heartbeat(made.store).end(heartbeat.STOPPED)
+    (tmp_path / CODE).mkdir()
+    told = text(state_of(made, time.time()))
+    assert "To go on: mixopt resume mine --address http://HEAD:8265" in told
+    assert "mixopt run" not in told
 
 
 def test_a_driver_that_went_without_a_word(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """What the executor on Ray refuses before Ray is started, and how a spec is sent elsewhere."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from mixopt.app import launch
+from mixopt.app.commands.application import app
 from mixopt.app.spec_file import parse_spec
 from mixopt.errors import InputError, MixoptError, SpecError
 from mixopt.execution import check_executor
@@ -68,6 +72,32 @@ def test_a_secret_of_the_environment_is_not_in_the_message() -> None:
 def test_the_address_of_the_dashboard_is_no_address_to_run_at(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="which takes jobs: 'mixopt submit'"):
         load("mixopt.execution.ray:RayExecutor")(tmp_path, address="http://head:8265")
+
+
+def test_an_address_where_nobody_answers_is_refused_before_data_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "spec.yaml"
+    file.write_text(yaml.safe_dump(SPEC))
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = CliRunner().invoke(app, ["run", str(file), "--address", where])
+    assert isinstance(done.exception, MixoptError)
+    assert f"no Ray cluster answers at '{where}'" in str(done.exception)
+    assert "Preparing" not in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["spec.yaml"]
+
+
+def test_what_ray_says_of_a_job_is_not_shown_with_its_log() -> None:
+    pattern = load("mixopt.execution.ray.jobs:_RAYS_OWN")
+    said = (
+        "2026-11-27 10:00:00,123\tINFO job_manager.py:581 -- Runtime env is setting up.\n"
+        "Preparing the data of mine ...\n2026-11-27 10:00:01,000\tERROR job_manager.py:1 -- no\n"
+    )
+    assert pattern.sub("", said).splitlines()[0] == "Preparing the data of mine ..."
+    assert "ERROR" in pattern.sub("", said)
 
 
 def test_an_address_of_the_command_line_replaces_that_of_the_spec() -> None:
