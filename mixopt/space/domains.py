@@ -231,4 +231,10 @@ def _as_domain(name: str, value: "float | Domain | Mapping[str, Any] | None") ->
         return value
     if isinstance(value, Mapping):
         return Domain(name, **value)
-    return Domain(name, tokens=None if value is None else float(value))
+    try:
+        tokens = None if value is None else float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"domain {name!r} has {value!r} for its tokens; give a number, such as 80e9"
+        ) from error
+    return Domain(name, tokens=tokens)

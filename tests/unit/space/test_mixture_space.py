@@ -270,6 +270,7 @@ def test_a_thousand_caps_are_explained_at_once() -> None:
     [
         (lambda: MixtureSpace([]), "at least one domain"),
         (lambda: MixtureSpace(["a", "a"]), "'a' is given twice"),
+        (lambda: MixtureSpace({"a": "80k"}), "'a' has '80k' for its tokens; give a number"),
         (lambda: MixtureSpace([" a"]), "has spaces around it"),
         (lambda: MixtureSpace(["a\nb"]), "line break"),
         (lambda: MixtureSpace(["a=b"]), "holds '='"),
