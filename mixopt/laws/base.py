@@ -151,6 +151,37 @@ class Law(Protocol):
         ...
 
 
+@runtime_checkable
+class Refits(Protocol):
+    """A law that fits other runs of the same metrics quickly, from what a fit has learned."""
+
+    def refit(
+        self,
+        fitted: FittedLaw,
+        W: Array,
+        Y: Array,
+        scale: Array | None = None,
+        *,
+        rng: np.random.Generator,
+    ) -> FittedLaw:
+        """Fit to runs, starting from the parameters of `fitted`.
+
+        For cross-validation and for rounds that change the runs a little: the same optimum as that
+        of `fit` where the optimum moves a little, in far fewer steps.
+
+        Args:
+            fitted: what `fit` of this law returned, for the same domains and metrics.
+            W: (n, m) mixtures.
+            Y: (n, k) metrics.
+            scale: (n, 2) parameters and tokens, or None.
+            rng: source of randomness.
+
+        Raises:
+            InputError: see `fit`.
+        """
+        ...
+
+
 JSON = Mapping[str, Any]
 
 

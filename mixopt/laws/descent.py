@@ -7,6 +7,7 @@ Notation:
 from collections.abc import Callable
 
 import numpy as np
+from scipy import linalg
 
 from mixopt.space.simplex import Array
 
@@ -42,8 +43,10 @@ def descend(
         scaled = (by_f[..., None] * J).reshape(-1, theta.size)
         gradient = scaled.T @ r.reshape(-1) + weight * (theta - center)
         A = scaled.T @ scaled
-        A[np.diag_indices_from(A)] += weight + damping * (np.diag(A) + weight)
-        trial = theta - np.linalg.solve(A, gradient)
+        diagonal = A.reshape(-1)[:: theta.size + 1]
+        diagonal += weight + damping * (diagonal + weight)
+        _, step, info = linalg.lapack.dposv(A, gradient, lower=1)
+        trial = theta - step if info == 0 else theta  # not better: damped more
         raw_new, J_new = residuals(trial)
         new = _loss(raw_new) + weight * float((trial - center) @ (trial - center))
         if not new < loss:

@@ -7,7 +7,7 @@ Notation:
 
 import numpy as np
 
-from mixopt.laws.base import FittedLaw, HeldOut, Law, Prediction, Runs
+from mixopt.laws.base import FittedLaw, HeldOut, Law, Prediction, Refits, Runs
 from mixopt.laws.folds import group_folds
 from mixopt.space.simplex import Array
 
@@ -15,6 +15,9 @@ CLOSED_FORM = 200
 """Runs (and five for each domain) from which closed-form leave-one-out is honest enough: below, the
 hyperparameters have seen the held-out run and few runs make that count, so laws are fitted again.
 """
+POOL = 50.0
+"""Runs' worth of belief that laws err in a metric as they do in all; 10 to 100 are alike."""
+_FEW_METRICS = 5.0
 _STEPS = 400
 
 
@@ -29,11 +32,25 @@ def held_out(
     n, m = runs.W.shape
     if n > max(CLOSED_FORM, 5 * m) and isinstance(fitted, HeldOut):
         return fitted.held_out
-    return refit_folds(law, runs, folds=folds, rng=rng)
+    return refit_folds(law, runs, folds=folds, rng=rng, start=fitted)
 
 
-def refit_folds(law: Law, runs: Runs, *, folds: int, rng: np.random.Generator) -> Prediction:
+def refit_folds(
+    law: Law,
+    runs: Runs,
+    *,
+    folds: int,
+    rng: np.random.Generator,
+    start: FittedLaw | None = None,
+) -> Prediction:
     """(n, k) predictions of each fold by the law fitted to the others; mixtures are not split.
+
+    Args:
+        law: what is fitted.
+        runs: to hold out.
+        folds: how many.
+        rng: draws the folds.
+        start: the law fitted to all runs, for laws that start from there (`Refits`).
 
     Raises:
         InputError: the law cannot be fitted to the rest of some fold.
@@ -47,7 +64,11 @@ def refit_folds(law: Law, runs: Runs, *, folds: int, rng: np.random.Generator) -
         known = np.isfinite(runs.Y[~out]).any(axis=0)
         if not known.any():
             continue
-        fitted = law.fit(runs.W[~out], runs.Y[~out][:, known], scale, rng=rng)
+        rest = (runs.W[~out], runs.Y[~out][:, known], scale)
+        if start is not None and known.all() and isinstance(law, Refits):
+            fitted = law.refit(start, *rest, rng=rng)
+        else:
+            fitted = law.fit(*rest, rng=rng)
         predicted = fitted.predict(runs.W[out], None if runs.scale is None else runs.scale[out])
         rows = np.ix_(out, known)
         mean[rows], sd[rows] = predicted.mean, predicted.sd
@@ -55,8 +76,11 @@ def refit_folds(law: Law, runs: Runs, *, folds: int, rng: np.random.Generator) -
     return Prediction(mean, sd, np.sqrt(np.nanmean(noise**2, axis=0)))
 
 
-def stacking_weights(errors: Array, shrink: float, floor: Array) -> Array:
+def stacking_weights(errors: Array, shrink: float, floor: Array, *, pool: float = POOL) -> Array:
     """(l, k) weights of least held-out squared error per metric, on the simplex.
+
+    The moments of a metric's errors are averaged with those of all metrics: few held-out runs of
+    one metric do not tell which law is best, those of many metrics do.
 
     Args:
         errors: (l, n, k) held-out errors, NaN where missing.
@@ -64,31 +88,38 @@ def stacking_weights(errors: Array, shrink: float, floor: Array) -> Array:
             about as good are drawn to equal weights, poor laws stay out.
         floor: (k,) squared error that no law avoids where it is used (another scale): added too,
             so that fitting a proxy better than the proxy is right earns no weight.
+        pool: runs' worth of belief that a metric is as all others are, where there are many.
     """
     laws, _, metrics = errors.shape
+    seen = np.isfinite(errors).all(axis=0)
+    count = seen.sum(axis=0)
+    E = np.where(seen, errors, 0.0)
+    moments = np.einsum("ink,jnk->kij", E, E) / np.maximum(count, 1)[:, None, None]
+    best = np.einsum("kii->ki", moments).min(axis=1)
+    known = (count > 0) & (best > 0)
     weights = np.full((laws, metrics), 1.0 / laws)
-    for j in range(metrics):
-        seen = np.isfinite(errors[:, :, j]).all(axis=0)
-        if not seen.any():
-            continue
-        E = errors[:, seen, j]
-        moments = E @ E.T / seen.sum()
-        best = np.diag(moments).min()
-        if best <= 0:
-            continue
-        moments = moments / best + (shrink + floor[j] / best) * np.eye(laws)
-        weights[:, j] = _simplex_minimum(moments)
+    if not known.any():
+        return weights
+    moments, best, count = moments[known] / best[known, None, None], best[known], count[known]
+    # A few metrics say little of how alike metrics are.
+    others = len(best) - 1
+    belief = pool * others / (others + _FEW_METRICS)
+    share = (count / (count + belief))[:, None, None]
+    moments = share * moments + (1.0 - share) * moments.mean(axis=0)
+    moments += (shrink + floor[known] / best)[:, None, None] * np.eye(laws)
+    weights[:, known] = _simplex_minimum(moments).T
     return weights
 
 
 def _simplex_minimum(C: Array) -> Array:
-    """The minimum of w'Cw over the simplex, by exponentiated gradient."""
-    w = np.full(len(C), 1.0 / len(C))
+    """(k, l) the minima of w'Cw over the simplex for C (k, l, l), by exponentiated gradient."""
+    w = np.full(C.shape[:2], 1.0 / C.shape[1])
     for _ in range(_STEPS):
-        gradient = C @ w
-        step = 0.5 / max(gradient.max() - gradient.min(), 1.0)
-        w = w * np.exp(-step * (gradient - gradient.min()))
-        w /= w.sum()
+        gradient = (C @ w[..., None])[..., 0]
+        above = gradient - gradient.min(axis=1, keepdims=True)
+        step = 0.5 / np.maximum(above.max(axis=1, keepdims=True), 1.0)
+        w = w * np.exp(-step * above)
+        w /= w.sum(axis=1, keepdims=True)
     return w
 
 

@@ -16,13 +16,24 @@ from typing import Any
 
 import numpy as np
 
-from mixopt.laws.base import JSON, Prediction, Runs, as_mixtures, check_runs, check_scale, numbers
+from mixopt.laws.base import (
+    JSON,
+    FittedLaw,
+    Prediction,
+    Runs,
+    as_mixtures,
+    check_runs,
+    check_scale,
+    numbers,
+)
 from mixopt.laws.curved import leave_out
 from mixopt.laws.descent import PRIOR_SD, descend
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
 _SHIFTS = (0.0, -0.6, 0.6, -1.2)
+_TRIAL_STEPS = 12  # after which the best of several starts is the one that goes on
+_REFIT_STEPS = 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +97,28 @@ class Parametric:
         """
         del rng
         runs = check_runs(W, Y, scale)
+        fitted = self._fit(runs, None)
+        return replace(fitted, held_out=_held_out(fitted, runs, log_scales(runs)[0]))
+
+    def refit(
+        self,
+        fitted: FittedLaw,
+        W: Array,
+        Y: Array,
+        scale: Array | None = None,
+        *,
+        rng: np.random.Generator,
+    ) -> "FittedParametric":
+        """Fit to runs, with one start for every metric: what `fitted` knows; see `Refits`.
+
+        Raises:
+            InputError: see `check_runs`.
+        """
+        del rng
+        assert isinstance(fitted, FittedParametric)
+        return self._fit(check_runs(W, Y, scale), fitted)
+
+    def _fit(self, runs: Runs, known: "FittedParametric | None") -> "FittedParametric":
         logs, reference = log_scales(runs)
         varies = (bool(np.ptp(logs[:, 0]) > 1e-9), bool(np.ptp(logs[:, 1]) > 1e-9))
         standard = Standard.learn(runs.Y)
@@ -94,10 +127,14 @@ class Parametric:
         for j in range(T.shape[1]):
             seen = np.isfinite(runs.Y[:, j])
             owns.append(_own_domain(runs.W[seen], T[seen, j]))
+            start = None
+            # Parameters of another own domain are no start.
+            if known is not None and known.own[j] == owns[-1]:
+                start = (float(known.signs[j]), known.theta[j])
             inputs = Inputs(runs.W[seen], logs[seen, 0], logs[seen, 1], varies, owns[-1])
-            fits.append(self._fit_metric(inputs, T[seen, j]))
+            fits.append(self._fit_metric(inputs, T[seen, j], start))
         signs, thetas, covariances, noises = zip(*fits, strict=True)
-        fitted = FittedParametric(
+        return FittedParametric(
             self.name,
             self.formula,
             standard,
@@ -110,26 +147,30 @@ class Parametric:
             np.where(standard.flat, 0.0, noises),
             runs.W.shape[1],
         )
-        return replace(fitted, held_out=_held_out(fitted, runs, logs))
 
-    def _fit_metric(self, inputs: Inputs, y: Array) -> tuple[float, Array, Array, float]:
+    def _fit_metric(
+        self, inputs: Inputs, y: Array, start: tuple[float, Array] | None
+    ) -> tuple[float, Array, Array, float]:
         """Sign, theta, its covariance and the residual sd, best of all starts."""
         center = self.formula.center(inputs)
         best: tuple[float, float, Array] = (np.inf, 1.0, center)
-        for sign in (1.0, -1.0):
-            for number in range(self.starts if sign > 0 else 1):
-                shift = _SHIFTS[number % len(_SHIFTS)]
+        if start is not None:
+            sign, first = start
+            steps, tolerance = _REFIT_STEPS, 1e-3
+        else:
+            shifts = [_SHIFTS[i % len(_SHIFTS)] for i in range(self.starts)]
+            steps, tolerance = self.steps, 1e-5
+            for sign, first in [*((1.0, center + shift) for shift in shifts), (-1.0, center)]:
+                residuals = partial(self._residuals, inputs, sign * y)
                 loss, theta = descend(
-                    partial(self._residuals, inputs, sign * y),
-                    center,
-                    center + shift,
-                    steps=self.steps,
-                    tolerance=1e-5,
+                    residuals, center, first, steps=min(_TRIAL_STEPS, steps), tolerance=tolerance
                 )
                 # Losses are what these formulas are about: the other direction must earn it.
                 if loss * (1.0 if sign > 0 else 1.1) < best[0]:
                     best = (loss, sign, theta)
-        _, sign, theta = best
+            _, sign, first = best
+        residuals = partial(self._residuals, inputs, sign * y)
+        _, theta = descend(residuals, center, first, steps=steps, tolerance=tolerance)
         f, J = self.formula.evaluate(theta, inputs)
         residual = sign * y - f
         prior = np.eye(theta.size) / PRIOR_SD**2

@@ -92,7 +92,7 @@ def ignores_the_order_of_domains(law: Law) -> None:
 
 
 def ignores_the_other_metrics(law: Law) -> None:
-    """A metric is predicted the same whatever stands beside it."""
+    """A metric is predicted about the same whatever two metrics stand beside it."""
     W, Y = planted()
     ours = _fit(law, W, Y).predict(fresh())
     alone = _fit(law, W, Y[:, 1:2]).predict(fresh())

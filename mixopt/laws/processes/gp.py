@@ -17,7 +17,9 @@ import numpy as np
 
 from mixopt.laws.base import (
     JSON,
+    FittedLaw,
     Prediction,
+    Runs,
     as_mixtures,
     check_runs,
     numbers,
@@ -30,6 +32,10 @@ from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
 Answer = TypeVar("Answer")
+SHARED = 16
+"""Metrics from which on hyperparameters are first learned for all metrics together: each metric's
+own are then a few steps away. Below, every metric is fitted as if it were alone."""
+_OWN_STEPS, _REFIT_STEPS = 15, 5
 
 
 @dataclass(frozen=True)
@@ -62,16 +68,45 @@ class GaussianProcess:
             InputError: see `check_runs`; or runs of several scales.
         """
         runs = one_scale(check_runs(W, Y, scale), self.name)
+        return self._fit(runs, None, self.iterations, rng)
+
+    def refit(
+        self,
+        fitted: FittedLaw,
+        W: Array,
+        Y: Array,
+        scale: Array | None = None,
+        *,
+        rng: np.random.Generator,
+    ) -> "FittedGaussianProcess":
+        """Fit to runs, a few steps from the hyperparameters of `fitted`; see `Refits`.
+
+        Raises:
+            InputError: see `check_runs`; or runs of several scales.
+        """
+        assert isinstance(fitted, FittedGaussianProcess)
+        runs = one_scale(check_runs(W, Y, scale), self.name)
+        return self._fit(runs, fitted.log_theta, min(_REFIT_STEPS, self.iterations), rng)
+
+    def _fit(
+        self, runs: Runs, starts: Array | None, steps: int, rng: np.random.Generator
+    ) -> "FittedGaussianProcess":
+        """Learn every metric's hyperparameters from `starts` (k, p + 2), or from scratch."""
         standard = Standard.learn(runs.Y)
         features = FeatureMap.learn(runs.W, self.features, self.epsilon)
         Z, T = features(runs.W), standard.forward(runs.Y)
         order = rng.permutation(len(Z))
+        metrics = T.shape[1]
+        if starts is None and metrics >= SHARED:
+            rows = order[: self.subset]
+            shared = kernel.learn(Z[rows], T[rows], self.priors, self.iterations)
+            starts, steps = np.tile(shared, (metrics, 1)), min(_OWN_STEPS, self.iterations)
         log_thetas = []
-        for column in range(T.shape[1]):
-            seen = np.isfinite(runs.Y[:, column])
-            rows = [i for i in order if seen[i]][: self.subset]
+        for column in range(metrics):
+            start = None if starts is None else starts[column]
+            rows = order[np.isfinite(runs.Y[order, column])][: self.subset]
             y = T[rows, column]
-            log_thetas.append(kernel.learn(Z[rows], y - y.mean(), self.priors, self.iterations))
+            log_thetas.append(kernel.learn(Z[rows], y - y.mean(), self.priors, steps, start))
         return FittedGaussianProcess(
             self.name, features, standard, np.stack(log_thetas), runs.W, runs.Y
         )

@@ -4,7 +4,7 @@ The kernel is s (1 + r + r^2 / 3) exp(-r), r^2 = 5 sum_d ((z_d - z'_d) / l_d)^2 
 lengthscale per feature), plus a constant for the unknown mean; observations add noise v.
 
 Notation:
-    Z: (n, p) features; y: (n,) one standardised metric
+    Z: (n, p) features; y: (n,) one standardised metric, or (n, k) several under one kernel
     log_theta: (p + 2,) = [log l, log s, log v]
     K: (n, n) covariance of the observations, noise included
 """
@@ -75,8 +75,12 @@ def by_length(G: Array, X: Array) -> Array:
 
 
 def negative_evidence(log_theta: Array, Z: Array, y: Array, priors: Priors) -> tuple[float, Array]:
-    """Minus the log posterior of the hyperparameters, and its gradient (p + 2,)."""
+    """Minus the log posterior of the hyperparameters, and its gradient (p + 2,).
+
+    Of several metrics y (n, k) under one kernel, the mean evidence: one factorisation for all.
+    """
     n, p = Z.shape
+    metrics = 1 if y.ndim == 1 else y.shape[1]
     s, v = np.exp(log_theta[-2]), np.exp(log_theta[-1])
     shape, slope = correlation(Z, Z, log_theta[:-2])
     K = s * shape + MEAN_VARIANCE
@@ -85,10 +89,13 @@ def negative_evidence(log_theta: Array, Z: Array, y: Array, priors: Priors) -> t
     if info != 0:
         return 1e10, np.zeros_like(log_theta)
     inverse, _ = linalg.lapack.dpotri(lower, lower=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    diagonal = np.diag(inverse).copy()
+    inverse = inverse + inverse.T  # above the diagonal it was zero
+    inverse[np.diag_indices(n)] = diagonal
     alpha = inverse @ y
-    value = 0.5 * y @ alpha + np.log(np.diag(lower)).sum()
-    M = inverse - np.outer(alpha, alpha)  # d value / d K = M / 2
+    value = 0.5 * np.vdot(y, alpha) / metrics + np.log(np.diag(lower)).sum()
+    columns = alpha.reshape(n, metrics)
+    M = inverse - columns @ columns.T / metrics  # d value / d K = M / 2
     # d shape / d log l_d = (5/3) (1 + r) exp(-r) (x_d - x'_d)^2
     lengths = (5.0 * s / 3.0) * by_length(M * slope, Z / np.exp(log_theta[:-2]))
     gradient = np.array([*lengths, 0.5 * s * np.vdot(M, shape), 0.5 * v * np.trace(M)])

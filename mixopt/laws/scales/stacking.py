@@ -93,11 +93,13 @@ class Stacking:
         top = _largest(runs.scale)
         seed = int(rng.integers(2**62))
         inside = [
-            refit_folds(x, runs, folds=self.folds, rng=np.random.default_rng(seed)) for x in quick
+            refit_folds(x, runs, folds=self.folds, rng=np.random.default_rng(seed), start=whole)
+            for x, whole in zip(quick, fitted.values(), strict=True)
         ]
         both = [_weights(inside, runs)]
         rest = np.unique(runs.scale[~top], axis=0)
         if len(rest) >= 2:
+            # Not from what all runs taught: the scale that is held out must not be known.
             beyond = [_without(x, runs, top, rng) for x in quick]
             both.append(_weights(beyond, runs))
         else:

@@ -8,6 +8,7 @@ from mixopt.laws import law
 from mixopt.laws.base import Prediction, check_runs
 from mixopt.laws.folds import group_folds
 from mixopt.laws.held_out import CLOSED_FORM, held_out, refit_folds, sd_factors, stacking_weights
+from mixopt.laws.processes.gp import SHARED
 
 
 def generator(seed=0):
@@ -93,3 +94,47 @@ def test_too_few_runs_to_hold_any_out_are_refused():
     W = generator(1).dirichlet(np.ones(3), size=2)
     with pytest.raises(InputError):
         refit_folds(law("gp"), check_runs(W, W[:, :1]), folds=2, rng=generator())
+
+
+def test_laws_of_many_metrics_are_weighed_by_all_of_them():
+    """Ten held-out runs of one metric are noise; the same law is best in forty metrics."""
+    rng = generator(3)
+    errors = rng.standard_normal((2, 10, 40)) * np.array([1.0, 1.4])[:, None, None]
+    alone = stacking_weights(errors, 0.0, np.zeros(40), pool=0.0)
+    together = stacking_weights(errors, 0.0, np.zeros(40))
+    best = 1.4**2 / (1.0 + 1.4**2)  # the weight of least squared error
+    assert np.abs(together[0] - best).mean() < 0.5 * np.abs(alone[0] - best).mean()
+
+
+def test_a_metric_with_many_runs_keeps_weights_of_its_own():
+    rng = generator(4)
+    errors = rng.standard_normal((2, 2000, 20)) * np.array([0.5, 2.0])[:, None, None]
+    errors[:, :, 7] = errors[::-1, :, 7]
+    weights = stacking_weights(errors, 0.0, np.zeros(20))
+    assert weights[0, 0] > 0.85
+    assert weights[1, 7] > 0.85
+
+
+@pytest.mark.parametrize("name", ["gp", "shukor-additive", "bimix"])
+def test_a_refit_is_a_quick_fit_that_forgets_the_runs_left_out(name):
+    W = generator(5).dirichlet(np.ones(4), size=40)
+    Y = np.exp(-2.0 * np.sqrt(W[:, :2])) + 0.02 * generator(6).standard_normal((40, 2))
+    made = law(name)
+    whole = made.fit(W, Y, rng=generator())
+    fitted = made.fit(W[:30], Y[:30], rng=generator()).predict(W[30:])
+    refitted = made.refit(whole, W[:30], Y[:30], rng=generator()).predict(W[30:])
+    np.testing.assert_allclose(refitted.mean, fitted.mean, atol=0.15 * Y.std())
+    moved = Y[:30] + 5.0
+    told = made.refit(whole, W[:30], moved, rng=generator()).predict(W[30:])
+    np.testing.assert_allclose(told.mean, refitted.mean + 5.0, atol=0.02 * Y.std())
+
+
+def test_a_process_of_many_metrics_starts_from_what_they_share():
+    W = generator(7).dirichlet(np.ones(4), size=40)
+    slopes = generator(8).uniform(0.5, 2.0, size=(4, SHARED))
+    Y = np.exp(-np.sqrt(W) @ slopes)
+    together = law("gp").fit(W, Y, rng=generator())
+    alone = law("gp").fit(W, Y[:, :1], rng=generator())
+    at = generator(9).dirichlet(np.ones(4), size=50)
+    gap = together.predict(at).mean[:, 0] - alone.predict(at).mean[:, 0]
+    assert np.abs(gap).max() < 0.05 * Y[:, 0].std()
