@@ -16,9 +16,10 @@ A trainer that answers at once, 17 domains, 22 metrics, Ray on this machine. Sys
 Records: `{system, store_runs, runs_per_second, driver_mb}`: the pace over `window` runs once
 `store_runs` are in the store, and the driver's resident memory then. Beside them `cpu_ms` (CPU time
 of the driver per run, which other processes disturb less than the clock), `window`, and of sweeps
+`trained` (runs in one go), `grown_mb` (memory since the first of these was sent out) and
 `resume_seconds` (from opening the store with so many runs to the first run sent out, Ray's start
-left out) and `grown_mb` (memory since the first run was sent out). With `--idle` also
-`{system: "idle-slots", idle_percent}`: the share of 8 slots without a run, first and last runs left
-out, where a run takes 5 s. Every system has a process of its own; `mlflow-calls` has that of
-`mixopt`, whose database it writes to.
+left out). With `--idle` also `{system: "idle-slots", idle_percent}`: the share of 8 slots without a
+run, first and last runs left out, where a run takes 5 s. Every system has a process of its own;
+`mlflow-calls` has that of `mixopt`, whose database it writes to. Goals that could be judged are
+printed at the end.
 """

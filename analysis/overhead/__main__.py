@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import overhead
+from analysis.overhead.goals import goals
 from analysis.overhead.pace import Record
 from analysis.overhead.systems import idle_slots, in_memory, in_mlflow, in_ray_tune
 from mixopt.errors import did_you_mean
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             records += show(apart(job, sizes, wanted))
     if options.idle:
         records += show(apart(idle_slots))
+    for goal in goals(records):
+        print(goal)
     if options.json:
         options.json.write_text(json.dumps([r.to_dict() for r in records], indent=2) + "\n")
     return 0

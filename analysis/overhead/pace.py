@@ -15,6 +15,7 @@ class Record:
         system: see above.
         store_runs: runs in the store when the window began.
         runs_per_second, cpu_ms, window, driver_mb: see above.
+        trained: runs of the sweep, of which `grown_mb` is told.
         grown_mb, resume_seconds, idle_percent: see above.
         calls: what was asked of MLflow per run, by name.
         skipped: why nothing was measured.
@@ -26,6 +27,7 @@ class Record:
     driver_mb: float | None = None
     cpu_ms: float | None = None
     window: int | None = None
+    trained: int | None = None
     grown_mb: float | None = None
     resume_seconds: float | None = None
     idle_percent: float | None = None

@@ -105,6 +105,7 @@ def sweep(
     finally:
         store.release()
     record = pace.record(system, begin, begin + window)
+    record.trained = begin + window + _EDGE - there
     record.grown_mb = round(memory_mb() - watched.size, 1)
     if there:
         record.resume_seconds = round(watched.sent[0] - start, 2)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from analysis.overhead.__main__ import main
+from analysis.overhead.goals import goals
 from analysis.overhead.pace import Pace, Record
 from analysis.overhead.systems import Watched, sweep
 from analysis.overhead.trainer import DOMAINS, METRICS, Instant, question
@@ -66,3 +67,25 @@ def test_an_unknown_system_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         main(["--systems", "mixopt-memroy"])
     assert "did you mean 'mixopt-memory'" in capsys.readouterr().err
+
+
+def test_goals_are_judged_by_what_was_measured() -> None:
+    records = [
+        Record("mixopt", store_runs=300, runs_per_second=20.0, trained=520, grown_mb=900.0),
+        Record("mixopt", 10_020, 15.0, trained=9_700, grown_mb=90.0, resume_seconds=21.0),
+        Record("mlflow-calls", store_runs=300, runs_per_second=24.0),
+        Record("mlflow-calls", store_runs=10_000, runs_per_second=20.0),
+        Record("mixopt-memory", store_runs=300, runs_per_second=151.0),
+        Record("idle-slots", idle_percent=4.9),
+        Record("ray-tune", skipped="not here"),
+    ]
+    assert [(g.met, round(g.value, 3)) for g in goals(records)] == [
+        (True, 0.833),
+        (False, 0.75),
+        (True, 151.0),
+        (False, -0.25),
+        (True, 90.0),  # what few runs grow by is start-up
+        (False, 21.0),
+        (True, 4.9),
+    ]
+    assert goals([]) == []
