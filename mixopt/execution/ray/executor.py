@@ -107,6 +107,7 @@ class RayExecutor:
         self._cluster = Cluster()
         # Made once: Ray takes a function apart and sends it to the cluster every time it is made.
         self._remote: Any = ray.remote(train_pack)
+        self._tasks: dict[tuple[Needs, str], Any] = {}  # the same with options, which take time too
         if self.max_slots is None:
             self._check_room()
 
@@ -239,16 +240,20 @@ class RayExecutor:
 
     def _task(self, under_way: UnderWay, nodes: Nodes) -> Any:
         """Give a pack to Ray, or the part of one of its machines."""
-        needs = under_way.needs
-        wanted = options(needs, under_way.kind)
-        if under_way.group is not None:
+        needs, kind, alone = under_way.needs, under_way.kind, under_way.group is None
+        wanted = options(needs, kind)
+        if not alone:
             wanted["scheduling_strategy"] = PlacementGroupSchedulingStrategy(
                 under_way.group, placement_group_bundle_index=nodes.index
             )
             wanted.pop("label_selector", None)  # the reservation has them
-        task = self._remote.options(
-            num_returns="streaming", max_retries=0, name="mixopt-pack", **wanted
-        )
+        task = self._tasks.get((needs, kind)) if alone else None
+        if task is None:
+            task = self._remote.options(
+                num_returns="streaming", max_retries=0, name="mixopt-pack", **wanted
+            )
+        if alone:
+            self._tasks[needs, kind] = task
         specs, runtime = under_way.pack.specs, dict(under_way.pack.runtime)
         return task.remote(Work(specs, self._cache, runtime, needs.threads, nodes))
 
