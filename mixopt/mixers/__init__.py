@@ -6,6 +6,7 @@ from mixopt.errors import InputError
 from mixopt.lazy import build, lookup
 from mixopt.mixers.base import Measured, Mixer, Needs, Note, Segment, Setup, State, refused
 from mixopt.mixers.course import Course, Recorded, course, record
+from mixopt.mixers.history import Told
 from mixopt.mixers.session import Session
 from mixopt.runs import MixerSpec
 from mixopt.space.numbers import check_arguments
@@ -73,6 +74,7 @@ __all__ = [
     "Session",
     "Setup",
     "State",
+    "Told",
     "course",
     "mixer",
     "mixer_of",

@@ -8,6 +8,7 @@ import numpy as np
 
 from mixopt.errors import InputError
 from mixopt.mixers.base import Setup, State
+from mixopt.mixers.history import Told
 from mixopt.mixers.session import Session
 from mixopt.runs import Observation, Schedule
 from mixopt.space import Mixture
@@ -81,6 +82,7 @@ def record(session: Session, cost_ratio: float) -> dict[str, Any]:
         "time_average": path.time_average.to_dict(),
         "tail_average": path.tail_average.to_dict(),
         "schedule": path.schedule.to_dict(),
+        "history": Told.of(session.history, session.setup).to_dict(),
         "updates": state.period,
         "skipped": state.skipped,
         "frozen": state.frozen,
@@ -98,12 +100,14 @@ class Recorded:
         cost_ratio: see `record`.
         course: how its mixture went.
         notes: in words, with how often where that was more than once.
+        history: what was drawn and seen over time; None where none was kept.
     """
 
     name: str
     cost_ratio: float
     course: Course
     notes: tuple[str, ...]
+    history: Told | None = None
 
     @classmethod
     def of(cls, seen: Observation) -> "Recorded | None":
@@ -132,4 +136,5 @@ class Recorded:
             Mixture.of(kept["tail_average"]),
             Schedule.from_dict(kept["schedule"]),
         )
-        return cls(kept["name"], float(kept["cost_ratio"]), path, tuple(notes))
+        told = Told.from_dict(kept["history"]) if "history" in kept else None
+        return cls(kept["name"], float(kept["cost_ratio"]), path, tuple(notes), told)

@@ -1,11 +1,12 @@
 """A mixer at work in one run: what a trainer holds, asks for the next segment, and saves."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mixopt.errors import InputError
 from mixopt.mixers.base import Measured, Mixer, Segment, Setup, State
+from mixopt.mixers.history import History
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class Session:
         mixer, setup: of the run; they are not saved.
         state: at the start of the period.
         plan: segments of the period. done: what came of the first of them.
+        history: what was drawn and seen so far, for the record; no method looks at it.
     """
 
     mixer: Mixer
@@ -35,6 +37,7 @@ class Session:
     state: State
     plan: tuple[Segment, ...]
     done: tuple[Measured, ...] = ()
+    history: History = field(default_factory=History)
 
     @classmethod
     def begin(cls, mixer: Mixer, setup: Setup) -> "Session":
@@ -53,14 +56,15 @@ class Session:
         Raises:
             InputError: the record is of another version, mixer or set of domains.
         """
-        if not {"state", "done"} <= set(saved):
+        if not {"state", "done", "history"} <= set(saved):
             raise InputError(
                 f"a saved session has {', '.join(map(repr, saved)) or 'nothing'}; give what "
-                "Session.to_dict wrote, with 'state' and 'done'"
+                "Session.to_dict wrote, with 'state', 'done' and 'history'"
             )
         state = State.from_dict(saved["state"])
         done = tuple(Measured.from_dict(m) for m in saved["done"])
-        return cls(mixer, setup, state, mixer.plan(setup, state), done)
+        history = History.from_dict(saved["history"])
+        return cls(mixer, setup, state, mixer.plan(setup, state), done, history)
 
     @property
     def segment(self) -> Segment | None:
@@ -97,11 +101,17 @@ class Session:
                 f"give one for each of {', '.join(self.setup.space.names)}, in this order"
             )
         done = (*self.done, measured)
+        history = self.history.after(self.segment, measured)
         if len(done) < len(self.plan):
-            return replace(self, done=done)
+            return replace(self, done=done, history=history)
         state = self.mixer.update(self.setup, self.state, done)
-        return replace(self, state=state, plan=self.mixer.plan(self.setup, state), done=())
+        plan = self.mixer.plan(self.setup, state)
+        return replace(self, state=state, plan=plan, done=(), history=history)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values for a checkpoint."""
-        return {"state": self.state.to_dict(), "done": [m.to_dict() for m in self.done]}
+        return {
+            "state": self.state.to_dict(),
+            "done": [m.to_dict() for m in self.done],
+            "history": self.history.to_dict(),
+        }

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mixopt.errors import StoreError
-from mixopt.mixers import Recorded
+from mixopt.mixers import Recorded, Told
 from mixopt.runs import Observation, RunSpec
 
 PART_CHARS = 7900
@@ -123,19 +123,41 @@ def values(seen: Observation, headline: float | None = None) -> list[tuple[str, 
 
 
 def _mixing(seen: Observation, room: int) -> list[tuple[str, float, int]]:
-    """Shares by step of a run with a mixer, as many as there is room for."""
+    """Weights, realised shares and signals by step of a run with a mixer, where there is room.
+
+    Weights come first; what is drawn and seen is thinned to what they leave, at least a last value
+    of each where that fits.
+    """
     record = Recorded.of(seen) if seen.spec.mixer is not None else None
     if record is None:
         return []
-    schedule = record.course.schedule
-    schedule = schedule.coarsened(max(1, room // len(schedule.domains)))
+    told, schedule = record.history, record.course.schedule
+    series = {} if told is None else _series(told)
+    lines = len(schedule.domains) + len(series)
+    schedule = schedule.coarsened(max(1, room // lines))
     keys = display_keys(schedule.domains, "mix/")
     rows = [
         (keys[domain], share, until)
         for until, mixture in schedule.phases
         for domain, share in mixture.to_dict().items()
-    ]
-    return rows[: max(room, 0)]
+    ][: max(room, 0)]
+    points = max(0, room - len(rows)) // max(1, len(series))
+    if told is None or not points:
+        return rows
+    last = len(told.tokens) - 1
+    # from the last one backwards, so that the end of the run is always there
+    picked = last - np.unique(np.linspace(0, last, min(points, last + 1)).round().astype(int))
+    rows += [(key, line[i], told.tokens[i]) for i in sorted(picked) for key, line in series.items()]
+    return rows
+
+
+def _series(told: Told) -> dict[str, tuple[float, ...]]:
+    """Key to values of what a mixer's run drew and saw, at `told.tokens`."""
+    series = {}
+    for group, columns in (("drawn", told.drawn), *told.signals.items()):
+        keys = display_keys(columns, f"{group}/" if group == "drawn" else f"signal/{group}/")
+        series |= {keys[name]: column for name, column in columns.items()}
+    return series
 
 
 def write_spec(spec: RunSpec) -> str:

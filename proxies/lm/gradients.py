@@ -106,8 +106,8 @@ class Gradients:
             parts: P, 2 or more.
         """
         size = len(ids) // parts
-        found = [self.of(part) for part in torch.split(ids[: size * parts], size)]
-        gram = products(found, found, math.inf)
+        gradients = [self.of(part) for part in torch.split(ids[: size * parts], size)]
+        gram = products(gradients, gradients, math.inf)
         trace, whole = float(np.trace(gram)), float(gram.sum())
         between = (whole - trace) / (parts * (parts - 1))
         return between, (trace / parts - between) * size

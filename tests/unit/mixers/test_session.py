@@ -134,7 +134,7 @@ def test_states_of_another_version_or_run_are_refused() -> None:
     renamed = setup_of(MixtureSpace(["a", "b", "x"]))
     with pytest.raises(InputError, match="over a, b, x"):
         Session.resume(Losses(), renamed, saved)
-    with pytest.raises(InputError, match="'state' and 'done'"):
+    with pytest.raises(InputError, match="'state', 'done' and 'history'"):
         Session.resume(Losses(), setup, {"state": {}})
     with pytest.raises(InputError, match="2 numbers of tokens for 3 domains"):
         session.after(Measured(10, (1.0, 2.0)))

@@ -327,12 +327,23 @@ def test_the_page_and_the_store_show_how_the_mixture_went() -> None:
     assert "1 x" in str(table)
     assert mixing(ReportData("study", SPACE, OBJECTIVE, ())) is None
     run = next(o for o in done if o.spec.mixer is not None)
-    rows = [row for row in records.values(run) if row[0].startswith("mix/")]
+    every = records.values(run)
+    rows = [row for row in every if row[0].startswith("mix/")]
     record = Recorded.of(run)
     assert record is not None
     assert len(rows) == 3 * len(record.course.schedule.phases)
     assert {row[0] for row in rows} == {"mix/web", "mix/code", "mix/math"}
     assert rows[-1][2] == 10_000
+    for key in ("drawn/web", "signal/train_loss/web"):
+        steps = [step for name, _, step in every if name == key]
+        assert len(steps) > 3, key
+        assert steps == sorted(set(steps))
+    told = record.history
+    assert told is not None
+    last = {key: value for key, value, step in every if step == told.tokens[-1]}
+    assert last["drawn/web"] == told.drawn["web"][-1]
+    assert sum(last[f"drawn/{name}"] for name in SPACE.names) == pytest.approx(1.0)
+    assert len(every) <= records.MAX_VALUES
 
 
 def test_intervals_of_paired_differences() -> None:

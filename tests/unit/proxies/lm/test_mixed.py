@@ -117,6 +117,9 @@ def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(make, cache, monkeyp
         assert again.flops == never.flops
     kept = Recorded.of(never)
     assert kept is not None
+    assert kept.history is not None
+    assert kept.history.tokens[-1] == 12_288
+    assert sum(line[-1] for line in kept.history.drawn.values()) == pytest.approx(1.0)
     assert never.info["mixer"]["skipped"] == 0
     assert not list(cache.glob("checkpoints/*/trunk*"))
     assert sum(never.tokens.values()) == 12_288
