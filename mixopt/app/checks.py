@@ -13,6 +13,7 @@ from mixopt.errors import InputError, MixoptError, SpecError, StoreError, Traine
 from mixopt.execution import local
 from mixopt.mixers import mixer_of, refused
 from mixopt.ports import Trainer, TrainerInfo, capabilities_of
+from mixopt.runs import Schedule
 from mixopt.runs.knobs import set_knobs
 from mixopt.space import MixtureSpace
 from mixopt.space.numbers import check_arguments
@@ -62,10 +63,32 @@ def make_strategy(spec: Spec) -> Strategy:
     def make() -> Strategy:
         if "memo" in chosen.settings:
             raise InputError("no setting 'memo'; leave it out")
-        return strategy(chosen.use, **chosen.settings)
+        return strategy(chosen.use, **_with_offline(chosen.settings))
 
     made: Strategy = by_setting("strategy", chosen.settings, make)
     return made
+
+
+def _with_offline(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings with the mixture that `offline` names by where it is: a sweep, version or file.
+
+    Raises:
+        InputError: nothing is there, or a schedule, which no single mixture stands for.
+        StoreError: the folder holds no sweep with an answer.
+    """
+    given = settings.get("offline")
+    if not isinstance(given, str):
+        return settings
+    try:
+        plan = lazy.load("mixopt.app.plan_source:read_source")(given).plan
+    except InputError as error:
+        raise InputError(f"offline is {given!r}: {error}") from error
+    if isinstance(plan, Schedule):
+        raise InputError(
+            f"offline is {given!r}, which recommends a schedule, and what changes on the way is "
+            "compared with one mixture; give that, domain to share"
+        )
+    return {**settings, "offline": plan.to_dict()}
 
 
 def make_trainer(

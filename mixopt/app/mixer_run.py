@@ -57,7 +57,13 @@ class Asked:
         setup = self._setup()
         if self.state is None or not self.state.exists():
             return Session.begin(made, setup)
-        return Session.resume(made, setup, read_values(self.state, "delete it to start anew"))
+        saved = read_values(self.state, "delete it to start anew")
+        try:
+            return Session.resume(made, setup, saved)
+        except InputError as error:
+            raise InputError(
+                f"--state {self.state}: {error}; delete the file to start the run anew"
+            ) from error
 
     def keep(self, session: Session) -> None:
         """Write the state, if a file was named: all of it, or what was there stays.

@@ -56,7 +56,8 @@ class Online(Answers):
         start: where runs begin: `"uniform"`, `"natural"`, or domain to share; None: as each paper.
         steer: what methods look at: `"objective"`, its metrics by their weights, or `"domains"`,
             the training domains' own metrics; None: the objective, where the method can.
-        offline: the mixture of an offline search, domain to share; None: there is none.
+        offline: the mixture of an offline search, domain to share (in a spec also the folder of
+            its sweep, a file or `models:/name@alias`); None: there is none.
         equal: `"cost"`: mixtures that do not change train for as long as the method's cost allows;
             `"tokens"`: all train for the same tokens.
         confirm_seeds: fresh seeds per candidate; 0 trains no confirmation.

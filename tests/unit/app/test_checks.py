@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from mixopt.app.checks import make_strategy
 from mixopt.app.preparation import prepared
 from mixopt.app.spec_file import parse_spec, read_spec
 from mixopt.errors import MixoptError, SpecError, StoreError
@@ -227,3 +229,21 @@ def test_a_broken_trainer_is_told_in_words(
     )
     with pytest.raises(MixoptError, match=message):
         prepared(spec, tmp_path / "out")
+
+
+def test_an_offline_mixture_is_taken_from_where_it_is(tmp_path: Path) -> None:
+    kept = tmp_path / "mixture.json"
+    kept.write_text('{"web": 0.7, "code": 0.3}')
+    values = yaml.safe_load(BASE)
+
+    def made(offline: Any) -> Any:
+        return make_strategy(
+            parse_spec({**values, "strategy": {"use": "odm", "offline": offline}})
+        ).offline
+
+    assert made(str(kept)) == {"web": 0.7, "code": 0.3} == made({"web": 0.7, "code": 0.3})
+    kept.write_text('{"phases": [{"until": 10, "mixture": {"web": 0.7, "code": 0.3}}]}')
+    with pytest.raises(SpecError, match="recommends a schedule"):
+        made(str(kept))
+    with pytest.raises(MixoptError, match="nowhere"):
+        made(str(tmp_path / "nowhere.json"))

@@ -81,3 +81,44 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     bad.write_text("{}")
     with pytest.raises(InputError, match="delete it to start anew"):
         Asked("odm", "web,code", "1k", "10", state=bad).session()
+
+
+def test_a_state_of_another_version_is_named_by_its_file_and_kept(tmp_path: Path) -> None:
+    state = tmp_path / "run.json"
+    asked = Asked("odm", "web,code", "1k", "10", state=state)
+    asked.keep(asked.session())
+    saved = json.loads(state.read_text())
+    saved["state"]["format"] = 99
+    state.write_text(json.dumps(saved))
+    with pytest.raises(InputError, match=r"run\.json: .*format 99.*delete the file"):
+        asked.session()
+    assert json.loads(state.read_text()) == saved
+    state.unlink()
+    assert asked.session().step == 0
+
+
+def test_bounds_that_nothing_meets_and_probes_that_say_nothing(tmp_path: Path) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text("bounds: {web: [0.7, 1], code: [0.6, 1]}\n")
+    with pytest.raises(InputError, match="lower some of them"):
+        Asked("odm", "web,code", "1k", "10", space=space).session()
+    with pytest.raises(InputError, match="all probes draw the same"):
+        Asked("aioli", "web,code", "1k", "1000", settings=("focus=0.5",)).session()
+
+
+def test_a_domain_that_is_exhausted_is_drawn_no_more_and_the_run_goes_on(tmp_path: Path) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text("budget: 1000\nepochs: 1\n")
+    call = ["mixer", "odm", "--domains", "web=300,code=5000", "--steps", "20", "--tokens", "1k"]
+    call += ["--set", "every=5", "--space", str(space)]
+    told = [
+        json.dumps({"step": 5, "tokens": [300, 0], "values": {"train_loss": [3, None]}}),
+        json.dumps({"step": 10, "tokens": [0, 250], "values": {"train_loss": [None, 2]}}),
+        json.dumps({"step": 15, "tokens": [0, 250], "values": {"train_loss": [None, 2]}}),
+        json.dumps({"step": 20, "tokens": [0, 200]}),
+    ]
+    result = CliRunner().invoke(app, call, input="\n".join(told) + "\n")
+    lines = [json.loads(line) for line in result.output.splitlines()]
+    assert [line["sampling"]["web"] for line in lines[2:5]] == pytest.approx([0, 0, 0], abs=1e-9)
+    assert lines[-1]["type"] == "end"
+    assert not lines[-1]["record"]["frozen"]
