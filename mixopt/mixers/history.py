@@ -170,7 +170,7 @@ def _looked(values: Array) -> Array:
 
 def _ratio(sums: Array, counts: Any) -> Array:
     blank = np.full(len(sums), np.nan)
-    return np.divide(sums, counts, out=blank, where=np.asarray(counts) > 0)
+    return np.asarray(np.divide(sums, counts, out=blank, where=np.asarray(counts) > 0))
 
 
 def _names(signal: str, setup: Setup) -> tuple[str, ...]:

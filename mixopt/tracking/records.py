@@ -153,7 +153,7 @@ def _mixing(seen: Observation, room: int) -> list[tuple[str, float, int]]:
 
 def _series(told: Told) -> dict[str, tuple[float, ...]]:
     """Key to values of what a mixer's run drew and saw, at `told.tokens`."""
-    series = {}
+    series: dict[str, tuple[float, ...]] = {}
     for group, columns in (("drawn", told.drawn), *told.signals.items()):
         keys = display_keys(columns, f"{group}/" if group == "drawn" else f"signal/{group}/")
         series |= {keys[name]: column for name, column in columns.items()}
