@@ -6,6 +6,10 @@ imported when it is called.
 
 COMMANDS = {
     "init": ("init", "Look at a folder of text and write a first spec for it, with its reasons."),
+    "tokenize": (
+        "tokenize",
+        "Text into shards of tokens for Megatron and for proxies, one task a shard.",
+    ),
     "check": ("check", "What a sweep would do and cost: a dry run that trains nothing."),
     "run": (
         "run",
