@@ -310,13 +310,15 @@ def transfer(measured: Transfer | None, remedy: Remedy) -> Gate:
         )  # fmt: skip
     low = measured.objective_low
     level: Level = (
-        "trust" if measured.ok else "ranking only" if low > TRANSFER_POOR else "do not trust"
-    )
+        "do not trust" if measured.useless or not low > TRANSFER_POOR
+        else "trust" if measured.ok else "ranking only"
+    )  # fmt: skip
+    verdict = "; do not trust these proxies for this target" if measured.useless else ""
     return Gate(
         "transfer between scales",
         "yes" if level == "trust" else "no",
         f"small runs rank {measured.pairs} mixtures like larger ones with rho "
-        f"{measured.objective_rho:.2f} (correlation at least {low:.2f})",
+        f"{measured.objective_rho:.2f} (correlation at least {low:.2f}){verdict}",
         measured.objective_rho, low, measured.objective_high, TRANSFER, level,
         None if level == "trust" else remedy,
     )  # fmt: skip

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.diagnostics.ranks import correlation_interval, decision_accuracy, spearman
+from mixopt.diagnostics.ranks import (
+    correlation_interval,
+    decision_accuracy,
+    spearman,
+    spearman_interval,
+)
 from mixopt.diagnostics.validation import checked_runs, scale_numbers
 from mixopt.errors import InputError
 from mixopt.laws.base import FittedLaw, Ints
@@ -23,6 +28,9 @@ _GATE = 0.5  # METHODS 8: the campaign is gated at the lower end of the correlat
 ALIKE = 0.7
 """Rank correlation from which scales rank alike; so that one run that is off at both scales does
 not carry the correlation alone."""
+USELESS = 0.3
+"""Rank correlation on the objective below which small runs say nothing worth acting on."""
+_TELLING = 8  # pairs; of fewer, a rho below 0.3 may be chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +42,7 @@ class Transfer:
         pairs: mixtures compared. paired: whether the same mixtures ran at both scales; if not, a
             law fitted at the small scale stands in for it.
         metrics: (k,) names. rho, accuracy: (k,) rank correlation and share of pairs of mixtures
-            that are ordered alike.
+            that are ordered alike. rho_low, rho_high: (k,) 5 % and 95 % points of rho.
         slope: (k,) of the large scale's metric by the small one's.
         objective_rho: rho on the objective. objective_low, objective_high: 5 % and 95 % points of
             the correlation there (Pearson's, by Fisher's z: of eight pairs it tells a faithful
@@ -48,6 +56,8 @@ class Transfer:
     paired: bool
     metrics: tuple[str, ...]
     rho: Array
+    rho_low: Array
+    rho_high: Array
     accuracy: Array
     slope: Array
     objective_rho: float
@@ -60,6 +70,11 @@ class Transfer:
         """Whether the lower end of the correlation is above 0.5, and the scales rank alike."""
         return bool(self.objective_low > _GATE and self.objective_rho >= ALIKE)
 
+    @property
+    def useless(self) -> bool:
+        """Whether the objective's rank correlation is below 0.3, or none, by 8 or more pairs."""
+        return self.pairs >= _TELLING and not self.objective_rho >= USELESS
+
     def lines(self) -> list[str]:
         """In plain words."""
         names = [f"{short_number(n)} params x {short_number(d)} tokens" for n, d in
@@ -70,14 +85,21 @@ class Transfer:
             f"{100 * self.objective_accuracy:.0f} % of pairs are ordered alike"
             + ("" if self.paired else " (through a law: no mixture ran at both scales)")
         ]
-        if not self.ok:
+        if self.useless:
+            out.append("do not trust these proxies for this target: take larger proxies")
+        elif not self.ok:
             out.append(
                 "that is too uncertain to choose by: run more mixtures at both scales, or larger "
                 "proxies"
             )
-        poor = [n for n, r in zip(self.metrics, self.rho, strict=True) if not r >= _GATE]
+        named = list(zip(self.metrics, self.rho, self.rho_low, self.rho_high, strict=True))
+        poor = [f"{n} {r:.2f} ({a:.2f} to {b:.2f})" for n, r, a, b in named if not r >= _GATE]
         if poor:
             out.append(f"metrics that do not carry over (rho below {_GATE}): {', '.join(poor)}")
+        unsure = [f"{n} {r:.2f} ({a:.2f} to {b:.2f})" for n, r, a, b in named
+                  if r >= _GATE and not a > 0]  # fmt: skip
+        if unsure:
+            out.append(f"metrics of which too few pairs tell: {', '.join(unsure)}")
         return out
 
 
@@ -128,13 +150,18 @@ def transfer(
     x, y = objective.value(a, runs.metrics), objective.value(b, runs.metrics)
     _, low, high = correlation_interval(x, y)
     k = range(len(runs.metrics))
+    rho = np.array([spearman(a[:, j], b[:, j]) for j in k])
+    counted = (np.isfinite(a) & np.isfinite(b)).sum(axis=0)
+    ends = np.array([spearman_interval(rho[j], int(counted[j])) for j in k]).reshape(-1, 2)
     return Transfer(
         small=(float(distinct[small][0]), float(distinct[small][1])),
         large=(float(distinct[large][0]), float(distinct[large][1])),
         pairs=pairs,
         paired=paired,
         metrics=runs.metrics,
-        rho=np.array([spearman(a[:, j], b[:, j]) for j in k]),
+        rho=rho,
+        rho_low=ends[:, 0],
+        rho_high=ends[:, 1],
         accuracy=np.array([decision_accuracy(a[:, j], b[:, j]) for j in k]),
         slope=np.array([_slope(a[:, j], b[:, j]) for j in k]),
         objective_rho=spearman(x, y),

@@ -21,7 +21,7 @@ from mixopt.diagnostics.held_out_errors import (
 )
 from mixopt.diagnostics.local_noise import local_noise, noise_there
 from mixopt.diagnostics.ranks import correlation_interval, spearman
-from mixopt.diagnostics.transfer import ALIKE
+from mixopt.diagnostics.transfer import ALIKE, USELESS
 from mixopt.errors import InputError
 from mixopt.judging.guards import guards
 from mixopt.judging.measuring import Beside, Measured
@@ -257,13 +257,14 @@ def _foretold(surrogate: Surrogate, repeats: RunTable, remedy: Remedy) -> Gate |
     _, low, high = correlation_interval(predicted, means)
     rho = spearman(predicted, means)
     good = bool(low > gates.TRANSFER and rho >= ALIKE)
+    ranks = bool(low > gates.TRANSFER_POOR and rho >= USELESS)
     return Gate(
         "transfer between scales",
         "yes" if good else "no",
         f"{len(W)} mixtures with fresh seeds at the scale of the answer rank as predicted with rho "
         f"{rho:.2f} (correlation at least {low:.2f})",
         rho, low, high, gates.TRANSFER,
-        "trust" if good else "ranking only" if low > gates.TRANSFER_POOR else "do not trust",
+        "trust" if good else "ranking only" if ranks else "do not trust",
         None if good else remedy,
     )  # fmt: skip
 

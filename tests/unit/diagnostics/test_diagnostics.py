@@ -6,6 +6,7 @@ from mixopt.diagnostics import (
     cross_validate,
     epoch_mismatch,
     extrapolation,
+    gates,
     influence,
     learning_curve,
     noise,
@@ -135,6 +136,44 @@ def test_transfer_between_scales():
     assert not chance.ok
     with pytest.raises(InputError, match="one scale"):
         transfer(table(10))
+
+
+def follows_or_not(seed, pairs=16):
+    """Losses that follow from one scale to the next, and accuracies whose order is drawn anew."""
+    rng = generator(seed)
+    W = rng.dirichlet(np.ones(3), size=pairs)
+    frames = []
+    for params, tokens in ((1e6, 1e9), (1e9, 1e10)):
+        frame = {"params": params, "tokens": tokens, "w/a": W[:, 0], "w/b": W[:, 1]}
+        frame |= {"w/c": W[:, 2], "m/loss": 2 + np.exp(-2 * W[:, 0])}
+        frame["m/loss"] = frame["m/loss"] + 0.05 * rng.standard_normal(pairs)
+        frame["m/accuracy"] = rng.standard_normal(pairs)
+        frames.append(pd.DataFrame(frame))
+    return RunTable.from_frame(pd.concat(frames, ignore_index=True))
+
+
+def test_transfer_tells_metrics_that_follow_from_those_that_do_not():
+    told = [transfer(follows_or_not(seed), Objective.of("loss")) for seed in range(20)]
+    follow = np.array([t.rho_low[t.metrics.index("loss")] > 0 for t in told])
+    not_follow = np.array([t.rho_low[t.metrics.index("accuracy")] > 0 for t in told])
+    assert follow.mean() >= 0.95
+    assert not_follow.mean() <= 0.15
+    for t in told:
+        assert (t.rho_low < t.rho).all()
+        assert (t.rho < t.rho_high).all()
+    assert not any(t.useless for t in told)
+
+
+def test_proxies_whose_order_is_chance_are_not_to_be_trusted_for_the_target():
+    told = [transfer(follows_or_not(seed), Objective.of("accuracy")) for seed in range(20)]
+    assert not any(t.ok for t in told)
+    useless = [t for t in told if t.useless]
+    assert len(useless) >= 14
+    for t in useless:
+        assert any("do not trust these proxies for this target" in line for line in t.lines())
+        gate = gates.transfer(t, gates.Remedy("larger proxies", 8))
+        assert (gate.state, gate.allows) == ("no", "do not trust")
+        assert "do not trust these proxies" in gate.told
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.9])

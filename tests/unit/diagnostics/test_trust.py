@@ -162,7 +162,20 @@ def test_an_objective_that_is_noise(noise: float, level: str) -> None:
 def pairs(low: float, *, rho: float = 0.9, count: int = 8, paired: bool = True) -> Transfer:
     some = np.array([0.9])
     return Transfer(
-        (1e6, 1e9), (1e9, 1e10), count, paired, ("loss",), some, some, some, rho, low, 1.0, 0.9
+        (1e6, 1e9),
+        (1e9, 1e10),
+        count,
+        paired,
+        ("loss",),
+        some,
+        some,
+        some,
+        some,
+        some,
+        rho,
+        low,
+        1.0,
+        0.9,
     )
 
 
@@ -176,6 +189,9 @@ def test_proxies_that_rank_otherwise(low: float, level: str) -> None:
 def test_a_correlation_that_few_runs_carry_is_no_ranking() -> None:
     assert gates.transfer(pairs(0.6, rho=0.71), TARGET_RUNS).allows == "trust"
     assert gates.transfer(pairs(0.6, rho=0.69), TARGET_RUNS).allows == "ranking only"
+    assert gates.transfer(pairs(0.1, rho=0.31), TARGET_RUNS).allows == "ranking only"
+    assert gates.transfer(pairs(0.1, rho=0.29), TARGET_RUNS).allows == "do not trust"
+    assert gates.transfer(pairs(0.1, rho=float("nan")), TARGET_RUNS).allows == "do not trust"
 
 
 @pytest.mark.parametrize(
