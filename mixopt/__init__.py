@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mixopt.app.opened import open_sweep
     from mixopt.errors import InfeasibleError, InputError, MixoptError
     from mixopt.runs import MixerSpec, Observation, Point, Realised, RunSpec, Scale, Schedule
     from mixopt.runs.objective import Guard, Objective
@@ -16,6 +17,7 @@ __version__ = "0.1.0"
 
 # Imported when first used: a command that needs no arrays waits for none.
 _HOMES = {
+    "app.opened": ("open_sweep",),
     "errors": ("InfeasibleError", "InputError", "MixoptError"),
     "runs": ("MixerSpec", "Observation", "Point", "Realised", "RunSpec", "Scale", "Schedule"),
     "runs.objective": ("Guard", "Objective"),
@@ -48,6 +50,7 @@ __all__ = [
     "Study",
     "Tie",
     "load_study",
+    "open_sweep",
     "read_table",
     "save_study",
 ]
