@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixopt.errors import InputError, did_you_mean
-from mixopt.laws.base import FittedLaw, Law, Prediction, several_scales
+from mixopt.laws.base import FittedLaw, Law, Prediction, Sized, several_scales
 from mixopt.lazy import build, load, lookup
+from mixopt.space import MixtureSpace
 
 LAWS: dict[str, str] = {
     "log-linear": "mixopt.laws.log_linear:LogLinear",
@@ -34,6 +35,7 @@ LAWS: dict[str, str] = {
     "cokriging": "mixopt.laws.processes.cokriging:CoKriging",
     "truncated": "mixopt.laws.processes.truncated:Truncated",
     "gp-residual": "mixopt.laws.processes.residual:Residual",
+    "epochs": "mixopt.laws.epochs:Epochs",
     "repeated": "mixopt.laws.repetition:Repeated",
     "bootstrap": "mixopt.laws.wrappers:Bootstrap",
     "conformal": "mixopt.laws.wrappers:Conformal",
@@ -69,7 +71,7 @@ def as_law(given: str | Law) -> Law:
     return given
 
 
-def law_for(given: str | Law, scale: ArrayLike | None) -> Law:
+def law_for(given: str | Law, scale: ArrayLike | None, space: MixtureSpace | None = None) -> Law:
     """The law that fits runs of these scales: itself, or inside `correction` where it needs that.
 
     Sweeps, studies, reports and diagnostics all get their law here, so that the same name and the
@@ -79,11 +81,15 @@ def law_for(given: str | Law, scale: ArrayLike | None) -> Law:
     Args:
         given: the law, or its name.
         scale: (n, 2) parameters and tokens of the runs; rows that do not say (NaN) are left out.
+        space: gives its tokens and budget to a law that counts epochs and was not given them (not
+            to laws inside another, such as `bootstrap`).
 
     Raises:
         InputError: see `law`.
     """
     made = as_law(given)
+    if space is not None and isinstance(made, Sized):
+        made = made.sized(space.tokens, space.budget)
     if made.takes_scales or scale is None:
         return made
     stated = np.array(scale, dtype=float).reshape(-1, 2)

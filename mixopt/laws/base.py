@@ -152,6 +152,20 @@ class Law(Protocol):
 
 
 @runtime_checkable
+class Sized(Protocol):
+    """A law that counts how often each domain is seen."""
+
+    def sized(self, tokens: Array, budget: float | None) -> Law:
+        """The same law with sizes where it was not given any.
+
+        Args:
+            tokens: (m,) unique tokens per domain, NaN where unknown.
+            budget: training tokens of the target; None where unknown.
+        """
+        ...
+
+
+@runtime_checkable
 class Refits(Protocol):
     """A law that fits other runs of the same metrics quickly, from what a fit has learned."""
 

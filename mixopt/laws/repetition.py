@@ -13,7 +13,7 @@ Notation:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,9 +80,10 @@ class Repeated:
 
     Args:
         base: name of the law, or the law; with runs of several budgets it needs a term for scale.
-        tokens: (m,) unique tokens per domain; None leaves the shares as they are.
+        tokens: (m,) unique tokens per domain; None leaves the shares as they are. Where the law is
+            named in a sweep, a study or `mixopt fit`, those of a space with a budget are taken.
         repeats: R of `effective`.
-        budget: training tokens where the runs do not say.
+        budget: training tokens where the runs do not say; likewise.
     """
 
     base: "str | Law" = "log-linear"
@@ -94,6 +95,17 @@ class Repeated:
     def takes_scales(self) -> bool:
         """Whether its law does."""
         return as_law(self.base).takes_scales
+
+    def sized(self, tokens: Array, budget: float | None) -> "Repeated":
+        """The same law with tokens and budget where it was not given any.
+
+        Without a budget nothing is repeated, and the law stays as it is.
+        """
+        at = budget if self.budget is None else self.budget
+        if at is None or (self.tokens is None and not np.isfinite(tokens).any()):
+            return self
+        own = tuple(tokens.tolist()) if self.tokens is None else self.tokens
+        return replace(self, tokens=own, budget=at)
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator

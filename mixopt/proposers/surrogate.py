@@ -249,7 +249,7 @@ def fit_surrogate(
         wanted = (float(target.params), float(target.tokens))
     several = len({*stated, wanted}) > 1
     at = scales if several else None
-    law = law_for(law, at)
+    law = law_for(law, at, space)
     fitted = law.fit(runs.within(space.names).W, runs.values(names), at, rng=rng)
     scale = (float(wanted[0]), float(wanted[1])) if several and wanted else None
     return Surrogate.of(fitted, standardized(objective, runs), names, space, scale, law)
