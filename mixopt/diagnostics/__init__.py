@@ -8,6 +8,7 @@ from mixopt.diagnostics.distance import (
     epoch_mismatch,
     extrapolation,
 )
+from mixopt.diagnostics.epoch_control import EpochControl, epoch_control
 from mixopt.diagnostics.gates import Gate, Remedy
 from mixopt.diagnostics.held_out_errors import Errors, Order, held_out_errors, order_effects
 from mixopt.diagnostics.influence import Influence, influence
@@ -24,6 +25,7 @@ from mixopt.diagnostics.validation import (
 __all__ = [
     "Covered",
     "CrossValidation",
+    "EpochControl",
     "EpochMismatch",
     "Errors",
     "Expected",
@@ -39,6 +41,7 @@ __all__ = [
     "beforehand",
     "covered",
     "cross_validate",
+    "epoch_control",
     "epoch_mismatch",
     "expected_width",
     "extrapolation",
