@@ -24,13 +24,13 @@ def world(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_where_the_small_domain_wears_out_its_size_helps():
-    told = epoch_control(world(SIZES), SIZES, 1.0, draws=2, folds=3, rng=generator())
+    told = epoch_control(world(SIZES), SIZES, 1.0, draws=2, rng=generator())
     assert told.helps
     assert told.error < 0.05
     assert min(told.shares, told.exchanged.min()) > 0.1
     assert told.scrambled.min() > 0.7
     assert told.lines()[0].startswith("knowing epochs helps")
-    again = epoch_control(world(SIZES), SIZES, 1.0, draws=2, folds=3, rng=generator())
+    again = epoch_control(world(SIZES), SIZES, 1.0, draws=2, rng=generator())
     np.testing.assert_array_equal(told.scrambled, again.scrambled)
 
 
