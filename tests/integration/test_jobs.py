@@ -27,12 +27,15 @@ PAGE = (ROOT / "docs" / "guide" / "clusters.md").read_text(encoding="utf-8")
 TOKEN = "0123456789abcdef" * 4
 CLUSTER = """
     import sys, time
+    from ray._private.utils import write_ray_address
     from ray.cluster_utils import Cluster
     small = {"object_store_memory": 100_000_000}
     ports = {"dashboard_port": int(sys.argv[1]), "dashboard_agent_listen_port": int(sys.argv[2])}
-    # A job's driver connects to what Ray's temporary folder names as the latest cluster there.
     head = {"num_cpus": 0, "include_dashboard": True, "temp_dir": sys.argv[3], **ports, **small}
     cluster = Cluster(initialize_head=True, head_node_args=head)
+    # A job's driver connects to the cluster that the head's temporary folder names; Ray's test
+    # cluster writes its address into the usual folder alone, which others on this machine do too.
+    write_ray_address(cluster.address, sys.argv[3])
     for _ in range(2):
         cluster.add_node(num_cpus=1, **small)
     print("up", flush=True)
