@@ -365,6 +365,8 @@ def _comparison_table(outcome: Outcome) -> Table:
     unit = f" ({named})" if named else ""
     title = f"Trained with fresh seeds: {outcome.objective.describe()}{unit}"
     table = _table(title, ("candidate", "mean", "sd", "seeds", "behind by", "beyond noise"))
+    if confirmation.longer:
+        table.add_column("tokens", justify="right")
     against = {c.baseline: c for c in confirmation.comparisons}
     for candidate in confirmation.candidates:
         comparison = against.get(candidate.name)
@@ -376,6 +378,7 @@ def _comparison_table(outcome: Outcome) -> Table:
             str(candidate.seeds) + (f" ({candidate.failed} failed)" if candidate.failed else ""),
             "" if comparison is None else signed(comparison.difference),
             "" if comparison is None else _beyond(comparison, confirmation.seed_sd),
+            *([short_number(candidate.tokens)] if confirmation.longer else []),
         )
     return table
 
@@ -383,7 +386,7 @@ def _comparison_table(outcome: Outcome) -> Table:
 def _beyond(comparison: Comparison, seed_sd: float) -> str:
     if not np.isfinite(seed_sd):
         return "unknown"
-    return "yes" if comparison.beyond_noise else "NO"
+    return "yes" if comparison.beyond_noise else "BETTER" if comparison.lost else "NO"
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:

@@ -37,6 +37,7 @@ class Candidate:
         failed: how many of its runs failed.
         schedule: what was trained, where the mixture changed on the way.
         mixer: the method that changed it inside the run, if one did.
+        tokens: of each of its runs; candidates of equal cost may have more than the recommended.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Candidate:
     failed: int = 0
     schedule: Schedule | None = None
     mixer: str = ""
+    tokens: int = 0
 
     @property
     def mean(self) -> float:
@@ -71,6 +73,7 @@ class Comparison:
         difference: objective of the baseline minus that of the recommendation (above 0 is a win).
         low, high: 90 % interval of the difference (t, pooled seed sd).
         beyond_noise: the difference exceeds twice the pooled seed sd.
+        lost: so it does, the other way: the baseline is better.
     """
 
     baseline: str
@@ -78,6 +81,7 @@ class Comparison:
     low: float
     high: float
     beyond_noise: bool
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,11 @@ class Confirmation:
     def recommended(self) -> Candidate:
         """The candidate that was recommended."""
         return self.candidates[0]
+
+    @property
+    def longer(self) -> bool:
+        """Whether candidates were trained for different numbers of tokens, as at equal cost."""
+        return len({c.tokens for c in self.candidates}) > 1
 
     @property
     def baselines(self) -> tuple[Comparison, ...]:
@@ -145,7 +154,7 @@ class Confirmation:
             return ""
         if comparison.beyond_noise:
             return "It also beats the best random run of the search."
-        if comparison.difference < -NOISE_FACTOR * self.seed_sd:
+        if comparison.lost:
             return "But the best random run of the search is better: train that one."
         return "The best random run of the search is as good within noise."
 
@@ -161,15 +170,18 @@ class Confirmation:
                 f"The recommended {ours} beats {_all(self.baselines)} by more than "
                 f"twice the seed sd (2 x {number(self.seed_sd)})."
             )
-        lost = [c.baseline for c in self.baselines if c.difference <= 0]
+        lost = [c.baseline for c in self.baselines if c.lost]
+        level = [c.baseline for c in self.baselines if not c.lost and c.difference <= 0]
         unclear = [c.baseline for c in self.baselines if not c.beyond_noise and c.difference > 0]
         parts = []
         if lost:
-            parts.append(f"is no better than {', '.join(lost)}")
+            parts.append(f"loses to {', '.join(lost)} beyond noise")
+        if level:
+            parts.append(f"is no better than {', '.join(level)}")
         if unclear:
             parts.append(f"is not better than {', '.join(unclear)} beyond noise")
         return (
-            f"The recommended {ours} {' and '.join(parts)} "
+            f"The recommended {ours} {_listed(parts)} "
             f"(twice the seed sd is {number(NOISE_FACTOR * self.seed_sd)})."
         )
 
@@ -213,12 +225,18 @@ def _all(baselines: tuple[Comparison, ...]) -> str:
     return baselines[0].baseline if len(baselines) == 1 else f"all {len(baselines)} baselines"
 
 
+def _listed(parts: list[str]) -> str:
+    *before, last = parts
+    return f"{', '.join(before)} and {last}" if before else last
+
+
 def _candidate(name: str, runs: list[Observation], objective: Objective) -> Candidate:
     good = [r for r in runs if r.ok]
     values = [float(objective_of(r.metrics, objective)) for r in good]
     spec = runs[0].spec
     shown, mixer = (good or runs)[0].mixture, "" if spec.mixer is None else spec.mixer.name
-    return Candidate(name, shown, tuple(values), len(runs) - len(good), spec.schedule, mixer)
+    failed, tokens = len(runs) - len(good), spec.scale.tokens
+    return Candidate(name, shown, tuple(values), failed, spec.schedule, mixer, tokens)
 
 
 def _pooled(candidates: list[Candidate]) -> tuple[float, int]:
@@ -242,4 +260,5 @@ def _compare(ours: Candidate, theirs: Candidate, sd: float, freedom: int) -> Com
         difference - half,
         difference + half,
         beyond_noise=bool(np.isfinite(sd) and difference > NOISE_FACTOR * sd),
+        lost=bool(np.isfinite(sd) and difference < -NOISE_FACTOR * sd),
     )

@@ -25,6 +25,7 @@ from mixopt.space import Mixture
 State = Literal["shown", "not-shown", "untested"]
 
 _NAMED_SHARES = 3  # domains named in the headline
+_STILL = 0.01  # of the tokens: a schedule that moves less is told as its mean
 _PLAIN = ("natural", "uniform")  # what one would train without any search, if it is known
 _FRESH = "comparison with fresh seeds"
 
@@ -70,9 +71,7 @@ def judge(shown: Confirmation | None) -> Verdict:
 def rival_of(shown: Confirmation) -> Comparison | None:
     """The best random run of the search, where it beats the recommendation beyond noise."""
     rival = next((c for c in shown.comparisons if c.baseline == BEST_RANDOM), None)
-    if rival is None or not rival.difference < -NOISE_FACTOR * shown.seed_sd:
-        return None
-    return rival
+    return rival if rival is not None and rival.lost else None
 
 
 def weighed(trust: Trust, shown: Confirmation | None) -> Trust:
@@ -126,6 +125,11 @@ def plan_in_words(mixture: Mixture, schedule: Schedule | None = None) -> str:
     """The shares to train on; of a schedule those of every phase, and where each ends."""
     if schedule is None:
         return in_words(mixture)
+    mean = schedule.mean.array
+    moved = max(float(np.abs(p.array - mean).sum()) / 2.0 for _, p in schedule.phases)
+    if moved <= _STILL:
+        most = f"{percent(moved)} of the tokens"
+        return f"{in_words(schedule.mean)}, which moved by at most {most} over the run"
     *before, (_, last) = schedule.phases
     parts = [
         f"{in_words(phase)} until {percent(until / schedule.tokens, 0)} of the run"

@@ -14,7 +14,8 @@ from mixopt.evidence.confirmation import Candidate, Comparison, Confirmation, co
 from mixopt.report.blocks import Block, Cell, Chip, Fold, Plot, Section, Table, Words
 from mixopt.report.data import ReportData, with_unit
 from mixopt.report.wording import MISSING, number, scale_name, signed
-from mixopt.runs import Kind, Observation, Scale, What
+from mixopt.runs import Kind, Observation, Scale, What, short_number
+from mixopt.runs.kinds import RECOMMENDED
 
 Interval = tuple[float, float, float]
 _ROWS = 14  # baselines in the picture
@@ -23,11 +24,16 @@ _ROWS = 14  # baselines in the picture
 def measured(data: ReportData) -> dict[Scale, Confirmation]:
     """What fresh seeds showed at each scale, the largest first; runs of a promotion count."""
     groups: dict[Scale, list[Observation]] = {}
+    homes = {o.spec.scale for o in data.observations if o.spec.kind.confirms == RECOMMENDED}
     for seen in data.observations:
-        kind = seen.spec.kind
+        kind, scale = seen.spec.kind, seen.spec.scale
         if kind.what in {What.CONFIRMATION, What.PROMOTION}:
+            # at equal cost rivals are trained for other tokens: they belong to the recommendation
+            near = [home for home in homes if home.params == scale.params]
+            if kind.what is What.CONFIRMATION and near and scale not in homes:
+                scale = max(near)
             named = replace(seen.spec, kind=Kind.confirmation(kind.candidate))
-            groups.setdefault(seen.spec.scale, []).append(replace(seen, spec=named))
+            groups.setdefault(scale, []).append(replace(seen, spec=named))
     if len(groups) <= 1:
         only = next(iter(groups), None)
         return {} if data.confirmation is None or only is None else {only: data.confirmation}
@@ -87,9 +93,16 @@ def _tables(data: ReportData, by_scale: dict[Scale, Confirmation]) -> list[Block
     unit = f" ({data.objective_unit})" if data.objective_unit else ""
     heads = ["candidate", f"mean{unit}", "sd", "seeds", "worse by", "90 % interval"]
     heads.append("beyond noise?")
+    if any(shown.longer for shown in by_scale.values()):
+        heads.append("tokens")
     for scale, shown in by_scale.items():
         against = {c.baseline: c for c in shown.comparisons}
         rows = [_compared(c, against.get(c.name), shown.seed_sd) for c in shown.candidates]
+        if "tokens" in heads:
+            rows = [
+                [*row, short_number(c.tokens)]
+                for row, c in zip(rows, shown.candidates, strict=True)
+            ]
         noise = (
             f"{with_unit(data.objective.describe(), data.objective_unit)}, lower is better. “Worse "
             "by” is the candidate's mean minus that of the recommendation; it counts as beyond "
@@ -110,6 +123,8 @@ def _compared(c: Candidate, against: Comparison | None, seed_sd: float) -> list[
         interval = f"{signed(against.low)} to {signed(against.high)}"
     known = np.isfinite(seed_sd)
     chip = Chip("yes", "yes") if against.beyond_noise else Chip("no", "no")
+    if against.lost:
+        chip = Chip("better", "no")
     return [*row, signed(against.difference), interval, chip if known else "unknown"]
 
 

@@ -108,6 +108,12 @@ def test_a_difference_within_noise_is_said_in_capitals(
     text = screen.getvalue()
     row = next(line for line in text.splitlines() if line.startswith("natural"))
     assert row.split()[-1] == "NO"
+    behind = tuple(replace(c, lost=True) for c in weak)
+    rivals = tuple(replace(c, tokens=1000 * n) for n, c in enumerate(confirmation.candidates, 1))
+    lost = replace(confirmation, comparisons=behind, candidates=rivals)
+    console.show_outcome(replace(outcome, confirmation=lost), WORLD.space)
+    rows = [line for line in screen.getvalue().splitlines() if line.startswith("natural")]
+    assert rows[-1].split()[-2:] == ["BETTER", "2k"]  # rivals of equal cost may have more tokens
     assert "Not shown: The recommended mixture is not better than natural beyond noise" in text
 
 

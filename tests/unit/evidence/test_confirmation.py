@@ -52,8 +52,12 @@ def test_a_difference_within_twice_the_seed_sd_is_said_plainly() -> None:
 
 def test_a_loss_is_said_plainly() -> None:
     found = confirm(runs(natural=[1.0, 1.01], recommended=[2.0, 2.01]), LOSS)
-    assert "is no better than natural" in found.verdict
+    assert "loses to natural beyond noise" in found.verdict
     assert found.comparisons[0].difference < 0
+    assert found.comparisons[0].lost
+    level = confirm(runs(natural=[2.0, 2.02], recommended=[2.01, 2.03]), LOSS)
+    assert "is no better than natural" in level.verdict
+    assert not level.comparisons[0].lost
 
 
 def test_without_a_second_seed_nothing_is_shown() -> None:

@@ -12,8 +12,17 @@ from mixopt.diagnostics.gates import Gate
 from mixopt.diagnostics.trust import Trust
 from mixopt.evidence.confirmation import Confirmation, confirm
 from mixopt.evidence.numbers import number, percent, signed
-from mixopt.evidence.verdict import Unanswered, headline, in_words, judge, rival_of, weighed
+from mixopt.evidence.verdict import (
+    Unanswered,
+    headline,
+    in_words,
+    judge,
+    plan_in_words,
+    rival_of,
+    weighed,
+)
 from mixopt.proposers import Gain, Recommendation
+from mixopt.runs import Schedule
 from mixopt.runs.kinds import Kind
 
 LOSS = Objective.of("loss")
@@ -51,6 +60,19 @@ CASES = {
     "no baseline": (shown(recommended=[2.0, 2.02]), "Not tested", "trust"),
     "unknown": (None, "Not tested", "trust"),
 }
+
+
+def test_a_schedule_that_hardly_moves_is_told_as_its_mean() -> None:
+    """Four pieces a tenth of a percentage point apart are no news; those that move are told."""
+    one, other = (Mixture.of({"web": w, "code": 1.0 - w}) for w in (0.501, 0.499))
+    still = Schedule(((50, one), (100, other)))
+    told = plan_in_words(still.mean, still)
+    assert (
+        told
+        == "50.0 % web and 50.0 % code, which moved by at most 0.1 % of the tokens over the run"
+    )
+    moving = Schedule(((50, MIXTURES["natural"]), (100, PROPOSAL)))
+    assert "90.0 % web and 10.0 % code until 50 % of the run" in plan_in_words(moving.mean, moving)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -386,7 +386,7 @@ def test_a_recommendation_that_lost_is_said_to_be_not_shown():
     ]
     found = verdict(replace(data, confirmation=confirm(seen, data.objective)))
     assert (found.state, found.badge) == ("not-shown", "Not shown")
-    assert "is no better than" in found.sentence
+    assert "loses to" in found.sentence
     lost = replace(data, confirmation=confirm(seen, data.objective))
     assert "higher (worse) than the natural mixture, beyond noise" in headline(lost)
     assert "Train on" not in headline(lost)

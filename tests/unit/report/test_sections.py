@@ -150,6 +150,25 @@ def test_every_scale_with_fresh_seeds_is_compared_and_a_promotion_counts():
     assert all(isinstance(t.rows[1][-1], Chip) and t.rows[1][-1].text == "yes" for t in tables)
 
 
+def test_rivals_of_equal_cost_are_compared_though_they_are_trained_for_longer():
+    """They stand in the table of the recommendation, with their tokens, whoever wins."""
+    longer = Scale(LARGE.params, 2 * LARGE.tokens)
+    seen = [
+        replace(o, spec=replace(o.spec, scale=longer), metrics={"loss": o.metrics["loss"] - 1.0})
+        if o.spec.kind.confirms == "natural"
+        else o
+        for o in trained(LARGE)
+    ]
+    study = data(observations=tuple(seen), confirmation=confirm(seen, Objective.of("loss")))
+    ((scale, shown),) = measured(study).items()
+    assert scale == LARGE
+    assert [c.name for c in shown.candidates] == ["recommended", "natural"]
+    (table,) = (b for b in gain(study).blocks if isinstance(b, Table))
+    assert table.heads[-1] == "tokens"
+    assert [row[-1] for row in table.rows] == ["256k", "512k"]
+    assert table.rows[1][-2] == Chip("better", "no")
+
+
 def test_what_it_took_is_counted_by_scale_purpose_and_machine():
     failed = Observation.failure(RunSpec(BEST, SMALL, kind=DESIGN), "out of memory")
     seen = (run(NATURAL), run(BEST, seed=1, host="beta"), failed, *trained(LARGE))
