@@ -32,6 +32,7 @@ from mixopt.strategies.phases import sent_to_confirmation
 
 ONLINE = "online"
 OFFLINE = "offline"
+_SAME_TOKENS = ", same tokens"  # of a static candidate that is not trained for longer
 _PIECES = 4  # of the schedule that stands for a run; the course has all of it
 _LOOKS = 0.1  # of plain training, before it is known
 _SAME_COST = 0.02  # below this a difference in cost is not worth runs of another length
@@ -59,7 +60,8 @@ class Online(Answers):
         offline: the mixture of an offline search, domain to share (in a spec also the folder of
             its sweep, a file or `models:/name@alias`); None: there is none.
         equal: `"cost"`: mixtures that do not change train for as long as the method's cost allows;
-            `"tokens"`: all train for the same tokens.
+            `"tokens"`: all train for the same tokens; `"both"`: natural, uniform and the offline
+            mixture are trained once with each.
         confirm_seeds: fresh seeds per candidate; 0 trains no confirmation.
     """
 
@@ -69,7 +71,7 @@ class Online(Answers):
     start: Literal["uniform", "natural"] | Mapping[str, float] | None = None
     steer: Literal["objective", "domains"] | None = None
     offline: Mapping[str, float] | None = None
-    equal: Literal["cost", "tokens"] = "cost"
+    equal: Literal["cost", "tokens", "both"] = "cost"
     confirm_seeds: Annotated[int, Within(0, 1000)] = 3
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
@@ -135,7 +137,10 @@ class Online(Answers):
             _longer(problem.target, factors[name] if self._made(name).product == "course" else 1.0)
             for name in names
         ]
-        static = [_longer(problem.target, max(factors.values()))]
+        longest = max(factors.values())
+        static = [_longer(problem.target, longest)]
+        if self.equal == "both" and longest > 1.0:
+            static.append(problem.target)
         static *= references + (self.offline is not None)
         candidates = [*[problem.target] * len(names), *of_methods, *static]
         return search + candidates * self.confirm_seeds
@@ -291,9 +296,13 @@ class Online(Answers):
         static = _baselines(problem)
         if self.offline is not None:
             static[OFFLINE] = problem.space.mixture(self.offline)
-        scale = _longer(problem.target, self._factor(problem, chosen, seen))
+        factor = self._factor(problem, chosen, seen)
+        scales = {"": _longer(problem.target, factor)}
+        if self.equal == "both" and factor > 1.0:
+            scales[_SAME_TOKENS] = problem.target
         made += [
-            problem.run(mixture, Kind.confirmation(name), scale=scale, seed=seed)
+            problem.run(mixture, Kind.confirmation(name + suffix), scale=scale, seed=seed)
+            for suffix, scale in scales.items()
             for name, mixture in static.items()
         ]
         return list({spec.run_id: spec for spec in reversed(made)}.values())[::-1]

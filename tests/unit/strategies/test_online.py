@@ -139,6 +139,19 @@ def test_what_a_method_spends_beside_the_run_its_rivals_train_on() -> None:
     assert tokens(same, "uniform") == {10_000}
 
 
+def test_mixtures_that_stay_are_trained_with_the_same_cost_and_with_the_same_tokens() -> None:
+    """What wins at one of them alone is so told apart from what wins at both."""
+    question, best = problem(), MixingTrainer().optimum({"loss/mean": 1.0})
+    recipe = strategy("doremi", confirm_seeds=2, equal="both", offline=best.to_dict())
+    done = play(recipe, question)
+    assert len(done) <= len(recipe.planned(question))
+    for name in ("natural", "uniform", "offline"):
+        (longer,), (plain,) = tokens(done, name), tokens(done, f"{name}, same tokens")
+        assert plain == 10_000 < longer
+    free = play(strategy("odm", confirm_seeds=1, equal="both"), question)
+    assert not [name for name in names(free) if "same tokens" in name]  # it costs nothing more
+
+
 def test_what_is_planned_reckons_with_longer_rivals() -> None:
     question = problem()
     for name, factor in (("doremi", 3.1), ("odm", 1.1)):
@@ -171,7 +184,7 @@ def test_an_offline_mixture_stands_beside_the_others() -> None:
     first = min(outcome.confirmation.candidates, key=lambda c: c.mean)
     assert first.name == "offline"
     assert not outcome.confirmation.passed
-    assert "no better than" in outcome.verdict.sentence
+    assert "loses to offline" in outcome.verdict.sentence
 
 
 def test_several_methods_are_each_held_against_their_own_average() -> None:
