@@ -152,6 +152,7 @@ class _Loop:
             self._standing.add(self._known.see(seen))
         self._brakes = Brakes(settings.limits, store.observations(), store.attempts())
         self._waiting = Waiting()
+        self._news = True  # what is known changed since the strategy had nothing to ask
         self._running: dict[str, RunSpec] = {}
         self._packs: list[set[str]] = []
         # What a killed driver had submitted goes first, then what it had chosen.
@@ -198,7 +199,7 @@ class _Loop:
         fed = self._executor.slots * self._pack_size(self._problem.scales[0])
         new: list[RunSpec] = []
         if len(self._waiting) < max(2 * fed, _AHEAD):
-            while chosen := self._choose():
+            while self._news and (chosen := self._choose()):
                 new += chosen
                 if len(self._waiting) >= fed:
                     break
@@ -211,12 +212,17 @@ class _Loop:
             self._noted = True
 
     def _choose(self) -> list[RunSpec]:
-        """What the strategy asks for now and nobody knows yet, put into the queue."""
+        """What the strategy asks for now and nobody knows yet, put into the queue.
+
+        A strategy is a function of what is known: where it asked for nothing, it is asked again
+        when a run has come in, and not at every sign of life of those that train.
+        """
         known = self._known
         asked = self._strategy.next(self._problem, known.observations, known.pending)
         new = [spec for spec in {s.run_id: s for s in asked}.values() if spec.run_id not in known]
         for spec in new:
             self._queue(spec)
+        self._news = bool(new)
         return new
 
     def _queue(self, spec: RunSpec) -> None:
@@ -242,6 +248,7 @@ class _Loop:
         # The executor may have rebuilt the spec on another machine; ours holds its kind.
         seen = replace(seen, spec=self._running.pop(seen.run_id))
         seen = self._known.see(sound(seen))
+        self._news = True
         self._store.close(seen)
         self._standing.add(seen)
         self._brakes.saw(seen)

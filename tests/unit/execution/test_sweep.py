@@ -274,6 +274,36 @@ class Instant:
         pass
 
 
+class Slow(Instant):
+    """Says nothing nine times out of ten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def wait(self, timeout: float) -> list[Event]:
+        self.asked += 1
+        return [] if self.asked % 10 else super().wait(timeout)
+
+
+def test_a_strategy_that_waits_is_asked_again_when_a_run_came_in_and_not_before() -> None:
+    """While runs train, the driver leaves the processors to them."""
+    questions: list[int] = []
+
+    class Asked(Auto):
+        def next(self, problem: Any, observations: Any, pending: Any) -> list[RunSpec]:
+            questions.append(len(observations))
+            return super().next(problem, observations, pending)
+
+    recipe = Asked(design=10, proposals=4, batch=2, law="log-linear", confirm_seeds=2)
+    store, slow = MemoryStore(), Slow()
+    run_sweep(recipe, problem(), slow, store)
+    done = len(store.observations())
+    assert slow.asked > 3 * done  # it was polled far more often than runs came in
+    assert questions[-1] == done
+    assert len(questions) <= 2 * done
+
+
 @pytest.mark.parametrize("standardize", [False, True])
 @pytest.mark.parametrize("name", ["random", "regmix"])
 def test_what_a_run_costs_does_not_grow_with_the_store(name: str, standardize: bool) -> None:
