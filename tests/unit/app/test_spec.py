@@ -155,9 +155,11 @@ def test_yaml_is_read_safely(tmp_path: Path) -> None:
         read_spec(tmp_path)
 
 
-@pytest.mark.parametrize("path", sorted(Path("experiments").glob("*/spec.yaml")), ids=str)
+@pytest.mark.parametrize("path", sorted(Path("experiments").rglob("*.yaml")), ids=str)
 def test_every_committed_spec_reads(path: Path) -> None:
-    assert read_spec(path).name == path.parent.name
+    """No two of them share a name, and so a folder of runs."""
+    folder = path.parent.name
+    assert read_spec(path).name == (folder if path.stem == "spec" else f"{folder}-{path.stem}")
 
 
 def test_the_schema_for_editors_forbids_unknown_keys() -> None:
