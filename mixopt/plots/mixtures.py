@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.plots.drawing import Drawing, draw
-from mixopt.plots.style import BLUE, INK, RIM, label, plain, styles_of, titled
+from mixopt.plots.style import AREAS, BLUE, FAINT, INK, RIM, label, plain, styles_of, titled
 from mixopt.runs import Schedule
 from mixopt.space import Mixture
 
 SHARE_AXIS = "share of training tokens"
 _AREAS = 12  # domains that are drawn one by one over a run
+_REST = "all others"
 
 
 def mixture_bars(
@@ -85,7 +86,8 @@ def mixture_bars(
 def schedule_steps(schedule: Schedule) -> Drawing:
     """The mixture over the tokens of a run: stacked areas with a step at the end of each phase.
 
-    The twelve domains with the largest share in a phase are drawn, the others as one.
+    The twelve domains with the largest share in a phase are drawn, the others as one. Where there
+    are no more, a domain has one colour in all schedules of a study.
     """
     ends = [0.0, *(schedule.ends / schedule.tokens).tolist()]
     x = [edge for start, end in pairwise(ends) for edge in (start, end)]
@@ -93,8 +95,9 @@ def schedule_steps(schedule: Schedule) -> Drawing:
     order = np.argsort(-weights.max(axis=0), kind="stable")
     parts = {schedule.domains[i]: weights[:, i] for i in order[:_AREAS]}
     if len(order) > _AREAS:
-        parts["all others"] = weights[:, order[_AREAS:]].sum(axis=1)
-    styles = styles_of(list(parts))
+        parts[_REST] = weights[:, order[_AREAS:]].sum(axis=1)
+    places = list(parts) if len(order) > _AREAS else schedule.domains
+    colours = dict(zip(places, AREAS, strict=False)) | {_REST: FAINT}
     areas = [
         {
             "type": "scatter",
@@ -103,7 +106,7 @@ def schedule_steps(schedule: Schedule) -> Drawing:
             "name": label(name),
             "mode": "lines",
             "stackgroup": "run",
-            "line": {"width": 0.5, "color": styles[name][0]},
+            "line": {"width": 0.5, "color": colours[name]},
             "hovertemplate": "%{y:.1%}<extra>" + label(name) + "</extra>",
         }
         for name, shares in parts.items()

@@ -42,6 +42,8 @@ _OTHERS = (
     ("#9A8FBF", "star"),
     ("#7FA37F", "hexagon"),
 )
+AREAS = (*(colour for colour, _ in _OTHERS), BLUE, ORANGE, GREEN, RED, "#B5BD4C", "#6A4C93")
+"""Of stacked areas, which have no marks to tell two of one colour apart."""
 RIM = {"width": 1, "color": PAPER}
 FONT = {"family": "system-ui, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK}
 AXIS: dict[str, Any] = {

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mixopt import Mixture, plots
 from mixopt.errors import MissingDependencyError
 from mixopt.plots.style import shortened
+from mixopt.runs import Schedule
 
 pytest.importorskip("plotly")
 
@@ -233,3 +234,19 @@ def test_a_long_title_loses_its_middle():
     assert shortened("short", 10) == "short"
     assert shortened("mean of one, two and three [bits]", 20) == "mean of on… [bits]"
     assert len(shortened("x" * 90, 31)) == 31
+
+
+def test_areas_of_a_schedule_are_told_apart_and_keep_their_colour():
+    """Areas have no marks: two of one colour are one; and schedules of a study are compared."""
+    names = [f"d{i}" for i in range(12)]
+    rising = Mixture.of({n: (i + 1) / 78 for i, n in enumerate(names)})
+    falling = Mixture.of({n: (12 - i) / 78 for i, n in enumerate(names)})
+
+    def colours(mixture):
+        drawn = plots.schedule_steps(Schedule(((100, mixture),))).to_dict()["data"]
+        return {area["name"]: area["line"]["color"] for area in drawn}
+
+    assert len(set(colours(rising).values())) == 12
+    assert colours(rising) == colours(falling)
+    many = colours(Mixture.of({f"d{i}": (i + 1) / 210 for i in range(20)}))
+    assert len(set(many.values())) == len(many) == 13
