@@ -1,7 +1,6 @@
 """From a source to a token plan, and the plan into files."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from mixopt.errors import InputError
 from mixopt.export.realised import as_json, finite
 from mixopt.export.retokenize import retokenized, tokens_per_byte
 from mixopt.export.token_plan import TokenPlan, compile_plan
+from mixopt.runs.files import whole_file
 
 
 @dataclass(frozen=True)
@@ -106,17 +106,11 @@ def _lines(plan: TokenPlan) -> Iterator[str]:
 
 def _stream(path: Path, lines: Iterator[str]) -> None:
     """Write a file as a whole or not at all, a line at a time."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.writelines(lines)
-        unfinished.replace(path)
+        with whole_file(path) as file:
+            file.writelines(line.encode() for line in lines)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; give another path") from error
-    finally:
-        if unfinished.parent.is_dir():
-            unfinished.unlink(missing_ok=True)
 
 
 def lines(plan: TokenPlan) -> Iterator[str]:

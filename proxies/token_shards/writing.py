@@ -8,11 +8,9 @@ its receipt is, which is written last: what was killed is written anew, what is 
 import array
 import hashlib
 import json
-import os
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +21,7 @@ import numpy as np
 from mixopt.errors import InputError
 from mixopt.ports import Report, TrainerInfo, ignore_report
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.runs.files import write_atomically
+from mixopt.runs.files import whole_file, write_atomically
 from mixopt.space import Domain, Mixture
 from proxies.corpus.counts import Counts
 from proxies.corpus.encoder import Encoder
@@ -207,34 +205,19 @@ def write_megatron(prefix: Path, texts: Iterable[str], encoder: Encoder) -> tupl
     Returns:
         Documents and tokens.
     """
-    prefix.parent.mkdir(parents=True, exist_ok=True)
     kind = encoder.dtype
     lengths = array.array("i")
-    with _unfinished(prefix.with_name(f"{prefix.name}.bin")) as data:
+    with whole_file(prefix.with_name(f"{prefix.name}.bin")) as data:
         for text in texts:
             piece = encoder.document(text)
             lengths.append(len(piece) // kind.itemsize)
             data.write(piece)
     sizes = np.frombuffer(lengths, np.int32) if lengths else np.zeros(0, np.int32)
     starts = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
-    with _unfinished(prefix.with_name(f"{prefix.name}.idx")) as index:
+    with whole_file(prefix.with_name(f"{prefix.name}.idx")) as index:
         head = (b"MMIDIDX\x00\x00", 1, _CODES[kind.str], len(sizes), len(sizes) + 1)
         index.write(_HEAD.pack(*head))
         index.write(sizes.astype("<i4").tobytes())
         index.write((starts[:-1] * kind.itemsize).astype("<i8").tobytes())
         index.write(np.arange(len(sizes) + 1, dtype="<i8").tobytes())
     return len(sizes), int(starts[-1])
-
-
-@contextmanager
-def _unfinished(path: Path) -> Iterator[Any]:
-    """A file that is there when it is whole, and not before."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
