@@ -144,7 +144,8 @@ def _sample(
     wanted = Wanted(config.max_tokens, config.max_validation_tokens, fraction)
     end = None if tokenizer is None else end_token(tokenizer)
     sample = draw(name, shards, wanted, orders.pop(), end)
-    _without_ends(sample)
+    if end is None and all(shard.end is None for shard in shards):
+        _without_ends(sample)
     _check_width(name, sample, tokenizer)
     drawn.sources[f"{kind}/{name}"] = [
         {
@@ -163,7 +164,7 @@ def _sample(
 
 
 def _without_ends(sample: Sample) -> None:
-    """Take off the id by which documents end, where all end with one and nobody named it."""
+    """Take off the id by which documents end, where all end with one; nobody has named it."""
     every = [ids for ids in (*sample.train, *sample.validation) if len(ids)]
     last = {int(ids[-1]) for ids in every}
     if len(every) >= _TOLD_BY and len(last) == 1:

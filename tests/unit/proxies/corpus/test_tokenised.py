@@ -171,3 +171,17 @@ def test_the_manifest_says_where_everything_is_from(tmp_path):
     assert corpus.available_tokens() == {"birds": 18_600, "rocks": 37_200}
     sampled = corpus.unique_tokens()["birds"] + len(corpus.validation_tokens("birds"))
     assert sampled == 18_600  # all of it, held out or not
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_last_token_that_all_documents_share_is_text_where_their_end_is_known(named, tmp_path):
+    """A line break, a full stop: it is taken for an end only where nobody names one."""
+    rng = np.random.default_rng(0)
+    documents = [[*rng.integers(10, 40, 20).tolist(), 5, 9] for _ in range(300)]
+    token_files.write_megatron(tmp_path / "web", documents)
+    source = {"shards": str(tmp_path / "web"), "format": "megatron"} | ({"end": 9} if named else {})
+    corpus = load_corpus(CorpusConfig(domains={"web": source}, vocab=64), tmp_path / "cache")
+    ids = np.load(corpus.path / "vocabulary.npy")
+    assert 5 in ids
+    assert 9 not in ids
+    assert set(np.diff(np.flatnonzero(corpus.train_tokens("web") == 0))) == {22}
