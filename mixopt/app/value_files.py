@@ -10,7 +10,9 @@ from mixopt.errors import InputError, shorten
 
 
 def read_values(path: Path, form: str) -> Mapping[str, Any]:
-    """The mapping in a file: JSON where its name ends so, else YAML (of which JSON is a part).
+    """The mapping in a file: JSON where it is, whatever its name, else YAML.
+
+    Not all JSON is strict YAML, which takes no 1e-07, and no more than 200 kB.
 
     Raises:
         InputError: it cannot be read, gives a key twice, or holds something else; the message ends
@@ -20,19 +22,17 @@ def read_values(path: Path, form: str) -> Mapping[str, Any]:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; {form}") from error
-    values = _json(path, data, form) if path.suffix.lower() == ".json" else _yaml(path, data, form)
-    if not isinstance(values, Mapping) or not values:
-        raise InputError(f"{path} holds {shorten(repr(values), 60)}; {form}")
-    return values
-
-
-def _json(path: Path, data: bytes, form: str) -> Any:
     try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once)
+        values = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON ({shorten(str(error))}); {form}") from error
+        if path.suffix.lower() == ".json":
+            raise InputError(f"{path} is no JSON ({shorten(str(error))}); {form}") from error
+        values = _yaml(path, data, form)
+    if not isinstance(values, Mapping) or not values:
+        raise InputError(f"{path} holds {shorten(repr(values), 60)}; {form}")
+    return values
 
 
 def _yaml(path: Path, data: bytes, form: str) -> Any:
