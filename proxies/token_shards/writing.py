@@ -8,7 +8,6 @@ its receipt is, which is written last: what was killed is written anew, what is 
 import array
 import hashlib
 import json
-import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,10 +28,10 @@ from proxies.corpus.reading import read_texts
 from proxies.corpus.sources import Source, sources_of
 from proxies.corpus.tokenizer import end_token, load_tokenizer
 from proxies.corpus.userfiles import TextFile, find_files
+from proxies.token_shards.formats.megatron import HEAD, MAGIC
 
 SHARD_BYTES = 256 * 2**20
 """Text of a shard, about; a larger file is one by itself."""
-_HEAD = struct.Struct("<9sQBQQ")
 _CODES = {"<u2": 8, "<u4": 4}
 """Megatron has no unsigned integers of 32 bits; no vocabulary needs their upper half."""
 
@@ -105,10 +104,21 @@ class ShardWriter:
             yield Task(name, f"{name}/{number:05d}_text_document", tuple(files))
 
     @cached_property
+    def _vocabulary(self) -> str:
+        """SHA-256 of the tokenizer's file."""
+        return hashlib.sha256(self._path.read_bytes()).hexdigest()
+
+    @cached_property
     def _encoder(self) -> Encoder:
         tokenizer = load_tokenizer(self._path)
         end_token(tokenizer)
         return Encoder(tokenizer)
+
+    @cached_property
+    def _data(self) -> str:
+        """What all shards are made of; where it differs, numbers stand for other shards."""
+        parts = [[task.prefix, self._inputs(task)] for task in self.tasks]
+        return hashlib.sha256(json.dumps([self._vocabulary, parts]).encode()).hexdigest()
 
     def prepare(self, cache: Path) -> TrainerInfo:  # noqa: ARG002 - the port's; nothing to cache
         """Look at the files and the tokenizer; nothing is written.
@@ -117,14 +127,11 @@ class ShardWriter:
             InputError: there are none, or the tokenizer has no end of documents.
         """
         _ = self._encoder
-        digest = hashlib.sha256(self._path.read_bytes())
-        for task in self.tasks:
-            digest.update(repr((task.prefix, self._inputs(task))).encode())
         sizes = dict.fromkeys(self._sources, 0)
         for task in self.tasks:
             sizes[task.domain] += task.size
         domains = tuple(Domain(name, prior=max(1, size)) for name, size in sizes.items())
-        return TrainerInfo(domains, ("tokens", "documents", "bytes"), "", digest.hexdigest())
+        return TrainerInfo(domains, ("tokens", "documents", "bytes"), "", self._data)
 
     def runs(self, config: Mapping[str, Any], data: str) -> list[RunSpec]:
         """A run for each shard.
@@ -163,8 +170,7 @@ class ShardWriter:
 
     def _inputs(self, task: Task) -> str:
         stamps = [[f.label, f.size, f.stamp, f.text_field, f.encoding] for f in task.files]
-        tokenizer = hashlib.sha256(self._path.read_bytes()).hexdigest()
-        return hashlib.sha256(json.dumps([tokenizer, stamps]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([self._vocabulary, stamps]).encode()).hexdigest()
 
     def _write(self, task: Task) -> dict[str, Any]:
         """The receipt of a shard that is there now."""
@@ -215,8 +221,7 @@ def write_megatron(prefix: Path, texts: Iterable[str], encoder: Encoder) -> tupl
     sizes = np.frombuffer(lengths, np.int32) if lengths else np.zeros(0, np.int32)
     starts = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
     with whole_file(prefix.with_name(f"{prefix.name}.idx")) as index:
-        head = (b"MMIDIDX\x00\x00", 1, _CODES[kind.str], len(sizes), len(sizes) + 1)
-        index.write(_HEAD.pack(*head))
+        index.write(HEAD.pack(MAGIC, 1, _CODES[kind.str], len(sizes), len(sizes) + 1))
         index.write(sizes.astype("<i4").tobytes())
         index.write((starts[:-1] * kind.itemsize).astype("<i8").tobytes())
         index.write(np.arange(len(sizes) + 1, dtype="<i8").tobytes())

@@ -15,8 +15,8 @@ from mixopt.errors import InputError
 from proxies.token_shards.places import Place, files
 from proxies.token_shards.ports import Ids, Ints, TokenShard
 
-_MAGIC = b"MMIDIDX\x00\x00"
-_HEAD = struct.Struct("<9sQBQQ")
+MAGIC = b"MMIDIDX\x00\x00"
+HEAD = struct.Struct("<9sQBQQ")
 _CODES = {1: "u1", 2: "i1", 3: "<i2", 4: "<i4", 5: "<i8", 8: "<u2"}
 
 
@@ -48,10 +48,10 @@ class Megatron:
         self.place = index.path.removesuffix(".idx")
         self.label = index.label.removesuffix(".idx")
         self._index, self._data = index, index.beside(f"{self.place}.bin")
-        head = index.size >= _HEAD.size and bytes(next(index.ranges([(0, _HEAD.size)])))
-        if not head or not head.startswith(_MAGIC):
+        head = index.size >= HEAD.size and bytes(next(index.ranges([(0, HEAD.size)])))
+        if not head or not head.startswith(MAGIC):
             raise InputError(f"{index.path} is no index of Megatron; correct `format`")
-        _, version, code, self._sequences, ends = _HEAD.unpack(head)
+        _, version, code, self._sequences, ends = HEAD.unpack(head)
         if version != 1 or code not in _CODES or not ends:
             raise InputError(
                 f"{index.path}: version {version} with integers of code {code} is not known; this "
@@ -59,7 +59,7 @@ class Megatron:
             )
         self._dtype = np.dtype(_CODES[code])
         self.units = int(ends) - 1
-        self._lengths_at = _HEAD.size
+        self._lengths_at = HEAD.size
         self._pointers_at = self._lengths_at + 4 * self._sequences
         self._documents_at = self._pointers_at + 8 * self._sequences
         self._check()
