@@ -16,20 +16,24 @@ def tokenize(
     config: Mapping[str, Any],
     execution: tuple[str, Mapping[str, Any]],
     on_change: Callable[[int, int], None] = lambda _done, _all: None,
-) -> list[Observation]:
-    """Write all shards that are not there; one observation for each shard, in their order.
+) -> tuple[list[Observation], list[str]]:
+    """Write all shards that are not there.
 
     Args:
         config: of the writer: domains, tokenizer, out.
         execution: an executor's name and its settings.
         on_change: called with the number of shards that are there, and of all.
 
+    Returns:
+        One observation for each shard, in their order; and what was not read, in words.
+
     Raises:
         MixoptError: the data or the tokenizer cannot be used, or the executor cannot be started.
     """
     writer = load(_WRITER)(**config)
     out = Path(str(config["out"]))
-    specs = writer.runs(config, writer.prepare(out).data)
+    info = writer.prepare(out)
+    specs = writer.runs(config, info.data)
     use, settings = execution
     workers = executor(use, out, settings)
     came: dict[str, Observation] = {}
@@ -47,7 +51,9 @@ def tokenize(
                     on_change(len(came), len(specs))
     finally:
         workers.close()
-    return [came[spec.run_id] for spec in specs]
+    seen = [came[spec.run_id] for spec in specs]
+    notes = [n for o in seen if o.ok for n in o.info["receipt"]["left_out"]]
+    return seen, list(dict.fromkeys([*info.warnings, *notes]))
 
 
 def by_domain(seen: Sequence[Observation]) -> dict[str, dict[str, float]]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mixopt.errors import InputError
+from mixopt.errors import InputError, shorten
 from mixopt.ports import Report, TrainerInfo, ignore_report
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.files import whole_file, write_atomically
@@ -25,9 +25,9 @@ from mixopt.space import Domain, Mixture
 from proxies.corpus.counts import Counts
 from proxies.corpus.encoder import Encoder
 from proxies.corpus.reading import read_texts
-from proxies.corpus.sources import Source, sources_of
+from proxies.corpus.sources import sources_of
 from proxies.corpus.tokenizer import end_token, load_tokenizer
-from proxies.corpus.userfiles import TextFile, find_files
+from proxies.corpus.userfiles import Listing, TextFile, find_files
 from proxies.token_shards.formats.megatron import HEAD, MAGIC
 
 SHARD_BYTES = 256 * 2**20
@@ -87,14 +87,19 @@ class ShardWriter:
         self._path, self._out, self._most = Path(tokenizer), Path(out), shard_bytes
 
     @cached_property
+    def _listings(self) -> dict[str, Listing]:
+        """The files of each domain."""
+        return {name: find_files(name, sources) for name, sources in self._sources.items()}
+
+    @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """All shards, in the order of domains and names."""
-        return tuple(t for name, sources in self._sources.items() for t in self._of(name, sources))
+        return tuple(task for name in self._sources for task in self._of(name))
 
-    def _of(self, name: str, sources: Sequence[Source]) -> Iterator[Task]:
+    def _of(self, name: str) -> Iterator[Task]:
         groups: list[list[TextFile]] = []
         size = self._most
-        for file in find_files(name, sources).files:
+        for file in self._listings[name].files:
             if size + file.size > self._most:
                 groups.append([])
                 size = 0
@@ -124,14 +129,32 @@ class ShardWriter:
         """Look at the files and the tokenizer; nothing is written.
 
         Raises:
-            InputError: there are none, or the tokenizer has no end of documents.
+            InputError: there are none, the tokenizer has no end of documents, or there are shards
+                of another call, which would be read with these.
         """
         _ = self._encoder
+        self._check_others()
         sizes = dict.fromkeys(self._sources, 0)
         for task in self.tasks:
             sizes[task.domain] += task.size
         domains = tuple(Domain(name, prior=max(1, size)) for name, size in sizes.items())
-        return TrainerInfo(domains, ("tokens", "documents", "bytes"), "", self._data)
+        warnings = [
+            w for n, seen in self._listings.items() for w in Counts().check(n, seen.skipped)
+        ]
+        metrics = ("tokens", "documents", "bytes")
+        return TrainerInfo(domains, metrics, "", self._data, tuple(warnings))
+
+    def _check_others(self) -> None:
+        own = {task.prefix for task in self.tasks}
+        for name in self._sources:
+            there = {path.stem for path in (self._out / name).glob("*_text_document.*")}
+            others = sorted(stem for stem in there if f"{name}/{stem}" not in own)
+            if others:
+                raise InputError(
+                    f"{self._out / name} holds {shorten(', '.join(others), 60)}, of another call: "
+                    "they would be read with the shards of this one; delete them, or give another "
+                    "folder"
+                )
 
     def runs(self, config: Mapping[str, Any], data: str) -> list[RunSpec]:
         """A run for each shard.
@@ -158,6 +181,10 @@ class ShardWriter:
         seen = []
         for spec in specs:
             started = time.monotonic()
+            if spec.data != self._data:
+                problem = "files or the tokenizer changed since the shards were numbered"
+                seen.append(Observation.failure(spec, problem))
+                continue
             try:
                 receipt = self._write(self.tasks[spec.seed])
             except (InputError, OSError) as error:

@@ -46,9 +46,9 @@ def tokenize(
     }
     settings = {} if address is None else {"address": address}
     with console.working("Tokenizing"):
-        seen = tokenizing.tokenize(config, (use, settings), _tell)
+        seen, notes = tokenizing.tokenize(config, (use, settings), _tell)
     failed = [o for o in seen if not o.ok]
-    for note in dict.fromkeys(n for o in seen if o.ok for n in o.info["receipt"]["left_out"]):
+    for note in notes:
         console.note(note)
     for name, sums in tokenizing.by_domain([o for o in seen if o.ok]).items():
         shards = plural(int(sums["shards"]), "shard")

@@ -103,6 +103,36 @@ def test_text_that_cannot_be_read_is_named(config, tmp_path):
     (tmp_path / "bad.jsonl").write_text("no json\n")
     config = {**config, "domains": {"web": str(tmp_path / "bad.jsonl")}}
     writer = ShardWriter(**config)
-    (seen,) = writer.train(writer.runs(config, "x"), tmp_path)
+    (seen,) = writer.train(writer.runs(config, writer.prepare(tmp_path).data), tmp_path)
     assert "nothing in it holds text" in seen.error
     assert not list((tmp_path / "out").rglob("*.json"))
+
+
+def test_shards_of_another_call_are_refused_and_not_read_with_these(config, tmp_path):
+    small = {**config, "shard_bytes": 1}
+    written(small)
+    fewer = ShardWriter(**{**small, "domains": {"web": str(tmp_path / "0.jsonl")}})
+    with pytest.raises(InputError, match=r"web holds 00001_text_document, .* delete .* another"):
+        fewer.prepare(tmp_path)
+    ShardWriter(**small).prepare(tmp_path)
+
+
+def test_files_that_are_not_opened_are_told(config, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "0.jsonl").rename(tmp_path / "folder" / "0.jsonl")
+    (tmp_path / "folder" / "picture.png").write_bytes(b"x")
+    writer = ShardWriter(**{**config, "domains": {"web": str(tmp_path / "folder")}})
+    (warning,) = writer.prepare(tmp_path).warnings
+    assert "domain 'web': files not read: 1. " in warning
+    assert "picture.png" in warning
+
+
+def test_files_that_changed_since_the_tasks_were_numbered_fail_the_task(config, tmp_path):
+    small = {**config, "shard_bytes": 1}
+    writer = ShardWriter(**small)
+    specs = writer.runs(small, writer.prepare(tmp_path).data)
+    with (tmp_path / "0.jsonl").open("a") as file:
+        file.write('{"text": "one more"}\n')
+    (seen,) = ShardWriter(**small).train(specs[:1], tmp_path)
+    assert "files or the tokenizer changed" in seen.error
+    assert not (tmp_path / "out").exists()
