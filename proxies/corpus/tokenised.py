@@ -11,7 +11,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from mixopt.errors import InputError
-from proxies.corpus.config import FORMAT, CorpusConfig, load_named_tokenizer
+from proxies.corpus.config import FORMAT, CorpusConfig, load_named_tokenizer, tokenizer_path
 from proxies.corpus.corpus import MANIFEST, TOKEN_BYTES, VOCABULARY, token_hash
 from proxies.corpus.tokenizer import end_token, token_bytes
 from proxies.token_shards.ports import Ids
@@ -57,8 +57,11 @@ def build_tokenised(config: CorpusConfig, folder: Path) -> None:
     tokenizer = load_named_tokenizer(config, sized=False) if config.tokenizer is not None else None
     drawn = _draw(config, tokenizer)
     texts = {name: sample.train for name, sample in drawn.samples.items()}
-    vocabulary = _vocabulary(config, texts, tokenizer)
     lengths = None if tokenizer is None else token_bytes(tokenizer)
+    if tokenizer is not None and lengths is not None and len(lengths) <= config.vocab:
+        vocabulary = Vocabulary.whole(len(lengths), end_token(tokenizer))
+    else:
+        vocabulary = Vocabulary.of(texts, config.vocab)
     held = [d for documents in drawn.validation.values() for d in documents]
     sizes = vocabulary.token_bytes(lengths, held)
     dtype = np.dtype("<u2" if vocabulary.size <= 2**16 else "<u4")
@@ -69,16 +72,16 @@ def build_tokenised(config: CorpusConfig, folder: Path) -> None:
     )
     for kind, table in tables:
         for number, (name, documents) in enumerate(table.items()):
-            stream = vocabulary.encode(documents)
+            stream = vocabulary.encode(documents).astype(dtype)
             file = f"{kind}-{number:03d}.npy"
-            np.save(folder / file, stream.astype(dtype), allow_pickle=False)
+            np.save(folder / file, stream, allow_pickle=False)
             entries[kind][name] = {
                 "file": file,
                 "documents": len(documents),
                 "bytes": int(sizes[stream].sum()),
                 "tokens": len(stream),
                 "shared": round(vocabulary.shared(stream), 6),
-                "sha256": token_hash(stream.astype(dtype)),
+                "sha256": token_hash(stream),
             }
     for name, sample in drawn.samples.items():
         entry = entries["train"][name]
@@ -89,16 +92,6 @@ def build_tokenised(config: CorpusConfig, folder: Path) -> None:
     np.save(folder / TOKEN_BYTES, sizes, allow_pickle=False)
     np.save(folder / VOCABULARY, vocabulary.ids, allow_pickle=False)
     _finish(config, folder, drawn, entries, vocabulary)
-
-
-def _vocabulary(
-    config: CorpusConfig, texts: Mapping[str, Sequence[Ids]], tokenizer: Tokenizer | None
-) -> Vocabulary:
-    """The tokenizer's own ids where `vocab` has room for them, else the frequent ones."""
-    size = 0 if tokenizer is None else len(token_bytes(tokenizer))
-    if tokenizer is not None and size <= config.vocab:
-        return Vocabulary.whole(size, end_token(tokenizer))
-    return Vocabulary.of(texts, config.vocab)
 
 
 def _draw(config: CorpusConfig, tokenizer: Tokenizer | None) -> _Drawn:
@@ -218,9 +211,7 @@ def _finish(
     vocabulary: Vocabulary,
 ) -> None:
     """Write the manifest, last."""
-    tokenizer = (
-        b"" if config.tokenizer is None else Path(config.tokenizer).expanduser().read_bytes()
-    )
+    tokenizer = b"" if config.tokenizer is None else tokenizer_path(config.tokenizer).read_bytes()
     manifest = {
         "format": FORMAT,
         "sources": drawn.sources,

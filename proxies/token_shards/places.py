@@ -186,11 +186,11 @@ def files(given: str, suffixes: Sequence[str]) -> list[Place]:
     Raises:
         InputError: there are none.
     """
-    found = _remote_files(given, suffixes) if "://" in given else _local_files(given, suffixes)
-    if not found:
+    chosen = _remote_files(given, suffixes) if "://" in given else _local_files(given, suffixes)
+    if not chosen:
         kinds = " or ".join(suffixes)
         raise InputError(f"{given}: no file there ends with {kinds}; correct the path or `format`")
-    return found
+    return chosen
 
 
 def _local_files(given: str, suffixes: Sequence[str]) -> list[Place]:

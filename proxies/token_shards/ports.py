@@ -24,7 +24,6 @@ class TokenShard(Protocol):
         label: its name relative to the source; it decides what is drawn, not where the shard lies.
         place: where it is: what a trainer's configuration calls it.
         stamp: what changes when it does: its size, and the time of its last change.
-        tokens: all of them, from the index or the file's size.
         units: how many there are.
         exact: whether `tokens` is a count; False: an estimate from some of its units.
         whole: whether reading one unit reads most of the shard.
@@ -34,11 +33,15 @@ class TokenShard(Protocol):
     label: str
     place: str
     stamp: str
-    tokens: int
     units: int
     exact: bool
     whole: bool
     end: int | None
+
+    @property
+    def tokens(self) -> int:
+        """All of them, from the index or the file's size."""
+        ...
 
     def read(self, units: Ints) -> Iterator[Ids]:
         """Units by number, ascending, one array each.

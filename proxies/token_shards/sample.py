@@ -89,11 +89,19 @@ def draw(
         end: the id that ends documents in shards of which nobody said it.
 
     Raises:
-        InputError: there is nothing, or the id that was said to end documents never comes.
+        InputError: there is nothing, the id that was said to end documents never comes, or a shard
+            holds something else than its index says; the message names the domain.
     """
+    try:
+        return _drawn(shards, wanted, order, end)
+    except InputError as error:
+        raise InputError(f"domain {name!r}: {error}") from error
+
+
+def _drawn(shards: Sequence[TokenShard], wanted: Wanted, order: str, end: int | None) -> Sample:
     sample = Sample(tokens=sum(s.tokens for s in shards), exact=all(s.exact for s in shards))
     if not sample.tokens:
-        raise InputError(f"domain {name!r}: its shards hold no tokens; correct the path")
+        raise InputError("its shards hold no tokens; correct the path")
     looked_at = _thinned(shards, wanted, order)
     for part, tokens, share in (
         (sample.train, wanted.train, 1 - wanted.fraction),
@@ -101,7 +109,7 @@ def draw(
     ):
         if share > 0:
             held = part is sample.validation
-            _fill(part, _Units(name, looked_at, end), tokens, _Side(held, wanted.fraction, order))
+            _fill(part, _Units(looked_at, end), tokens, _Side(held, wanted.fraction, order))
     return sample
 
 
@@ -171,7 +179,6 @@ def _chosen(
 class _Units:
     """The units of a domain, read as documents."""
 
-    name: str
     shards: Sequence[TokenShard]
     end: int | None
 
@@ -195,8 +202,8 @@ class _Units:
             tried = tokens >= _TRIED or len(units) == shard.units > 0
             if shard.end is not None and not ends and tried:
                 raise InputError(
-                    f"domain {self.name!r}: the id {end}, which is to end documents, is nowhere in "
-                    f"{len(units)} parts of {shard.place}; correct `end` (or `dtype`)"
+                    f"the id {end}, which is to end documents, is nowhere in {len(units)} parts of "
+                    f"{shard.place}; correct `end` (or `dtype`)"
                 )
         return documents
 

@@ -7,6 +7,7 @@ tokenizer that is small enough keeps its own ids, so that a proxy is the one of 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ class Vocabulary:
         ]
         return np.concatenate([np.zeros(0, np.uint32), *ended])
 
-    def shared(self, stream: NDArray[np.uint32]) -> float:
+    def shared(self, stream: NDArray[Any]) -> float:
         """Share of a stream's tokens that are the shared id."""
         if not self.shares_rest or not len(stream):
             return 0.0

@@ -8,6 +8,7 @@ A column of tokens is `ndarray`, with or without its dtype and shape, or plain `
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -141,18 +142,19 @@ class MDS:
         self.place, self.label, self.end = data.path, data.label, end
         self.stamp = data.stamp
         self.units, self.whole = layout.samples, layout.zipped
-        samples, column = layout.samples, layout.column
-        self._data, self._column = data, column
+        self._data, self._column = data, layout.column
         self._sizes, self._at = layout.sizes, layout.at
-        fixed = self._sizes[self._at]
-        self.exact = bool(fixed and column.dtype is not None)
-        if fixed and column.dtype is not None:
-            self._length = float(fixed // column.dtype.itemsize)
-        else:
-            tried = np.unique(np.linspace(0, samples - 1, min(samples, _TRIED)).astype(np.int64))
-            read = [len(ids) for ids in self.read(tried)]
-            self._length = float(np.mean(read)) if read else 0.0
-        self.tokens = round(self._length * samples)
+        self.exact = bool(self._sizes[self._at] and self._column.dtype is not None)
+
+    @cached_property
+    def tokens(self) -> int:
+        """A count where samples are of one length, else an estimate; samples are read for it."""
+        fixed, dtype = self._sizes[self._at], self._column.dtype
+        if fixed and dtype is not None:
+            return fixed // dtype.itemsize * self.units
+        tried = np.linspace(0, self.units - 1, min(self.units, _TRIED)).astype(np.int64)
+        read = [len(ids) for ids in self.read(np.unique(tried))]
+        return round(float(np.mean(read)) * self.units) if read else 0
 
     def read(self, units: Ints) -> Iterator[Ids]:
         """Samples; see `TokenShard`."""
