@@ -93,11 +93,11 @@ class Transfer:
                 "proxies"
             )
         named = list(zip(self.metrics, self.rho, self.rho_low, self.rho_high, strict=True))
-        poor = [f"{n} {r:.2f} ({a:.2f} to {b:.2f})" for n, r, a, b in named if not r >= _GATE]
+        told = {n: f"{n} {r:.2f} ({a:.2f} to {b:.2f})" for n, r, a, b in named}
+        poor = [told[n] for n, r, _, _ in named if not r >= _GATE]
         if poor:
             out.append(f"metrics that do not carry over (rho below {_GATE}): {', '.join(poor)}")
-        unsure = [f"{n} {r:.2f} ({a:.2f} to {b:.2f})" for n, r, a, b in named
-                  if r >= _GATE and not a > 0]  # fmt: skip
+        unsure = [told[n] for n, r, a, _ in named if r >= _GATE and not a > 0]
         if unsure:
             out.append(f"metrics of which too few pairs tell: {', '.join(unsure)}")
         return out
