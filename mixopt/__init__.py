@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixopt.app.opened import open_sweep
+    from mixopt.app.state.opened import open_sweep
     from mixopt.errors import InfeasibleError, InputError, MixoptError
     from mixopt.runs import MixerSpec, Observation, Point, Realised, RunSpec, Scale, Schedule
     from mixopt.runs.objective import Guard, Objective
@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 
 # Imported when first used: a command that needs no arrays waits for none.
 _HOMES = {
-    "app.opened": ("open_sweep",),
+    "app.state.opened": ("open_sweep",),
     "errors": ("InfeasibleError", "InputError", "MixoptError"),
     "runs": ("MixerSpec", "Observation", "Point", "Realised", "RunSpec", "Scale", "Schedule"),
     "runs.objective": ("Guard", "Objective"),

@@ -128,7 +128,7 @@ def test_broad_excepts_stand_only_where_a_strangers_code_is_called() -> None:
     allowed = {
         Path("mixopt/execution/local.py"),  # a trainer is foreign code
         Path("mixopt/execution/ray/worker.py"),
-        Path("mixopt/app/checks.py"),
+        Path("mixopt/app/running/checks.py"),
         Path("mixopt/tracking/patience.py"),  # a store may be anybody's; its thread must not die
         Path("mixopt/export/retokenize.py"),  # the tokenizers library raises bare Exception
         Path("proxies/corpus/tokenizer.py"),  # the tokenizers library raises bare Exception

@@ -12,7 +12,7 @@ import pytest
 
 from mixopt import MixtureSpace, Objective, Scale, designs, export, laws, mixers, strategies
 from mixopt.app.commands.table import COMMANDS
-from mixopt.app.spec_file import json_schema
+from mixopt.app.spec.spec_file import json_schema
 from mixopt.execution.local import LocalExecutor, MemoryStore
 from mixopt.execution.sweep import run_sweep
 from mixopt.lazy import load

@@ -10,7 +10,7 @@ import yaml
 from docs.site.reference import TABLES, names_page, public_names, python_pages, spec_keys, spec_page
 from mixopt import Domain
 from mixopt.app.commands.table import COMMANDS
-from mixopt.app.spec_file import json_schema, parse_spec
+from mixopt.app.spec.spec_file import json_schema, parse_spec
 
 ROOT = Path(__file__).parent.parent
 GUIDE = ROOT / "docs" / "guide"

@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 
 from analysis.faults.trainer import NAME
-from mixopt.app import launch
-from mixopt.app.spec_file import read_spec
+from mixopt.app.running import launch
+from mixopt.app.spec.spec_file import read_spec
 from mixopt.lazy import load, require
 
 SLEEP = 0.4  # seconds that a run takes

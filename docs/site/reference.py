@@ -12,7 +12,7 @@ from typing import Any
 from griffe import Docstring, DocstringSectionKind
 
 from mixopt import designs, execution, export, laws, mixers, strategies, tracking
-from mixopt.app.spec_file import json_schema
+from mixopt.app.spec.spec_file import json_schema
 from mixopt.errors import InputError, MissingDependencyError
 from mixopt.lazy import load
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from mixopt.app import launch, publish, recorded
-from mixopt.app.spec_file import read_spec
+from mixopt.app.results import publish, recorded
+from mixopt.app.running import launch
+from mixopt.app.spec.spec_file import read_spec
 from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.execution.local import MemoryStore, check_pack, run_pack
 from mixopt.ports import Event, Progress

@@ -17,11 +17,11 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mixopt.app.console import error_text
-from mixopt.app.preparation import prepared
-from mixopt.app.spec import Spec
-from mixopt.app.spec_file import json_schema, names_in, read_spec
-from mixopt.app.strict_yaml import YamlError, read_yaml
+from mixopt.app.output.console import error_text
+from mixopt.app.running.preparation import prepared
+from mixopt.app.spec.spec_file import json_schema, names_in, read_spec
+from mixopt.app.spec.strict_yaml import YamlError, read_yaml
+from mixopt.app.spec.values import Spec
 from mixopt.errors import InputError, MixoptError
 from mixopt.lazy import load
 

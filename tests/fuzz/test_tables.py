@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mixopt import InputError, MixtureSpace, RunTable, Study, read_table
-from mixopt.app import publish
+from mixopt.app.results import publish
 from mixopt.diagnostics.unlike import doubts
 
 CASES = int(os.environ.get("MIXOPT_FUZZ_CASES", "30"))

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from mixopt.app.launch import new_sweep
-from mixopt.app.spec_file import parse_spec
+from mixopt.app.running.launch import new_sweep
+from mixopt.app.spec.spec_file import parse_spec
 from mixopt.errors import SpecError
 from mixopt.strategies import STRATEGIES, Traits
 from mixopt.strategies.random import Random

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from mixopt.app.spec_file import parse_spec, read_spec
+from mixopt.app.spec.spec_file import parse_spec, read_spec
 from mixopt.runs import RunSpec, Scale
 from mixopt.space import Mixture
 from proxies.command import CommandTrainer

@@ -9,7 +9,7 @@ from sandbox import write
 from typer.testing import CliRunner
 
 from mixopt.app.commands import app
-from mixopt.app.launch import open_sweep
+from mixopt.app.running.launch import open_sweep
 from mixopt.mixers import Recorded
 
 TRAINER = {"use": "mixopt.testing.mixing_trainer:MixingTrainer", "config": {"steps": 60}}

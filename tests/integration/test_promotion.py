@@ -13,8 +13,8 @@ import pytest
 from sandbox import MIXOPT, SPEC, hearing_ctrl_c, write
 from typer.testing import CliRunner
 
-from mixopt.app import console
 from mixopt.app.commands import app
+from mixopt.app.output import console
 from mixopt.errors import InputError, MixoptError
 from mixopt.lazy import require
 from mixopt.tracking.mlflow import MLflowStore

@@ -107,7 +107,7 @@ def test_each_kind_of_machine_gets_packs_of_its_size(tmp_path: Path) -> None:
         import sys
         sys.path.insert(0, "")
         from dataclasses import replace
-        from mixopt.app import launch
+        from mixopt.app.running import launch
         from mixopt.execution.sweep import run_sweep
         from mixopt.runs import Scale
         cluster.add_node(num_cpus=1, num_gpus=2, resources={"accelerator_type:H100": 1}, **small)

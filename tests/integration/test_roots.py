@@ -22,7 +22,7 @@ def files(folder: Path) -> set[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sweeps_name_is_no_path(name: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="name"):
-        load("mixopt.app.spec_file:read_spec")(write(tmp_path, name=name))
+        load("mixopt.app.spec.spec_file:read_spec")(write(tmp_path, name=name))
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ from sandbox import write
 from typer.testing import CliRunner
 
 from mixopt.app.commands import app
-from mixopt.app.launch import open_sweep
-from mixopt.app.publish import OUTCOME, conclude
+from mixopt.app.results.publish import OUTCOME, conclude
+from mixopt.app.running.launch import open_sweep
 from mixopt.evidence.outcome import Outcome
 
 TURNING = {

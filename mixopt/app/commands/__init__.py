@@ -21,5 +21,5 @@ def main() -> None:
     try:
         app()
     except MixoptError as error:
-        require("mixopt.app.console").show_error(error)
+        require("mixopt.app.output.console").show_error(error)
         sys.exit(2 if isinstance(error, InputError) else 1)

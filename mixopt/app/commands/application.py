@@ -62,4 +62,4 @@ def common(
 ) -> None:
     """Find the data mixture for the next large language-model run, and prove it."""
     if quiet or verbose:
-        require("mixopt.app.console").set_verbosity(quiet=quiet, verbose=verbose)
+        require("mixopt.app.output.console").set_verbosity(quiet=quiet, verbose=verbose)

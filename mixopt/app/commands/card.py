@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import artefact, console, launch, promote, publish
 from mixopt.app.commands.application import SweepArgument, app
-from mixopt.app.registries import model_name, open_registry
+from mixopt.app.output import console
+from mixopt.app.promotion import promote
+from mixopt.app.registry import artefact
+from mixopt.app.results import publish
+from mixopt.app.running import launch
+from mixopt.app.running.registries import model_name, open_registry
 from mixopt.errors import StoreError
 
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, show_check, show_status
 from mixopt.app.commands.application import JsonOption, SpecArgument, app
-from mixopt.app.dry_run import dry_run
-from mixopt.app.run_plans import Rates, check_rates
-from mixopt.app.spec_file import read_spec
+from mixopt.app.output import console, show_check, show_status
+from mixopt.app.running.dry_run import dry_run
+from mixopt.app.running.run_plans import Rates, check_rates
+from mixopt.app.spec.spec_file import read_spec
 
 
 @app.command()

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from mixopt.app import cleaning, console, show_status
 from mixopt.app.commands.application import JsonOption, SweepArgument, app
+from mixopt.app.output import console, show_status
+from mixopt.app.state import cleaning
 from mixopt.evidence.numbers import plural
 from mixopt.execution.keeping import Kept
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import comparison, console, show_compare
 from mixopt.app.commands.application import JsonOption, app
+from mixopt.app.output import console, show_compare
+from mixopt.app.results import comparison
 
 
 @app.command()

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import compiling, console
 from mixopt.app.commands.application import app
 from mixopt.app.commands.export import (
     EpochsOption,
@@ -17,7 +16,9 @@ from mixopt.app.commands.export import (
     TokensOption,
     UniqueOption,
 )
-from mixopt.app.manifest import Told, whole
+from mixopt.app.output import console
+from mixopt.app.plans import compiling
+from mixopt.app.plans.manifest import Told, whole
 
 
 @app.command(name="compile")

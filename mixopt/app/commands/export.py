@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from mixopt import export
-from mixopt.app import console, show_formats
 from mixopt.app.commands.application import app
-from mixopt.app.manifest import Told, facts_of, settings
-from mixopt.app.plan_source import read_source
-from mixopt.app.writing import write_together
+from mixopt.app.output import console, show_formats
+from mixopt.app.plans.manifest import Told, facts_of, settings
+from mixopt.app.plans.plan_source import read_source
+from mixopt.app.plans.writing import write_together
 from mixopt.errors import InputError
 
 SourceArgument = Annotated[

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, expected, publish
 from mixopt.app.commands.application import JsonOption, app
-from mixopt.app.spec_file import read_spec
+from mixopt.app.output import console
+from mixopt.app.results import publish
+from mixopt.app.running import expected
+from mixopt.app.spec.spec_file import read_spec
 from mixopt.runs.reading import read_table
 from mixopt.study import Study
 

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, first_spec, publish
 from mixopt.app.commands.application import app
-from mixopt.app.spec_file import json_schema, read_spec
+from mixopt.app.output import console
+from mixopt.app.results import publish
+from mixopt.app.spec import first_spec
+from mixopt.app.spec.spec_file import json_schema, read_spec
 from mixopt.errors import InputError
 from mixopt.lazy import load
 from mixopt.runs import short_number

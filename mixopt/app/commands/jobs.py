@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, show_jobs, submission
 from mixopt.app.commands.application import AddressOption, JobArgument, JsonOption, app
+from mixopt.app.jobs import submission
+from mixopt.app.output import console, show_jobs
 
 
 @app.command("jobs")

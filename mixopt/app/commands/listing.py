@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, show_status, studies
 from mixopt.app.commands.application import JsonOption, app
-from mixopt.app.preparation import RUNS
-from mixopt.app.state import SweepState, read_state
+from mixopt.app.output import console, show_status
+from mixopt.app.running import studies
+from mixopt.app.running.preparation import RUNS
+from mixopt.app.state.state import SweepState, read_state
 from mixopt.errors import MixoptError
 
 

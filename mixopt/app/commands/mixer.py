@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mixopt.app.commands.application import app
-from mixopt.app.mixer_run import Asked
+from mixopt.app.plans.mixer_run import Asked
 from mixopt.mixers.protocol import answers
 
 

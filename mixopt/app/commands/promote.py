@@ -6,12 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from mixopt.app import artefact, console, follow, launch, promote, recorded, reports, show_promotion
-from mixopt.app.checks import make_strategy
 from mixopt.app.commands.application import JsonOption, SweepArgument, app
 from mixopt.app.commands.run import HALTED
-from mixopt.app.registries import model_name, no_registry, open_registry
-from mixopt.app.spec import Spec
+from mixopt.app.output import console, show_promotion
+from mixopt.app.promotion import follow, promote
+from mixopt.app.registry import artefact
+from mixopt.app.results import recorded, reports
+from mixopt.app.running import launch
+from mixopt.app.running.checks import make_strategy
+from mixopt.app.running.registries import model_name, no_registry, open_registry
+from mixopt.app.spec.values import Spec
 from mixopt.errors import InputError
 from mixopt.evidence.rules import Given
 from mixopt.tracking.registry import CANDIDATE, CHAMPION, Registry

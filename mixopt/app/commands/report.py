@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, launch, publish, reports, watching
 from mixopt.app.commands.application import JsonOption, SweepArgument, app
 from mixopt.app.commands.ending import leave
+from mixopt.app.output import console
+from mixopt.app.results import publish, reports, watching
+from mixopt.app.running import launch
 
 
 @app.command()

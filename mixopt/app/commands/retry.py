@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, launch, retrying
 from mixopt.app.commands.application import JsonOption, SweepArgument, app
 from mixopt.app.commands.run import carry_out
+from mixopt.app.output import console
+from mixopt.app.running import launch, retrying
 
 
 @app.command()

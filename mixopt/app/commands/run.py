@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, durable, expected, launch, publish, recorded
 from mixopt.app.commands.application import JsonOption, SpecArgument, app
 from mixopt.app.commands.ending import leave
-from mixopt.app.spec import Spec
-from mixopt.app.spec_file import read_spec
+from mixopt.app.output import console
+from mixopt.app.results import publish, recorded
+from mixopt.app.running import durable, expected, launch
+from mixopt.app.spec.spec_file import read_spec
+from mixopt.app.spec.values import Spec
 from mixopt.errors import InputError, SpecError
 from mixopt.evidence.outcome import Outcome
 from mixopt.evidence.verdict import Unanswered

@@ -1,8 +1,8 @@
 """`mixopt schema`."""
 
-from mixopt.app import console
 from mixopt.app.commands.application import app
-from mixopt.app.spec_file import json_schema
+from mixopt.app.output import console
+from mixopt.app.spec.spec_file import json_schema
 
 
 @app.command()

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
-from mixopt.app import console, show_status, studies
 from mixopt.app.commands.application import JsonOption, app
-from mixopt.app.state import SweepState, read_state
+from mixopt.app.output import console, show_status
+from mixopt.app.running import studies
+from mixopt.app.state.state import SweepState, read_state
 
 _READ_SHARE = 5  # watching takes at most a fifth of the time for reading
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, show_jobs, submission
 from mixopt.app.commands.application import AddressOption, JobArgument, SpecArgument, app
+from mixopt.app.jobs import submission
+from mixopt.app.output import console, show_jobs
 
 DetachOption = Annotated[
     bool, typer.Option("--detach", help="Do not follow the log; the job goes on either way.")

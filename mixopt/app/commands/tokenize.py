@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from mixopt.app import console, tokenizing
 from mixopt.app.commands.application import app
-from mixopt.app.manifest import pairs
+from mixopt.app.output import console
+from mixopt.app.plans import tokenizing
+from mixopt.app.plans.manifest import pairs
 from mixopt.errors import MixoptError
 from mixopt.evidence.numbers import plural
 from mixopt.runs import short_number

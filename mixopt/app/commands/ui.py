@@ -12,8 +12,10 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app import console, launch, preparation, recorded
 from mixopt.app.commands.application import SweepArgument, app
+from mixopt.app.output import console
+from mixopt.app.results import recorded
+from mixopt.app.running import launch, preparation
 from mixopt.tracking.shown import deep_link
 
 _START_SECONDS = 90.0

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 import mixopt
 from mixopt import InputError
-from mixopt.app import console
 from mixopt.app.commands import app
 from mixopt.app.commands.group import imported
 from mixopt.app.commands.table import COMMANDS
+from mixopt.app.output import console
 
 
 @pytest.mark.parametrize("name", COMMANDS)

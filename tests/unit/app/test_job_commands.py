@@ -10,8 +10,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from mixopt.app import show_jobs, submission
 from mixopt.app.commands.application import app
+from mixopt.app.jobs import submission
+from mixopt.app.output import show_jobs
 from mixopt.errors import InputError, MixoptError
 
 Call = Callable[..., Result]

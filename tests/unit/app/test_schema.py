@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from mixopt.app.spec_file import json_schema, parse_spec
-from mixopt.app.strict_yaml import read_yaml
+from mixopt.app.spec.spec_file import json_schema, parse_spec
+from mixopt.app.spec.strict_yaml import read_yaml
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = jsonschema.Draft202012Validator(json_schema())

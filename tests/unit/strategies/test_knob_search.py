@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mixopt import InputError, Observation, RunSpec
-from mixopt.app.launch import new_sweep, run
-from mixopt.app.publish import finish
-from mixopt.app.spec_file import parse_spec
+from mixopt.app.results.publish import finish
+from mixopt.app.running.launch import new_sweep, run
+from mixopt.app.spec.spec_file import parse_spec
 from mixopt.errors import SpecError
 from mixopt.laws import fitted_law
 from mixopt.runs.knobs import Choice, Continuous, SearchSpace

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from mixopt.app import launch
 from mixopt.app.commands.application import app
-from mixopt.app.spec_file import parse_spec
+from mixopt.app.running import launch
+from mixopt.app.spec.spec_file import parse_spec
 from mixopt.errors import InputError, MixoptError, SpecError
 from mixopt.execution import check_executor
 from mixopt.lazy import load

@@ -1,0 +1,1 @@
+"""Sweeps as jobs of a Ray cluster: what goes along, where results stay."""

@@ -1,0 +1,1 @@
+"""From an answer to files that a trainer takes: sources, manifests, token plans, shards."""

@@ -1,0 +1,1 @@
+"""What becomes of a sweep: its outcome, its pages, its record for people."""

@@ -1,0 +1,313 @@
+"""What a spec names, made and checked before any data is prepared."""
+
+import inspect
+import os
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mixopt import designs, lazy
+from mixopt.app.spec.values import Spec
+from mixopt.errors import InputError, MixoptError, SpecError, StoreError, TrainerError, shorten
+from mixopt.execution import local
+from mixopt.mixers import mixer_of, refused
+from mixopt.ports import Trainer, TrainerInfo, capabilities_of
+from mixopt.runs import Schedule
+from mixopt.runs.knobs import set_knobs
+from mixopt.space import MixtureSpace
+from mixopt.space.numbers import check_arguments
+from mixopt.space.redaction import redact
+from mixopt.strategies import Mixes, Problem, Strategy, strategy, traits_of
+
+_NODES = "nodes_per_pack"
+
+
+def at(path: str, make: Callable[[], Any]) -> Any:
+    """Run a step; what it refuses is reported at a path of the spec.
+
+    Raises:
+        SpecError: the step refused something.
+    """
+    try:
+        return make()
+    except SpecError:
+        raise
+    except InputError as error:
+        raise SpecError(redact(str(error)), path) from error
+
+
+def by_setting(path: str, settings: Mapping[str, Any], make: Callable[[], Any]) -> Any:
+    """As `at`; a message that begins with the name of a setting is reported at that setting.
+
+    Raises:
+        SpecError: see `at`.
+    """
+    try:
+        return at(path, make)
+    except SpecError as error:
+        name = error.message.partition(" ")[0].partition("[")[0].partition(".")[0]
+        if error.path == path and name in settings:
+            raise SpecError(error.message, f"{path}.{name}") from error
+        raise
+
+
+def make_strategy(spec: Spec) -> Strategy:
+    """The strategy, its settings checked.
+
+    Raises:
+        SpecError: an unknown name or setting, or one that breaks its rule.
+    """
+    chosen = spec.strategy
+
+    def make() -> Strategy:
+        if "memo" in chosen.settings:
+            raise InputError("no setting 'memo'; leave it out")
+        return strategy(chosen.use, **_with_offline(chosen.settings))
+
+    made: Strategy = by_setting("strategy", chosen.settings, make)
+    return made
+
+
+def _with_offline(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings with the mixture that `offline` names by where it is: a sweep, version or file.
+
+    Raises:
+        InputError: nothing is there, or a schedule, which no single mixture stands for.
+        StoreError: the folder holds no sweep with an answer.
+    """
+    given = settings.get("offline")
+    if not isinstance(given, str):
+        return settings
+    try:
+        plan = lazy.load("mixopt.app.plans.plan_source:read_source")(given).plan
+    except InputError as error:
+        raise InputError(f"offline is {given!r}: {error}") from error
+    if isinstance(plan, Schedule):
+        raise InputError(
+            f"offline is {given!r}, which recommends a schedule, and what changes on the way is "
+            "compared with one mixture; give that, domain to share"
+        )
+    return {**settings, "offline": plan.to_dict()}
+
+
+def make_trainer(
+    spec: Spec,
+    config: Mapping[str, Any] | None = None,
+    runtime: Mapping[str, Any] | None = None,
+) -> Trainer:
+    """The trainer, its configuration checked.
+
+    Args:
+        spec: names it.
+        config: settings that are part of every run, in place of the spec's.
+        runtime: settings that are not, in place of the spec's.
+
+    Raises:
+        SpecError: it is no trainer, or refuses its configuration.
+    """
+    name = spec.trainer.use
+    config = spec.trainer.config if config is None else config
+    runtime = spec.trainer.runtime if runtime is None else runtime
+    factory = at("trainer.use", lambda: lazy.callable_at(name, "trainer"))
+    if inspect.isclass(factory) and not issubclass(factory, Trainer):
+        raise _no_trainer(name, f"the class {factory.__name__}")
+
+    def make() -> Trainer:
+        check_arguments(factory, {**config, **runtime})
+        return _built(name, config, runtime)
+
+    trainer: Trainer = by_setting("trainer.config", config, make)
+    if not isinstance(trainer, Trainer) or isinstance(trainer, type):
+        raise _no_trainer(name, shorten(f"{type(trainer).__name__} {trainer!r}", 80))
+    return trainer
+
+
+def _no_trainer(name: str, what: str) -> SpecError:
+    return SpecError(
+        f"{name!r} gives {what}, no trainer; a trainer is a class (or a function that makes one) "
+        "with the methods prepare(cache) and train(specs, cache, report): see "
+        "docs/guide/plugins.md",
+        "trainer.use",
+    )
+
+
+def prepare(trainer: Trainer, cache: Path) -> TrainerInfo:
+    """What the trainer says of its data, made ready.
+
+    Raises:
+        SpecError: the data cannot be used.
+        TrainerError: the trainer itself is broken.
+    """
+    try:
+        info = at("trainer.config", lambda: trainer.prepare(cache))
+    except MixoptError:
+        raise
+    except Exception as error:
+        raise TrainerError(
+            f"{type(trainer).__name__}.prepare failed with {_brief(error)}; correct the trainer, "
+            "or its configuration"
+        ) from error
+    if not isinstance(info, TrainerInfo):
+        raise TrainerError(
+            f"{type(trainer).__name__}.prepare gave {shorten(repr(info), 60)}; let it give a "
+            "mixopt.ports.TrainerInfo"
+        )
+    return info
+
+
+def _built(name: str, config: Mapping[str, Any], runtime: Mapping[str, Any]) -> Trainer:
+    try:
+        return local.make_trainer(name, config, runtime)
+    except MixoptError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{name} does not take this configuration: {_brief(error)}; correct the setting that "
+            "it speaks of"
+        ) from error
+
+
+def _brief(error: Exception) -> str:
+    """An error of foreign code: what it says, and where."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}, line {place.lineno}"
+    return f"{type(error).__name__}: {shorten(redact(str(error)), 300)} ({where})"
+
+
+def check_knobs(spec: Spec, recipe: Strategy) -> None:
+    """Refuse knobs that nobody would turn.
+
+    Raises:
+        SpecError: see above.
+    """
+    middle = {knob.name: knob.middle for knob in spec.make_knobs()}
+    if middle:
+        try:
+            make_trainer(spec, set_knobs(spec.trainer.config, middle))
+        except SpecError as error:
+            raise SpecError(error.message, "knobs") from error
+    if spec.knobs and not traits_of(recipe).knobs:
+        raise SpecError(
+            f"strategy {spec.strategy.use!r} searches mixtures alone; use 'joint', or set "
+            f"{', '.join(spec.knobs)} in trainer.config",
+            "knobs",
+        )
+
+
+def check_warm_start(spec: Spec, recipe: Strategy) -> None:
+    """Refuse earlier studies that the strategy would not look at.
+
+    Raises:
+        SpecError: see above.
+    """
+    if spec.warm_start and not traits_of(recipe).earlier:
+        raise SpecError(
+            f"strategy {spec.strategy.use!r} learns nothing from earlier studies; use 'auto' or "
+            "'ladder', or leave 'warm_start' out",
+            "warm_start",
+        )
+
+
+def check_schedules(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
+    """Refuse a strategy whose runs the trainer cannot train.
+
+    Raises:
+        SpecError: see above.
+    """
+    if traits_of(recipe).schedules and not capabilities_of(trainer).schedules:
+        raise SpecError(
+            f"strategy {spec.strategy.use!r} asks for runs whose mixture changes on the way, and "
+            f"trainer {spec.trainer.use} does not train them; take another strategy, or a trainer "
+            "that declares schedules",
+            "strategy",
+        )
+
+
+def check_mixers(recipe: Strategy, trainer: Trainer, problem: Problem) -> None:
+    """Refuse a strategy whose mixers need what the trainer does not measure, by name.
+
+    Raises:
+        SpecError: see above.
+    """
+    if not isinstance(recipe, Mixes):
+        return
+    offered = capabilities_of(trainer).mixing
+    for chosen in recipe.mixers(problem):
+        needs = mixer_of(chosen).needs()
+        reason = refused(needs, offered, f"mixer {chosen.name!r}")
+        if reason:
+            raise SpecError(reason, "strategy")
+
+
+def check_nodes(spec: Spec, trainer: Trainer) -> None:
+    """Refuse packs over several machines for a trainer that trains on one.
+
+    Raises:
+        SpecError: see above.
+    """
+    settings = spec.execution.settings
+    larger = settings.get("per_scale") or ()
+    asked = [settings.get(_NODES), *(e.get(_NODES) for e in larger if isinstance(e, Mapping))]
+    most = max((n for n in asked if isinstance(n, int)), default=1)
+    if most > 1 and not capabilities_of(trainer).nodes:
+        raise SpecError(
+            f"a pack is to be trained on {most} machines, and trainer {spec.trainer.use} trains on "
+            "one; leave nodes_per_pack out, or take a trainer that declares nodes",
+            "execution",
+        )
+
+
+def check_guards(spec: Spec, space: MixtureSpace) -> None:
+    """Refuse guards against a baseline that this space does not have.
+
+    Raises:
+        SpecError: see above.
+    """
+    if not spec.objective.guards:
+        return
+    known = designs.baselines(space)
+    for metric, guard in spec.objective.guards.items():
+        if guard.baseline not in known:
+            raise SpecError(
+                f"the baseline {guard.baseline!r} is not there: it equals another in this space, "
+                "or needs space.budget and the tokens of every domain; choose one of "
+                f"{', '.join(known)}",
+                f"objective.guards.{metric}.baseline",
+            )
+
+
+def check_folders(folder: Path, cache: Path) -> None:
+    """See that the sweep's folder and the cache can be made and written.
+
+    Raises:
+        SpecError: the cache cannot.
+        StoreError: the folder cannot.
+    """
+    problem = _unwritable(folder)
+    if problem:
+        raise StoreError(
+            f"cannot write to {folder}: {problem}; free some space or give another folder with "
+            "--out"
+        )
+    problem = _unwritable(cache)
+    if problem:
+        raise SpecError(
+            f"cannot write to {shorten(str(cache), 200)}: {problem}; give a folder that can be "
+            "written",
+            "execution.cache",
+        )
+
+
+def _unwritable(folder: Path) -> str:
+    """Why nothing could be written into a folder, made if need be; empty where it could."""
+    if "\0" in str(folder):
+        return "the path has a NUL character"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".mixopt-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""

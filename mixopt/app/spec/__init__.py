@@ -1,0 +1,1 @@
+"""What a spec says: read strictly, checked field by field, with line, rule and remedy."""
