@@ -19,6 +19,7 @@ from mixopt.app.commands.export import (
 from mixopt.app.output import console
 from mixopt.app.plans import compiling
 from mixopt.app.plans.manifest import Told, whole
+from mixopt.export.realised import as_json
 
 
 @app.command(name="compile")
@@ -71,9 +72,12 @@ def compile_(
     )
     tokenizers = compiling.Tokenizers(target_tokenizer, source_tokenizer, sample or ())
     compiled = compiling.compile_source(source, told, whole(block, "--block"), tokenizers)
-    compiling.write(compiled, out, order)
-    for path in (out, order):
-        if path is not None and str(path) != "-":
+    file = None if str(out) == "-" else out
+    compiling.write(compiled, file, order)
+    if file is None:
+        console.write_text(None, as_json(compiled.to_dict()))
+    for path in (file, order):
+        if path is not None:
             console.say(f"Wrote {path}")
     for line in compiling.lines(compiled):
         console.say(line)

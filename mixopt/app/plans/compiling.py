@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixopt.app.output import console
 from mixopt.app.plans.manifest import Manifest, Told, facts_of, pairs, read_manifest
 from mixopt.app.plans.plan_source import PlanSource, read_source
 from mixopt.errors import InputError
@@ -84,7 +83,7 @@ def _ratios(given: PlanSource, told: Told, how: Tokenizers) -> dict[str, float]:
 
 
 def write(plan: TokenPlan, out: Path | None, order: Path | None) -> None:
-    """The plan as JSON (None and `-`: standard output), and every block as a line of JSON.
+    """The plan as JSON, unless it goes nowhere (None), and every block as a line of JSON.
 
     Raises:
         InputError: a file cannot be written; an order without blocks.
@@ -93,9 +92,7 @@ def write(plan: TokenPlan, out: Path | None, order: Path | None) -> None:
         raise InputError("an order has blocks, whose size is not given; give it (--block 4M)")
     if order is not None:
         _stream(order, _lines(plan))
-    if out is None or str(out) == "-":
-        console.write_text(None, as_json(plan.to_dict()))
-    else:
+    if out is not None:
         _stream(out, iter([as_json(plan.to_dict())]))
 
 
