@@ -15,6 +15,7 @@ from mixopt.report import (
 )
 from mixopt.report.data import Evidence, HeldOut, Origin, ReportData, table_observations
 from mixopt.report.of_outcome import outcome_data
+from mixopt.report.picture import picture
 from mixopt.report.wording import day
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Origin",
     "ReportData",
     "outcome_data",
+    "picture",
     "render",
     "table_observations",
 ]

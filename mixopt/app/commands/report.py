@@ -10,6 +10,7 @@ from mixopt.app.commands.ending import leave
 from mixopt.app.output import console
 from mixopt.app.results import publish, reports, watching
 from mixopt.app.running import launch
+from mixopt.errors import InputError
 
 
 @app.command()
@@ -18,6 +19,13 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Where to write (default: in the sweep's folder)."),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw the answer as well, the mixture against its baselines: .svg, .png or .pdf.",
+        ),
     ] = None,
     watch: Annotated[
         bool,
@@ -31,8 +39,11 @@ def report(
 
     Ends with 1 where the runs do not allow an answer yet; the report then says why.
 
-    Example: mixopt report runs/quickstart
+    Example: mixopt report runs/quickstart --picture answer.svg
     """
+    if watch and picture is not None:
+        raise InputError("--watch writes the page alone; draw the --picture once it has ended")
+    drawn = None
     with console.results_to(json) as write:
         if watch:
             answer, path = _watch(sweep, out)
@@ -40,8 +51,11 @@ def report(
             with launch.open_sweep(sweep) as opened:
                 answer = publish.concluded(opened)
                 path = reports.write_report(opened, answer, out)
+                drawn = picture and reports.write_picture(opened, answer, picture)
         console.say(f"{answer.headline} {answer.verdict.line}")
         console.say(f"Report: {path}")
+        if drawn is not None:
+            console.say(f"Picture: {drawn}")
         write(answer.summary())
     leave(answer)
 

@@ -46,6 +46,23 @@ def write_report(
     return target
 
 
+def write_picture(sweep: Sweep, outcome: Outcome | Unanswered, path: Path) -> Path:
+    """Draw the answer as one still picture; the ending of the name decides the format.
+
+    Args:
+        sweep: finished, or as far as it has got.
+        outcome: what was concluded, or why nothing was.
+        path: where to write; `.svg`, `.png` or `.pdf`.
+
+    Raises:
+        InputError: another ending, or there is no answer yet.
+        StoreError: the file cannot be written.
+    """
+    drawn = report.picture(sweep_data(sweep, outcome), path.suffix.removeprefix(".").lower())
+    _write_bytes(path, drawn)
+    return path
+
+
 def sweep_data(
     sweep: Sweep, outcome: Outcome | Unanswered, *, running: str = ""
 ) -> report.ReportData:
@@ -93,8 +110,12 @@ def _promoted(sweep: Sweep) -> tuple[Decision | None, dict[str, Any]]:
 
 @one_blas_thread
 def _write(path: Path, data: report.ReportData) -> None:
+    _write_bytes(path, report.render(data).encode())
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
     try:
-        write_atomically(path, report.render(data).encode())
+        write_atomically(path, content)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}; give another path") from error
 
