@@ -106,14 +106,14 @@ def nats(model: PackedModel, ids: Tensor) -> Tensor:
 
     Args:
         model: K runs.
-        ids: (s, T + 1), scored under all of them.
+        ids: (s, T + 1), scored under all of them, or (K, s, T + 1), each run's own.
     """
-    length = ids.shape[1] - 1
+    length = ids.shape[-1] - 1
     limit = TOKENS if model.device.type == "cpu" else GPU_TOKENS
     head, most = model.head(), logits_at_once(model.device)
     parts = []
-    for part in torch.split(ids, max(1, limit // (model.runs * length))):
-        copies = part.expand(model.runs, *part.shape)
+    for part in torch.split(ids, max(1, limit // (model.runs * length)), dim=-2):
+        copies = part.expand(model.runs, *part.shape[-2:])
         features = model.features(copies[..., :-1], training=False)
         losses = token_nats(features, head, copies[..., 1:].flatten(1), most)
         parts.append(losses.view(model.runs, -1, length))

@@ -1,7 +1,7 @@
 """Products of domains' gradients, and how noisy they are.
 
 Notation:
-    m domains, n targets; b sequences of a look at one of them, in P parts
+    K runs of a pack; m domains, n targets; b sequences of a look at one of them, in P parts
     g: mean gradient of a set, over the parameters of a scope, (D,) or sketched, (r,)
 
 Gradients are those of the loss in nats a token by the parameters as they stand, before any
@@ -65,10 +65,10 @@ class Gradient:
 
 
 class Gradients:
-    """Gradients of a model's loss, of one scope.
+    """Gradients of the losses of a pack's runs, of one scope.
 
     Args:
-        model: one run.
+        model: K runs; no operation mixes them, so that one backward pass gives all their gradients.
         scope: `"full"`: all parameters; `"last"`: the last matrix before the head, that out of the
             last block; `"head"`: the output head; `"sketch"`: a count sketch of all parameters,
             with signs and places that are the same in every run.
@@ -78,16 +78,27 @@ class Gradients:
         self._model, self._scope = model, scope
         self._sketches: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def of(self, ids: Tensor) -> Gradient:
-        """Of the mean loss over sequences, (b, T + 1); the model stays as it is."""
+    def of(self, ids: Tensor) -> list[Gradient]:
+        """(K) of the mean losses over sequences, (K, b, T + 1); the model stays as it is."""
         model = self._model
         try:
-            pack_loss(model, ids[None]).sum().backward()  # type: ignore[no-untyped-call]
-            parts = {name: grad.flatten().float() for name, grad in self._parts()}
+            pack_loss(model, ids).sum().backward()  # type: ignore[no-untyped-call]
+            parts = {name: grad.float() for name, grad in self._parts()}
             rows, of_rows = self._of_rows()
         finally:
             for leaf in model.leaves.values():
                 leaf.grad = None
+        owner = rows // max(1, model.shape.bigrams)
+        return [
+            self._of_run(
+                {name: part[k].flatten() for name, part in parts.items()},
+                rows[owner == k] - k * model.shape.bigrams,
+                of_rows[owner == k],
+            )
+            for k in range(model.runs)
+        ]
+
+    def _of_run(self, parts: dict[str, Tensor], rows: Tensor, of_rows: Tensor) -> Gradient:
         flat = of_rows.flatten()
         square = math.fsum(float(part @ part) for part in [*parts.values(), flat])
         if self._scope == "sketch":
@@ -95,22 +106,19 @@ class Gradients:
             return Gradient(sketch, square, rows[:0], of_rows[:0])
         return Gradient(torch.cat(list(parts.values())), square, rows, of_rows)
 
-    def noise(self, ids: Tensor, parts: int = PARTS) -> tuple[float, float]:
-        """Squared norm of the gradient, and trace of the covariance of one sequence's.
+    def noise(self, ids: Tensor, parts: int = PARTS) -> list[tuple[float, float]]:
+        """(K) squared norm of the gradient, and trace of the covariance of one sequence's.
 
         Both without bias (from products between the gradients of `parts` equal parts; two of them
         are the pair of batches of arXiv 1812.06162), so that either may come out negative.
 
         Args:
-            ids: (b, T + 1), b at least `parts`; what does not divide is left out.
+            ids: (K, b, T + 1), b at least `parts`; what does not divide is left out.
             parts: P, 2 or more.
         """
-        size = len(ids) // parts
-        gradients = [self.of(part) for part in torch.split(ids[: size * parts], size)]
-        gram = products(gradients, gradients, math.inf)
-        trace, whole = float(np.trace(gram)), float(gram.sum())
-        between = (whole - trace) / (parts * (parts - 1))
-        return between, (trace / parts - between) * size
+        size = ids.shape[1] // parts
+        gradients = [self.of(part) for part in torch.split(ids[:, : size * parts], size, dim=1)]
+        return [_noise(of_run, size) for of_run in zip(*gradients, strict=True)]
 
     def _parts(self) -> list[tuple[str, Tensor]]:
         model = self._model
@@ -152,6 +160,15 @@ class Gradients:
             places, signs = drawn // 2, (2 * (drawn % 2) - 1).float()
             self._sketches[name] = places.to(self._model.device), signs.to(self._model.device)
         return self._sketches[name]
+
+
+def _noise(gradients: Sequence[Gradient], size: int) -> tuple[float, float]:
+    """See `Gradients.noise`; of parts of `size` sequences."""
+    parts = len(gradients)
+    gram = products(gradients, gradients, math.inf)
+    trace, whole = float(np.trace(gram)), float(gram.sum())
+    between = (whole - trace) / (parts * (parts - 1))
+    return between, (trace / parts - between) * size
 
 
 def products(left: Sequence[Gradient], right: Sequence[Gradient], clip: float) -> Array:

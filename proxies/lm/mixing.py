@@ -4,7 +4,9 @@ Notation:
     m domains, n targets; B sequences per step
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,10 +18,12 @@ from mixopt.ports import SCOPES, SIGNALS, Mixing
 from mixopt.runs import RunSpec
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
+from proxies.lm.checkpoint import Checkpoint
 from proxies.lm.data import Ints
 from proxies.lm.setting import Setting
 from proxies.lm.splits import SteeringSet, steering_sets
 from proxies.lm.steered import SteeredBatches
+from proxies.lm.train import Run
 
 OFFERED = Mixing(
     frozenset(SIGNALS) - {"gate_load"},  # there are no experts
@@ -143,4 +147,51 @@ class Tally:
         return tokens, {
             name: np.divide(of, tokens, out=blank.copy(), where=tokens > 0)
             for name, of in sums.items()
+        }
+
+
+@dataclass
+class Member:
+    """A run of a pack, with its mixer.
+
+    Attributes:
+        run: it reads from `mixed.batches`.
+        mixed: its mixer, data and targets.
+        session: where its mixer is.
+        reference: parameters of the frozen run beside it, if it needs one.
+        done: steps of the segment.
+        tally: sums over them.
+    """
+
+    run: Run
+    mixed: Mixed
+    session: Session
+    reference: Mapping[str, Tensor] | None = None
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self.batches, self.setup = self.mixed.batches, self.mixed.setup
+        self.tally = Tally(len(self.setup.start))
+
+    def put_back(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            InputError: its session is of another version.
+        """
+        saved = checkpoint.notes["mixing"]
+        self.session = Session.resume(self.session.mixer, self.setup, saved["session"])
+        self.batches.go_to(self.batches.at(saved["due"], saved["drawn"]))
+        self.done = saved["done"]
+        self.tally = Tally(len(self.setup.start), saved["sums"])
+
+    def notes(self) -> dict[str, Any]:
+        """What `put_back` needs, plain JSON values."""
+        drawing = self.batches.drawing
+        return {
+            "session": self.session.to_dict(),
+            "due": drawing.due.tolist(),
+            "drawn": drawing.drawn.tolist(),
+            "done": self.done,
+            "sums": self.tally.sums.tolist(),
         }

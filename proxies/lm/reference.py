@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,10 +31,10 @@ def reference_spec(spec: RunSpec, mixture: Mixture) -> RunSpec:
     return replace(spec, mixture=mixture, schedule=None, mixer=None)
 
 
-def reference_model(setting: Setting, spec: RunSpec) -> PackedModel:
-    """The model that a run without a mixer ends with, trained here unless the cache has it.
+def reference_tensors(setting: Setting, spec: RunSpec) -> dict[str, Tensor]:
+    """The parameters that a run without a mixer ends with, trained here unless the cache has them.
 
-    It is kept among the checkpoints, by the run's id and the precision.
+    They are kept among the checkpoints, by the run's id and the precision.
 
     Args:
         setting: of the run that it stands beside.
@@ -53,8 +53,14 @@ def reference_model(setting: Setting, spec: RunSpec) -> PackedModel:
                 write_atomically(path, save(tensors, facts))
             except OSError as error:  # it is then trained again by the next run that needs it
                 _log.warning("the reference run %s could not be kept: %s", spec.run_id, error)
-    model = PackedModel(setting.recipe.shape, [spec.seed], setting.device, setting.dtype)
-    model.set_tensors(0, tensors)
+    return tensors
+
+
+def frozen_models(setting: Setting, runs: Sequence[Mapping[str, Tensor]]) -> PackedModel:
+    """Runs that learn no more, (K) parameters as `reference_tensors` gives them, as one model."""
+    model = PackedModel(setting.recipe.shape, range(len(runs)), setting.device, setting.dtype)
+    for k, tensors in enumerate(runs):
+        model.set_tensors(k, tensors)
     return model
 
 

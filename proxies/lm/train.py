@@ -251,14 +251,15 @@ class Pack:
                     "losses": run.losses[-self._tail :],
                     "curve": [{"tokens": p.tokens, "metrics": dict(p.metrics)} for p in run.curve],
                     "errors": run.errors,
-                    **self._more_notes(),
+                    **self._more_notes(k),
                 }
                 self._write(run, Checkpoint(self.step, self.optimizers.state(k), notes))
         if all(wanted):
             self._saved = time.perf_counter()
 
-    def _more_notes(self) -> dict[str, Any]:
-        """What else a checkpoint has to say, plain JSON values."""
+    def _more_notes(self, number: int) -> dict[str, Any]:
+        """What else the checkpoint of a run of the pack has to say, plain JSON values."""
+        del number
         return {}
 
     def _write(self, run: Run, checkpoint: Checkpoint) -> None:

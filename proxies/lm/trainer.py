@@ -175,8 +175,9 @@ class LanguageModelTrainer:
             setting = replace(self.setting(corpus, recipe, cache), ranks=ranks or Ranks())
             observations = {spec.run_id: self._refused(setting, spec) for spec in specs}
             good = [spec for spec in specs if observations[spec.run_id] is None]
-            for spec in (spec for spec in good if spec.mixer is not None):
-                observations[spec.run_id] = self._train_mixed(setting, spec, report)
+            mixed = [spec for spec in good if spec.mixer is not None]
+            for seen in self._train_mixed(setting, mixed, report):
+                observations[seen.run_id] = seen
             good = [spec for spec in good if spec.mixer is None]
             # Several machines must cut a pack alike; the executor has sent what one of them likes.
             size = self._pack_size(recipe) if Nodes.here().count == 1 else len(specs)
@@ -197,18 +198,20 @@ class LanguageModelTrainer:
         known = did_you_mean(missing[0], setting.corpus.domains)
         return Observation.failure(spec, f"there is no domain {missing[0]!r}; {known}")
 
-    def _train_mixed(self, setting: Setting, spec: RunSpec, report: Report) -> Observation:
-        """A run with a mixer, alone: its segments are its own."""
+    def _train_mixed(
+        self, setting: Setting, specs: Sequence[RunSpec], report: Report
+    ) -> list[Observation]:
+        """Runs with mixers; those that have the same one side by side."""
         ranks = self.model_config.ranks * Nodes.here().count
         if ranks > 1:
-            return Observation.failure(
-                spec,
-                f"mixer {spec.mixer.name if spec.mixer else ''!r} mixes a run of one process, and "
-                f"{ranks} ranks would share this one; set ranks: 1 on one machine",
-            )
-        (seen,) = _train_halving(
-            setting, [spec], lambda part: [train_mixed(setting, part[0], report)]
-        )
+            return [Observation.failure(spec, _shared_mixer(spec, ranks)) for spec in specs]
+        size, seen = self._pack_size(setting.recipe), []
+        for group in _by_mixer(specs):
+            pieces = -(-len(group) // size)
+            for piece in range(pieces):
+                seen += _train_halving(
+                    setting, group[piece::pieces], lambda part: train_mixed(setting, part, report)
+                )
         return seen
 
     def _train_piece(
@@ -313,6 +316,27 @@ class LanguageModelTrainer:
             if config.context is None
             else ((context, config.evaluation_tokens),),
         )
+
+
+def _by_mixer(specs: Sequence[RunSpec]) -> list[list[RunSpec]]:
+    """Runs that may share a pack: the same mixer, over the same domains."""
+    groups: list[list[RunSpec]] = []
+    for spec in specs:
+        for group in groups:
+            first = group[0]
+            if first.mixer == spec.mixer and first.mixture.domains == spec.mixture.domains:
+                group.append(spec)
+                break
+        else:
+            groups.append([spec])
+    return groups
+
+
+def _shared_mixer(spec: RunSpec, ranks: int) -> str:
+    return (
+        f"mixer {spec.mixer.name if spec.mixer else ''!r} mixes a run of one process, and "
+        f"{ranks} ranks would share this one; set ranks: 1 on one machine"
+    )
 
 
 def _train_halving(

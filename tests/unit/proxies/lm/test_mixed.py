@@ -1,13 +1,15 @@
 """Runs whose mixture changes on the way: what a mixer is told, and that a kill changes nothing."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
 import proxies.lm.train as train_module
-from mixopt.mixers import Recorded
+from mixopt.mixers import Needs, Recorded
+from mixopt.mixers.periodic import Learned, Periodic
 from mixopt.runs import MixerSpec, Observation, RunSpec, Scale, Schedule
 from mixopt.space import Mixture
 from proxies import LanguageModelTrainer
@@ -16,8 +18,8 @@ from proxies.lm.data import sequence_starts
 from proxies.lm.evaluate import nats, scored_starts
 from proxies.lm.functions import cross_entropy
 from proxies.lm.gradients import Gradients, products, sequences_of_look
-from proxies.lm.mixed import MixedRun
-from proxies.lm.mixing import mixed_of
+from proxies.lm.mixed import MixedPack
+from proxies.lm.mixing import Member, mixed_of
 from proxies.lm.model import PackedModel, Shape
 from proxies.lm.recipe import derive
 from proxies.lm.splits import training_end, unscored
@@ -87,7 +89,7 @@ class Power:
 
     def __init__(self, monkeypatch, step: int) -> None:
         self.left = 1
-        original = MixedRun._one_step
+        original = MixedPack._one_step
 
         def one_step(run) -> None:
             if run.step == step and self.left:
@@ -95,7 +97,7 @@ class Power:
                 raise KeyboardInterrupt
             original(run)
 
-        monkeypatch.setattr(MixedRun, "_one_step", one_step)
+        monkeypatch.setattr(MixedPack, "_one_step", one_step)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -123,6 +125,101 @@ def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(make, cache, monkeyp
     assert never.info["mixer"]["skipped"] == 0
     assert not list(cache.glob("checkpoints/*/trunk*"))
     assert sum(never.tokens.values()) == 12_288
+
+
+# -- packs ---------------------------------------------------------------------------------------
+
+
+def beside(spec: RunSpec) -> list[RunSpec]:
+    """Three runs by one mixer: other seeds, another start."""
+    apart = Mixture.of({"birds": 0.8, "rocks": 0.2})
+    return [spec, replace(spec, seed=1), replace(spec, seed=2, mixture=apart)]
+
+
+@pytest.mark.parametrize("name", ["odm", "doremi", "pike", "fd", "doge"])
+def test_a_run_of_a_pack_is_the_run_alone(trainer, cache, name):
+    """Weights and all: what it was told, where its mixture went, what it cost."""
+    specs = beside(by(name, **METHODS[name]))
+    packed = trainer.train(specs, cache)
+    assert [seen.info["pack"] for seen in packed] == [3, 3, 3]
+    for spec, ours in zip(specs, packed, strict=True):
+        theirs = train(trainer, spec, cache)
+        assert theirs.info["pack"] == 1
+        assert ours.metrics == theirs.metrics
+        assert ours.flops == theirs.flops
+        assert ours.info["mixer"] == theirs.info["mixer"]
+        assert ours.realised == theirs.realised
+    averages = [tuple(seen.info["mixer"]["time_average"].values()) for seen in packed]
+    assert len(set(averages)) > 1
+
+
+@pytest.mark.parametrize("name", ["doremi", "fd"])
+def test_a_pack_that_is_killed_goes_on_as_if_it_had_not_been(make, cache, monkeypatch, name):
+    specs = beside(by(name, **METHODS[name]))
+    never = make().train(specs, cache)
+    saving = make(checkpoint_seconds=0.0)
+    with monkeypatch.context() as patch:
+        Power(patch, 7)
+        with pytest.raises(KeyboardInterrupt):
+            saving.train(specs, cache)
+    again = saving.train(specs, cache)
+    for before, after in zip(never, again, strict=True):
+        assert after.info["continued_from"] > 0
+        assert after.metrics == before.metrics
+        assert after.info["mixer"] == before.info["mixer"]
+        assert after.realised == before.realised
+
+
+def test_mixers_that_differ_are_not_packed(trainer, cache):
+    specs = [by("odm", every=2), by("odm", every=3), replace(by("odm", every=2), seed=5)]
+    assert [seen.info["pack"] for seen in trainer.train(specs, cache)] == [2, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["odm", "fd"])
+def test_a_run_that_diverges_leaves_the_others_of_its_pack_alone(trainer, cache, monkeypatch, name):
+    specs = beside(by(name, **METHODS[name]))
+    alone = trainer.train([specs[0]], cache)[0]
+    original = MixedPack._one_step
+
+    def poisoned(pack) -> None:
+        original(pack)
+        if pack.step == 4:
+            with torch.no_grad():
+                pack.model.parameters["embedding"][1] = torch.nan
+
+    monkeypatch.setattr(MixedPack, "_one_step", poisoned)
+    first, broken, last = trainer.train(specs, cache)
+    assert "diverged" in broken.error
+    assert broken.info["tokens_done"] < 12_288
+    assert first.metrics == alone.metrics
+    assert first.info["mixer"]["skipped"] == last.info["mixer"]["skipped"] == 0
+    assert last.ok
+
+
+def test_mixers_that_fall_out_of_step_are_trained_apart(trainer, cache):
+    """As those of one that plans by what it has seen."""
+    specs = beside(by("tests.unit.proxies.lm.test_mixed:Hurried"))
+    packed = trainer.train(specs, cache)
+    assert [seen.info["pack"] for seen in packed] == [1, 1, 1]
+    assert all(seen.ok for seen in packed)
+
+
+@dataclass(frozen=True)
+class Hurried(Periodic):
+    """Periods as long as the seed says."""
+
+    name: ClassVar[str] = "hurried"
+
+    def needs(self) -> Needs:
+        return Needs(frozenset({"train_loss"}), every=2)
+
+    def length(self, setup, state) -> int:
+        del state
+        return 2 + setup.seed
+
+    def learn(self, setup, state, seen) -> Learned:
+        del setup, seen
+        return Learned(np.array(state.weights), state.memory)
 
 
 def test_what_a_method_costs_is_counted(trainer, cache):
@@ -157,14 +254,14 @@ def test_the_reference_run_is_the_run_without_a_mixer_and_is_kept(
     files = trainer_setting(trainer, place).checkpoints
     assert files(beside, apart=True).folder != files(beside).folder  # it may be under way itself
     (kept,) = place.glob("checkpoints/reference-*/*.safetensors")
-    monkeypatch.setattr(mixed, "reference_model", None)
+    monkeypatch.setattr(mixed, "reference_tensors", None)
     with pytest.raises(TypeError):  # it is asked for
         trainer.train_here([spec], place, lambda *_: None, None)
     monkeypatch.undo()
     monkeypatch.setattr(train_module.Pack, "_train", None)
     with pytest.raises(TypeError):  # what trains it is gone
-        mixed.reference_model(trainer_setting(trainer, place), replace(PLAIN, data=data, seed=1))
-    mixed.reference_model(trainer_setting(trainer, place), replace(PLAIN, data=data))
+        mixed.reference_tensors(trainer_setting(trainer, place), replace(PLAIN, data=data, seed=1))
+    mixed.reference_tensors(trainer_setting(trainer, place), replace(PLAIN, data=data))
     monkeypatch.undo()
     kept.write_bytes(kept.read_bytes()[:100])  # it is trained again
     assert train(trainer, spec, place).metrics == first.metrics
@@ -283,44 +380,29 @@ def test_targets_without_text_to_steer_by_are_refused_with_the_remedy(make, cach
 # -- signals -------------------------------------------------------------------------------------
 
 
-class Spy:
-    """Keeps what mixers were told, and the model as it stood."""
-
-    def __init__(self, monkeypatch) -> None:
-        self.told: list[tuple] = []
-        original = MixedRun._report
-
-        def report(run, segment, step) -> None:
-            before = run.session
-            original(run, segment, step)
-            done = run.session.done or (None,)
-            self.told.append((segment, before, done[-1], run))
-
-        monkeypatch.setattr(MixedRun, "_report", report)
-
-
 def test_losses_by_domain_are_means_over_the_tokens_of_the_segment(setting, trainer, cache):
     """Against the losses of the same sequences, taken from the model before a step."""
     ready = mixed_of(setting, by("softmax-loss", every=1))
     run = train_module.Run(PLAIN, ready.batches, setting.checkpoints(by("softmax-loss", every=1)))
-    here = MixedRun(setting, run, ready, None, lambda *_: None)
-    segment = here.session.segment
-    assert segment is not None
+    member = Member(run, ready, ready.session)
+    here = MixedPack(setting, [member], 0, lambda *_: None)
+    batches = member.batches
     for _ in range(3):
-        here._begin(here.session.segment, here.step)
+        segment = member.session.segment
+        here._begin(segment, here.step)
         count = here._sequences(here.step, 1)
-        which = here.batches.which(count).copy()
-        drawing, ids = here.batches.drawing, torch.from_numpy(here.batches.take(count))
+        which = batches.which(count).copy()
+        drawing, ids = batches.drawing, torch.from_numpy(batches.take(count))
         (exact,) = nats(here.model, ids)
-        here.batches.go_to(drawing)
-        here._begin(here.session.segment, here.step)
+        batches.go_to(drawing)
+        here._begin(segment, here.step)
         here._one_step()
-        tokens, values = here._tally.signals()
+        tokens, values = member.tally.signals()
         for domain in (0, 1):
             rows = exact[torch.from_numpy(which == domain)]
             assert tokens[domain] == rows.numel()
             assert values["train_loss"][domain] == pytest.approx(float(rows.mean()), rel=1e-4)
-        here._report(here.session.segment, here.step)
+        here._report(segment, here.step)
 
 
 def test_weighed_losses_are_those_of_another_sampling():
@@ -362,7 +444,7 @@ def test_gradients_predict_what_a_small_step_does(model):
     """Along the head's gradient of one set the loss of another falls by their product."""
     one, other = ids(1, 2)
     gradients = Gradients(model, "head")
-    mine, theirs = gradients.of(one), gradients.of(other)
+    (mine,), (theirs,) = gradients.of(one[None]), gradients.of(other[None])
     rate, head = 1e-2, model.parameters["head"]
     before = pack_loss(model, other[None]).item()
     with torch.no_grad():
@@ -377,15 +459,15 @@ def test_scopes_agree_where_they_must(model):
     sets = ids(1, 2, 3)
     grams = {}
     for scope in ("full", "last", "head", "sketch"):
-        found = [Gradients(model, scope).of(of) for of in sets]
-        grams[scope] = products(found, found, np.inf)
+        told = [Gradients(model, scope).of(of[None])[0] for of in sets]
+        grams[scope] = products(told, told, np.inf)
         if scope != "sketch":
-            assert np.diag(grams[scope]) == pytest.approx([g.square for g in found], rel=1e-4)
+            assert np.diag(grams[scope]) == pytest.approx([g.square for g in told], rel=1e-4)
     assert (np.diag(grams["full"]) > np.diag(grams["head"]) + np.diag(grams["last"])).all()
     size = np.sqrt(np.outer(np.diag(grams["full"]), np.diag(grams["full"])))
     assert (np.abs(grams["sketch"] - grams["full"]) < 6 * size / 64).all()
     assert not np.allclose(grams["sketch"], grams["full"], rtol=1e-6)
-    clipped = products(found, found, 0.01)
+    clipped = products(told, told, 0.01)
     assert np.sqrt(np.diag(clipped)) == pytest.approx([0.01] * 3, rel=0.1)
 
 
@@ -393,10 +475,10 @@ def test_noise_is_the_variance_of_one_sequence(model):
     """Against the covariance of single sequences' gradients, in parts of another size."""
     (many,) = ids(5, count=64)
     gradients = Gradients(model, "head")
-    each = torch.stack([gradients.of(row[None]).vector for row in many]).double()
+    each = torch.stack([gradients.of(row[None, None])[0].vector for row in many]).double()
     trace = float(each.var(0).sum())
     square = float(each.mean(0).square().sum()) - trace / 64
-    by_one, by_four = (gradients.noise(many, parts) for parts in (64, 16))
+    by_one, by_four = (gradients.noise(many[None], parts)[0] for parts in (64, 16))
     assert by_one == pytest.approx((square, trace), rel=1e-4)
     assert by_four[1] == pytest.approx(trace, rel=0.3)
     assert by_four[0] == pytest.approx(square, rel=0.3)
@@ -414,18 +496,19 @@ def test_branches_of_a_period_start_from_one_point_and_leave_it_alone(setting, c
     spec = by("fd", every=5, probe_steps=3)
     ready = mixed_of(setting, spec)
     run = train_module.Run(spec, ready.batches, setting.checkpoints(spec))
-    here = MixedRun(setting, run, ready, None, lambda *_: None)
+    member = Member(run, ready, ready.session)
+    here = MixedPack(setting, [member], 0, lambda *_: None)
     starts, orders = [], []
     original = here._begin
 
     def begin(segment, first) -> None:
         original(segment, first)
         starts.append({name: t.clone() for name, t in here.optimizers.state(0).items()})
-        orders.append(here.batches._order.copy())
+        orders.append(member.batches._order.copy())
 
     here._begin = begin
     for _ in range(3):
-        segment = here.session.segment
+        segment = member.session.segment
         assert segment is not None
         assert segment.branch
         here._kept = here._kept or here._here()
