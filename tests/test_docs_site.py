@@ -71,6 +71,12 @@ def test_commands_that_are_named_exist(page: Path) -> None:
     assert made - set(targets) == set()
 
 
+def test_the_page_on_optuna_runs() -> None:
+    pytest.importorskip("optuna")
+    result = doctest.testfile(str(GUIDE / "optuna.md"), module_relative=False)
+    assert (result.attempted > 15, result.failed) == (True, 0)
+
+
 @pytest.mark.parametrize("name", ["constraints", "reuse"])
 def test_examples_of_a_page_run_and_its_specs_are_read(name: str) -> None:
     path = GUIDE / f"{name}.md"

@@ -6,9 +6,12 @@ def objective(trial):
     metrics = train(mixture)
     trial.set_user_attr("metrics", metrics)   # optional: one process per metric
     return mean(metrics.values())
+
+`to_optuna` and `from_optuna` turn whole studies into each other, for Optuna's plots and dashboard,
+and for our laws, gates and reports on trials that there are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -21,6 +24,15 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from mixopt import designs
+from mixopt.adapters.optuna_studies import (
+    METRICS,
+    MIXTURE,
+    PREFIX,
+    VALUE,
+    from_optuna,
+    mixture_of,
+    to_optuna,
+)
 from mixopt.errors import InputError, did_you_mean
 from mixopt.laws.processes.gp import GaussianProcess
 from mixopt.proposers.bayes import propose
@@ -35,9 +47,8 @@ from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem
 from mixopt.strategies.ledger import Ledger, Runs, check_recipe
 
-PREFIX = "w/"
-MIXTURE, METRICS = "mixture", "metrics"
-VALUE = "value"
+__all__ = ["MixtureSampler", "OptunaSearch", "from_optuna", "suggest_mixture", "to_optuna"]
+
 _SAMPLERS = {
     "tpe": "TPESampler",
     "random": "RandomSampler",
@@ -149,12 +160,7 @@ class MixtureSampler(BaseSampler):  # type: ignore[misc] # Optuna's base is unty
 
     def _weights(self, trial: FrozenTrial) -> Array | None:
         """(m,) the mixture of a trial, None where it has none."""
-        kept = trial.user_attrs.get(MIXTURE)
-        if isinstance(kept, Mapping) and set(kept) <= set(self._space.names):
-            return self._space.mixture({str(k): float(v) for k, v in kept.items()}).array
-        raw = np.array([trial.params.get(PREFIX + n, np.nan) for n in self._space.names])
-        total = raw.sum()
-        return np.asarray(raw / total) if np.isfinite(total) and total > 0 else None
+        return mixture_of(trial, self._space)
 
     def _propose(
         self,
