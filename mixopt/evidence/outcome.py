@@ -278,7 +278,7 @@ def sweep_outcome(
             *_guards(recommendation),
             *_doubts(observations),
         ),
-        notes=answer.notes,
+        notes=(*answer.notes, *_unpredicted(runs, surrogate)),
         settings=answer.settings,
         front=answer.front,
         rests_on=evidence_of(problem, observations, how),
@@ -363,6 +363,14 @@ def _repeats(problem: Problem, observations: Sequence[Observation]) -> RunTable 
         if o.ok and o.spec.kind.confirms and o.spec.is_static and o.spec.scale == problem.target
     ]
     return RunTable.from_observations(fresh, problem.space.names) if fresh else None
+
+
+def _unpredicted(runs: RunTable, surrogate: Surrogate) -> tuple[str, ...]:
+    """Metrics that the law could not start from, where it fits metrics one by one."""
+    left = ", ".join(name for name in runs.metrics if name not in surrogate.metrics)
+    if not left or not set(surrogate.metrics) <= set(runs.metrics):
+        return ()
+    return (f"Not predicted: {left}; the earlier study or the smallest scale has not measured it",)
 
 
 def _names(runs: RunTable) -> tuple[str, ...]:

@@ -317,6 +317,9 @@ def fit_scales(
         runs, *before = (_as_objective(table, units) for table in (runs, *earlier))
         objective, earlier = Objective.of(_OBJECTIVE), tuple(before)
     names = fitted_metrics(runs, objective, every_metric=every_metric)
+    if every_metric:
+        names = _begun(names, runs, earlier, problem)
+        runs = runs.only(names)
     made = _PROCESSES[process](
         law or quick_process(),
         tuple((float(s.params), float(s.tokens)) for s in problem.scales),
@@ -331,6 +334,21 @@ def fit_scales(
         every_metric=every_metric,
         target=problem.target,
     )
+
+
+def _begun(
+    names: Sequence[str], runs: RunTable, earlier: Sequence[RunTable], problem: Problem
+) -> tuple[str, ...]:
+    """The metrics that a process over scales can start from: its first runs have measured them.
+
+    A metric that only later runs have (the validation set of a domain that has come in since) is
+    not predicted; one that the objective needs stays, and is refused where it is fitted.
+    """
+    small = problem.scales[0]
+    first = earlier[0] if earlier else runs.take((runs.scales == _at(small)).all(axis=1))
+    known = np.atleast_1d(np.isfinite(first.values(names)).any(axis=0))
+    needed = set(problem.objective.needed)
+    return tuple(n for n, some in zip(names, known, strict=True) if some or n in needed)
 
 
 def _as_objective(runs: RunTable, objective: Objective) -> RunTable:

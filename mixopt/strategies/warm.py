@@ -35,7 +35,7 @@ def earlier_runs(
 
     Runs that the space cannot express (they use a domain that is gone, or was split without a
     known ratio) and runs without every metric of the objective are left out. A scale with fewer
-    than `LEAST` runs left is left out as a whole.
+    than `LEAST` runs left is left out as a whole. Other metrics come along.
 
     Args:
         runs: of the earlier study, at any scales.
@@ -54,7 +54,7 @@ def earlier_runs(
             f"{', '.join(runs.metrics)}"
         )
     complete = np.isfinite(runs.values(objective.needed)).all(axis=1)
-    runs = runs.take(np.flatnonzero(complete)).only(objective.needed)
+    runs = runs.take(np.flatnonzero(complete))
     embedded = space.embed(runs.W, domains if domains is not None else runs.domains)
     kept = runs.take(embedded.kept)
     tables = []

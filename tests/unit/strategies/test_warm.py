@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mixopt import Domain, InputError, MixtureSpace, Objective
+from mixopt.evidence.outcome import sweep_outcome
 from mixopt.runs.kinds import DESIGN
 from mixopt.runs.run_table import RunTable
 from mixopt.strategies import Problem
@@ -107,3 +108,27 @@ def test_a_problem_refuses_earlier_runs_over_other_domains() -> None:
     other = MixtureSpace([Domain("a"), Domain("b")])
     with pytest.raises(InputError, match="express them in its domains first"):
         Problem(other, world.objective, (SMALL,), earlier=tables)
+
+
+def test_a_metric_that_the_earlier_study_lacks_does_not_keep_the_answer() -> None:
+    """As where a domain has come in, with a validation set of its own."""
+    world = make_world(4, 2, kind="two-scales", noise=0.1)
+    first = replace(world.objective, weights={"loss-0": 1.0})
+    old = study_of(world).only(["loss-0"])
+    question = Problem(world.space, first, (world.target,))
+    question = replace(question, earlier=earlier_runs(old, world.space, first))
+    recipe, done = Auto(design=6, proposals=2, batch=2, law="gp", confirm_seeds=0), []
+    while specs := recipe.next(question, done, []):
+        done += [world.run(s) for s in specs]
+    answer = recipe.answer(question, done, every_metric=True)
+    outcome = sweep_outcome(question, done, answer)
+    assert outcome.surrogate.metrics == ("loss-0",)
+    assert outcome.notes[-1].startswith("Not predicted: loss-1;")
+    both = earlier_runs(study_of(world), world.space, first)
+    assert both[0].metrics == ("loss-0", "loss-1"), "what was measured comes along"
+    known = replace(question, earlier=both)
+    answer = Auto(design=6, proposals=2, law="gp", confirm_seeds=0).answer(
+        known, done, every_metric=True
+    )
+    assert answer.surrogate is not None
+    assert answer.surrogate.metrics == ("loss-0", "loss-1")
