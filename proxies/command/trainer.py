@@ -21,6 +21,7 @@ from mixopt.space import Domain, Mixture, MixtureSpace
 from mixopt.space.numbers import check_number
 from proxies.command import lm_eval
 from proxies.command.metrics import MetricsFile
+from proxies.command.mixing import MIXER, end_mixing, offered, start_mixing
 from proxies.command.process import Command, run_command
 
 DONE = "observation.json"
@@ -28,7 +29,7 @@ FORMATS = ("json", "lm-eval")
 SCHEDULE = "schedule_json"
 PLACEHOLDERS = (
     *("weights_json", SCHEDULE, "tokens", "params", "seed", "out", "run_id"),
-    *("mixture_file", "metrics_file"),
+    *("mixture_file", "metrics_file", MIXER),
 )
 _PLACEHOLDER = re.compile(r"\{(w:[^{}]+|[a-z_]+)\}")
 _RUNTIME = frozenset({"cwd", "timeout", "grace", "min_free_gb", "resume", "keep_output"})
@@ -48,11 +49,14 @@ class CommandTrainer:
       a run of one mixture with one entry. Where it stands nowhere, runs by a schedule are refused;
       in the other placeholders the mixture of such a run is its mean;
     * `{mixture_file}` a file with the mixture, in `mixture_format`;
+    * `{mixer_file}` a file that says how the mixture changes inside a run, for
+      `mixopt.mixers.SteeredRun` or `mixopt mixer --run`; empty of a run without a mixer. Where it
+      stands nowhere, such runs are refused;
     * `{tokens}`, `{params}`, `{seed}` numbers of the run, `{run_id}` its name;
     * `{out}` a folder of its own, `{metrics_file}` where its metrics are expected.
 
-    Other braces stay as they are. What the command really drew is not known here: observations have
-    no tokens per domain, and count as drawn as asked.
+    Other braces stay as they are. What the command really drew is not known here, unless it has a
+    mixer to tell: other observations have no tokens per domain, and count as drawn as asked.
 
     Attributes:
         argv: program and arguments.
@@ -68,6 +72,9 @@ class CommandTrainer:
         mixture_format: a format of `mixopt.export`, or `"shares"`: a JSON object of shares.
         mixture_options: of that format, and what it has to know (`mixopt.export.Facts`), e.g. the
             paths of the domains.
+        mixing: what the command can do for a mixer, beside `{mixer_file}`: `signals` (names of
+            `mixopt.ports.SIGNALS`) and `scopes` as lists, `loss_weights`, `branches` and
+            `references` as true or false.
         env: additions to the environment.
         cwd: where the command runs; None: the current folder of the worker.
         timeout: seconds for one run.
@@ -92,6 +99,7 @@ class CommandTrainer:
     mixture_file: str = "mixture.json"
     mixture_format: str = "shares"
     mixture_options: Mapping[str, Any] = field(default_factory=dict)
+    mixing: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
     timeout: float = 86_400.0
@@ -113,6 +121,12 @@ class CommandTrainer:
         if not self._keys():
             raise InputError("metrics is empty; name what the command writes")
         self._check_metrics()
+        offered(self.mixing)
+        if self.mixing and MIXER not in self._named():
+            raise InputError(
+                f"mixing: {', '.join(self.mixing)}: the command is given no mixer; put "
+                f"{{{MIXER}}} in argv or env, or leave mixing out"
+            )
         for name, file in (("metrics_file", self._file), ("mixture_file", self.mixture_file)):
             given = Path(file)
             if given.is_absolute() or ".." in given.parts or not given.name:
@@ -125,10 +139,10 @@ class CommandTrainer:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What is runtime; and schedules, where the command is given them."""
-        texts = [*self.argv, *self.env.values()]
-        named = {name for text in texts for name in _PLACEHOLDER.findall(text)}
-        return Capabilities(runtime=_RUNTIME, schedules=SCHEDULE in named)
+        """What is runtime; and schedules and mixers, where the command is given them."""
+        named = self._named()
+        mixing = offered(self.mixing) if MIXER in named else None
+        return Capabilities(runtime=_RUNTIME, schedules=SCHEDULE in named, mixing=mixing)
 
     def prepare(self, cache: Path) -> TrainerInfo:
         """Check what can be checked before the first run; see `mixopt.ports.Trainer`.
@@ -167,7 +181,8 @@ class CommandTrainer:
         folder = cache.resolve() / "commands" / spec.run_id
         try:
             if reason := refusal(self, spec):
-                raise InputError(f"{reason}; this one does where {{{SCHEDULE}}} is in its argv")
+                wanted = SCHEDULE if spec.mixer is None else MIXER
+                raise InputError(f"{reason}; this one does where {{{wanted}}} is in its argv")
             unknown = [d for d, w in spec.mixture.to_dict().items() if w and d not in self.domains]
             if unknown:
                 known = did_you_mean(unknown[0], self.domains)
@@ -201,7 +216,8 @@ class CommandTrainer:
         if not self.resume:
             shutil.rmtree(out, ignore_errors=True)
         out.mkdir(exist_ok=True)
-        command = self._command(spec, folder)
+        steered = start_mixing(spec, offered(self.mixing), tuple(self.domains), folder)
+        command = self._command(spec, folder, steered)
         path = out / self._file
         metrics: MetricsFile | lm_eval.ResultsFiles
         if self.metrics_format == "lm-eval":
@@ -232,9 +248,24 @@ class CommandTrainer:
         reason = ending.explain() or (missing and f"{missing}; {ending.last_lines()}")
         if reason:
             return Observation.failure(spec, reason, flops=done * spec.scale.flops, **facts)
-        return Observation.of(spec, final, flops=spec.scale.flops, **facts)
+        flops = spec.scale.flops
+        try:
+            mixed = end_mixing(steered)
+        except InputError as error:
+            reason = f"{error}; {ending.last_lines()}"
+            return Observation.failure(spec, reason, flops=flops, **facts)
+        if mixed is not None:
+            flops *= mixed.cost_ratio
+            facts["info"]["mixer"] = mixed.record
+            facts["realised"] = mixed.realised
+        return Observation.of(spec, final, flops=flops, **facts)
 
-    def _command(self, spec: RunSpec, folder: Path) -> Command:
+    def _named(self) -> set[str]:
+        """Placeholders in its arguments and environment."""
+        texts = [*self.argv, *self.env.values()]
+        return {name for text in texts for name in _PLACEHOLDER.findall(text)}
+
+    def _command(self, spec: RunSpec, folder: Path, steered: Path | None) -> Command:
         shares = {d: 0.0 for d in self.domains} | spec.mixture.to_dict()
         values = {
             "weights_json": json.dumps(shares),
@@ -246,6 +277,7 @@ class CommandTrainer:
             "run_id": spec.run_id,
             "mixture_file": str(folder / self.mixture_file),
             "metrics_file": str(folder / "out" / self._file),
+            MIXER: "" if steered is None else str(steered),
         } | {f"w:{d}": f"{w:.9f}" for d, w in shares.items()}
         (folder / self.mixture_file).write_text(
             self._mixture_text(shares, spec.scale.tokens), encoding="utf-8"

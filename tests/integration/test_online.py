@@ -1,10 +1,12 @@
 """A comparison of online methods from its YAML to screen, report, store and export."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from sandbox import write
 from typer.testing import CliRunner
 
@@ -57,6 +59,32 @@ def test_online_methods_go_from_yaml_to_screen_report_store_and_export(
     assert "its time average" in again
     mixopt("export", "spec.yaml", "-o", "mixture.json")
     assert (tmp_path / "mixture.json").exists()
+
+
+@pytest.mark.slow
+def test_a_program_of_ones_own_is_steered_in_a_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The example of the guide: every comparison that online methods owe, by a command."""
+    monkeypatch.chdir(tmp_path)
+    program = Path(__file__).parents[2] / "docs" / "examples" / "steered_training.py"
+    text = program.read_text()
+    config = yaml.safe_load(text[text.index("    trainer:") : text.index('The "model"')])
+    config["trainer"]["config"]["argv"][:2] = [sys.executable, str(program)]
+    spec = change(
+        {"use": "online", "methods": {"odm": {"every": 20}}, "confirm_seeds": 2},
+        trainer=config["trainer"],
+        objective={"minimize": ["web", "code"]},
+        scales=[{"params": 1000, "tokens": 6400}],
+    )
+    write(tmp_path, **spec)
+    mixopt("run", "spec.yaml", "--json", "out.json")
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert {"recommended", "time-average", "natural"} <= set(result["validated"])
+    with open_sweep(Path("spec.yaml")) as sweep:
+        runs = sweep.store.observations()
+    assert all(o.ok for o in runs)
+    assert all((Recorded.of(o) is None) == (o.spec.mixer is None) for o in runs)
 
 
 @pytest.mark.parametrize(

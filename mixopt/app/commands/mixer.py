@@ -14,12 +14,16 @@ from mixopt.mixers.protocol import answers
 
 @app.command(name="mixer")
 def mixer_(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A mixer, or module:attribute.")],
+    steps: Annotated[str, typer.Option("--steps", help="Of the run.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A mixer, or module:attribute.")] = "",
     domains: Annotated[
         str, typer.Option("--domains", metavar="A[=TOKENS],B,...", help="Names, in order.")
-    ],
-    tokens: Annotated[str, typer.Option("--tokens", help="Of the run, e.g. 2M.")],
-    steps: Annotated[str, typer.Option("--steps", help="Of the run.")],
+    ] = "",
+    tokens: Annotated[str, typer.Option("--tokens", help="Of the run, e.g. 2M.")] = "",
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="FILE", help="Of a run of a sweep: says all but --steps."),
+    ] = None,
     targets: Annotated[
         str,
         typer.Option(
@@ -48,13 +52,16 @@ def mixer_(
     It says what it needs and asks for segments, one JSON object a line; the trainer answers each
     with what it drew and measured. See docs/guide/online.md.
 
+    A program that a sweep starts (proxies.command:CommandTrainer) gives --run and --steps alone.
+
     Example: mixopt mixer odm --domains web,code --steps 1000 --tokens 1M
     """
     asked = Asked(name, domains, tokens, steps, targets, start, space, set or (), seed, state)
-    before = asked.session()
+    steered = asked if run is None else asked.of_file(run)
+    before = steered.session()
     for session, line in answers(before, sys.stdin):
         if session is not before:  # saved before the trainer hears of it
-            asked.keep(session)
+            steered.keep(session)
             before = session
         sys.stdout.write(json.dumps(line, allow_nan=False) + "\n")
         sys.stdout.flush()

@@ -14,9 +14,13 @@ from mixopt.app.plans.writing import write_together
 from mixopt.app.spec.space_spec import SpaceSpec
 from mixopt.app.spec.value_files import read_values
 from mixopt.errors import InputError, shorten
-from mixopt.mixers import Session, Setup, mixer
+from mixopt.mixers import Session, Setup, SteeredRun, mixer
 from mixopt.space import Domain, Mixture, MixtureSpace
 
+_OPTIONS = {"name": "NAME", "settings": "--set"} | {
+    name: f"--{name}"
+    for name in ("domains", "tokens", "steps", "targets", "start", "space", "seed", "state")
+}
 _SPACE = "give the keys of 'space' in a spec: bounds, groups, ties, budget, epochs"
 
 
@@ -47,12 +51,30 @@ class Asked:
     seed: int = 0
     state: Path | None = None
 
+    def of_file(self, path: Path) -> SteeredRun:
+        """The run of a file that a trainer wrote, which says all but the steps.
+
+        Raises:
+            InputError: more than the steps was given beside it, or it is no such file.
+        """
+        given = vars(self) | {"settings": tuple(self.settings)}
+        blank = vars(Asked("", "", "", self.steps))
+        beside = [_OPTIONS[name] for name, value in given.items() if value != blank[name]]
+        if beside:
+            raise InputError(f"--run {path} says {', '.join(beside)} itself; leave it out")
+        return SteeredRun.open(path, _steps(self.steps))
+
     def session(self) -> Session:
         """Where the run is: at its start, or where the state's file left off.
 
         Raises:
             InputError: anything that was given breaks a rule.
         """
+        if not (self.name and self.domains and self.tokens):
+            raise InputError(
+                "a mixer needs NAME, --domains and --tokens; give them, or --run FILE "
+                "of a run that a trainer started"
+            )
         made = mixer(self.name, **self._settings())
         setup = self._setup()
         if self.state is None or not self.state.exists():
@@ -86,9 +108,8 @@ class Asked:
         space = self._space()
         targets = _listed(self.targets, "--targets") or dict.fromkeys(space.names, None)
         weights = [1.0 if w is None else number(w, f"--targets {t}") for t, w in targets.items()]
-        tokens, steps = whole(self.tokens, "--tokens"), whole(self.steps, "--steps")
+        tokens, steps = whole(self.tokens, "--tokens"), _steps(self.steps)
         assert tokens is not None
-        assert steps is not None
         if not sum(weights) > 0:
             raise InputError("--targets have no weight; give one above 0")
         shares = tuple(w / sum(weights) for w in weights)
@@ -118,6 +139,12 @@ class Asked:
         }
         space.mixture(shares)
         return space.mixture(Mixture.of(shares).to_dict()).weights
+
+
+def _steps(text: str) -> int:
+    steps = whole(text, "--steps")
+    assert steps is not None
+    return steps
 
 
 def _listed(text: str, option: str) -> dict[str, str | None]:
