@@ -131,6 +131,9 @@ class Capabilities:
         continues: a run goes on from where a shorter one of the same mixture and seed ended, at the
             cost of the difference. It takes the runtime setting `continue_to` (tokens of the
             longest run that may follow) and has `forget` (`ContinuingTrainer`).
+        branches: a run goes on by other mixtures from where another of its seed stood at the tokens
+            of the runtime setting `branch_at`, for the rest of the cost; it has `forget` as well.
+        decays: it takes `decay`, the share of a run, at its end, over which rates fall to zero.
         matches_repetition: it takes the setting `match_repetition`, `{budget, tokens}` of the
             target run, and repeats every domain as often as that run will (2606.07597).
         schedules: it draws by the schedule of a run; one that does not refuses such a run.
@@ -144,6 +147,8 @@ class Capabilities:
     runtime: frozenset[str] = frozenset()
     packs: bool = False
     continues: bool = False
+    branches: bool = False
+    decays: bool = False
     matches_repetition: bool = False
     schedules: bool = False
     mixing: Mixing | None = None
@@ -171,12 +176,13 @@ def capabilities_of(trainer: object) -> Capabilities:
     declared, name = trainer.capabilities, type(trainer).__name__
     if declared.packs and not isinstance(trainer, PackingTrainer):
         raise InputError(f"{name} declares packs and has no 'preferred_pack'; add it")
-    if declared.continues and not isinstance(trainer, ContinuingTrainer):
-        raise InputError(f"{name} declares continues and has no 'forget'; add it")
-    if declared.continues and "continue_to" not in declared.runtime:
-        raise InputError(
-            f"{name} declares continues and no runtime setting 'continue_to'; add it to both"
-        )
+    kept = {"continues": "continue_to"} if declared.continues else {}
+    for what, setting in (kept | ({"branches": "branch_at"} if declared.branches else {})).items():
+        if not isinstance(trainer, ContinuingTrainer):
+            raise InputError(f"{name} declares {what} and has no 'forget'; add it")
+        if setting not in declared.runtime:
+            told = f"{name} declares {what} and no runtime setting {setting!r}; add it to both"
+            raise InputError(told)
     return declared
 
 
@@ -240,7 +246,7 @@ class PackingTrainer(Trainer, Protocol):
 
 @runtime_checkable
 class ContinuingTrainer(Trainer, Protocol):
-    """A trainer that keeps what it takes to continue a run."""
+    """A trainer that keeps what it takes to go on from where a run stood."""
 
     def forget(self, specs: Sequence[RunSpec], cache: Path) -> None:
         """Delete what is kept of runs so that they could be continued; the sweep has ended."""

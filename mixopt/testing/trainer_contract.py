@@ -251,6 +251,39 @@ class TrainerContract:
         (again,) = trainer.train([replace(long, seed=short.seed)], cache)
         assert again.flops >= 0.99 * whole.flops
 
+    def test_a_run_that_parts_from_another_pays_for_its_own_part_alone(
+        self, tmp_path: Path
+    ) -> None:
+        """Where branching is declared; until it is told to forget."""
+        if not capabilities_of(self.make()).branches:
+            return
+        cache, elsewhere, tokens = tmp_path / "parted", tmp_path / "whole", self.scale.tokens
+        trainer, plain = self.make(branch_at=tokens // 2), self.make()
+        one, _, corner = self.specs(trainer.prepare(cache))
+        plain.prepare(elsewhere)
+        parts = Schedule(((tokens // 2, one.mixture), (tokens, corner.mixture)))
+        other = RunSpec.scheduled(parts, self.scale, seed=one.seed, data=one.data)
+        (first,), (rest,) = trainer.train([one], cache), trainer.train([other], cache)
+        (whole,) = plain.train([other], elsewhere)
+        assert first.ok
+        assert rest.flops < 0.95 * whole.flops
+        for name, value in whole.metrics.items():
+            np.testing.assert_allclose(rest.metrics[name], value, rtol=1e-3)
+        trainer.forget([one, other], cache)
+        (again,) = trainer.train([other], cache)
+        assert again.flops >= 0.99 * whole.flops
+
+    def test_a_decay_is_part_of_what_is_trained(self, tmp_path: Path) -> None:
+        """Where it is declared; the data stay the same."""
+        if not capabilities_of(self.make()).decays:
+            return
+        cache, trainer, late = self.cache(tmp_path), self.make(), self.make(decay=0.1)
+        info = trainer.prepare(cache)
+        assert late.prepare(cache).data == info.data
+        (spec, *_) = self.specs(info)
+        (ours,), (theirs,) = trainer.train([spec], cache), late.train([spec], cache)
+        assert ours.metrics != theirs.metrics
+
     def test_matched_repetition_changes_what_is_trained(self, tmp_path: Path) -> None:
         """Where it is declared: a target that repeats a lot has proxies that repeat a lot."""
         if not capabilities_of(self.make()).matches_repetition:

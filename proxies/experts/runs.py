@@ -23,6 +23,7 @@ def of_experts(language_model: Capabilities) -> Capabilities:
         language_model,
         packs=False,
         continues=False,
+        branches=False,
         schedules=False,
         mixing=None,
         nodes=False,

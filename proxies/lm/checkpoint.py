@@ -84,10 +84,21 @@ class Checkpoints:
         spec: the run.
         recipe: of its scale.
         execution: what else decides its numbers; see `trunk_ids`.
+        branch_at: tokens at which other runs part from this one; 0: nowhere.
+
+    Attributes:
+        parting: the step after which they do, at the latest where the rates begin to fall; 0 where
+            none do.
     """
 
     def __init__(
-        self, cache: Path, spec: RunSpec, recipe: Recipe, execution: Mapping[str, Any]
+        self,
+        cache: Path,
+        spec: RunSpec,
+        recipe: Recipe,
+        execution: Mapping[str, Any],
+        *,
+        branch_at: int = 0,
     ) -> None:
         trunks = trunk_ids(spec, recipe, execution)
         ends = sequence_ends(spec.phases, recipe.shape.context, recipe.sequences)
@@ -97,6 +108,9 @@ class Checkpoints:
             (cache / FOLDER / name, min(step, recipe.branch))
             for name, step in zip(trunks, last, strict=True)
         ]
+        # what a phase that ends there has had in whole steps
+        at = recipe.steps_within(round(branch_at / recipe.shape.context))
+        self.parting = min(at, recipe.branch) if branch_at < spec.scale.tokens else 0
         self._spec, self._steps = spec, recipe.steps
         self._own = f"{spec.scale.tokens}-"
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from mixopt.errors import InputError
 from mixopt.runs import Scale
+from mixopt.space.numbers import check_number
 from proxies.lm.model import Shape
 
 WIDTHS = (*range(32, 256, 32), *range(256, 4097, 128))
@@ -20,10 +21,10 @@ BIGRAMS = 32_768
 MIN_BATCH_TOKENS = 1024
 GROWTH_TOKENS = 2**21  # tokens after which the batch doubles for the first time
 REDUCED = 0.1  # learning rates of `lr_mode: reduced`
-DECAY = 0.6  # share of a run in which the learning rates fall
+DECAY = 0.6  # share of a run, at its end, in which the learning rates fall to zero
 
 
-RUNTIME = frozenset({"pack", "continue_to", "checkpoint_seconds", "device", "ranks"})
+RUNTIME = frozenset({"pack", "continue_to", "branch_at", "checkpoint_seconds", "device", "ranks"})
 """The settings of `LanguageModelConfig` that change no metric beyond rounding."""
 
 
@@ -38,12 +39,15 @@ class LanguageModelConfig:
         batch: sequences per step.
         bigrams: rows of the hashed bigram table, 0 for none.
         learning_rate: factor on all learning rates of the recipe.
+        decay: share of a run, at its end, in which the rates fall linearly to zero.
         evaluation_tokens: tokens of each validation set that are scored.
         lr_mode: `reduced` trains at a tenth of the rates, for campaigns that only rank mixtures.
         curve_points: scores before the last one, at the highest powers of 2 below the token budget.
         pack: runs stacked into one model at most; None: by what pays (`proxies.lm.packing`).
         continue_to: tokens of the highest rung that a run may be continued to. Shorter runs leave
             a checkpoint behind for it, about 12 bytes a parameter, tables included; 0: none.
+        branch_at: tokens at which other runs part from a run, by other mixtures. Every run leaves a
+            checkpoint there, or where its rates begin to fall if that is sooner; 0: none.
         checkpoint_seconds: how often a run under way is saved; one that finishes sooner never is.
         precision: of the matrix products; auto takes bfloat16 where the processor has it.
         device: cpu, cuda, or auto (cuda where there is one).
@@ -57,21 +61,20 @@ class LanguageModelConfig:
     batch: int | None = None
     bigrams: int | None = None
     learning_rate: float = 1.0
+    decay: float = DECAY
     lr_mode: Literal["full", "reduced"] = "full"
     evaluation_tokens: int = 4096
     curve_points: int = 2
     pack: int | None = None
     continue_to: int = 0
+    branch_at: int = 0
     checkpoint_seconds: float = 120.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     ranks: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "context", "batch", "pack", "ranks"):
-            value = getattr(self, name)
-            if value is not None and not (_whole(value) and value > 0):
-                raise InputError(f"{name} is {value!r}; give a whole number above 0, or leave it")
+        self._check_counts()
         if self.width is not None and self.width % 32:
             raise InputError(f"width is {self.width}; give a multiple of 32 (the smallest head)")
         if self.bigrams is not None and not (_whole(self.bigrams) and self.bigrams >= 0):
@@ -81,16 +84,13 @@ class LanguageModelConfig:
                 f"learning_rate is {self.learning_rate!r}; it is a factor on the recipe's rates, "
                 "give a number above 0"
             )
+        check_number("decay", self.decay, least=0.0, most=1.0, open=True)
         if not (_whole(self.evaluation_tokens) and self.evaluation_tokens > 0):
             raise InputError(
                 f"evaluation_tokens is {self.evaluation_tokens!r}; give a whole number above 0"
             )
         if not (_whole(self.curve_points) and 0 <= self.curve_points <= 20):
             raise InputError(f"curve_points is {self.curve_points!r}; give 0 to 20")
-        if not (_whole(self.continue_to) and self.continue_to >= 0):
-            raise InputError(
-                f"continue_to is {self.continue_to!r}; give the tokens of the highest rung, or 0"
-            )
         if not (isinstance(self.checkpoint_seconds, int | float) and self.checkpoint_seconds >= 0):
             raise InputError(
                 f"checkpoint_seconds is {self.checkpoint_seconds!r}; give seconds, 0 for every step"
@@ -98,6 +98,19 @@ class LanguageModelConfig:
         _check_choice("lr_mode", self.lr_mode, ("full", "reduced"))
         _check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
         _check_choice("device", self.device, ("cpu", "cuda", "auto"))
+
+    def _check_counts(self) -> None:
+        for name in ("width", "depth", "context", "batch", "pack", "ranks"):
+            value = getattr(self, name)
+            if value is not None and not (_whole(value) and value > 0):
+                raise InputError(f"{name} is {value!r}; give a whole number above 0, or leave it")
+        for name, what in (
+            ("continue_to", "the tokens of the highest rung"),
+            ("branch_at", "the tokens at which runs part"),
+        ):
+            value = getattr(self, name)
+            if not (_whole(value) and value >= 0):
+                raise InputError(f"{name} is {value!r}; give {what}, or 0")
 
     @property
     def trained(self) -> dict[str, Any]:
@@ -246,6 +259,7 @@ def derive(scale: Scale, vocab: int, config: LanguageModelConfig) -> Recipe:
         rate_head=0.018 * factor * 64 / width,
         rate_matrix=0.018 * factor,
         warmup=max(1, width // 16),
+        decay=config.decay,
     )
 
 

@@ -33,6 +33,7 @@ class Setting:
         curve: steps after which the model is scored before the end.
         cache: folder of checkpoints.
         continue_to: tokens of the highest rung; see `LanguageModelConfig`.
+        branch_at: tokens at which other runs part from a run; see `LanguageModelConfig`.
         checkpoint_seconds: how often runs under way are saved.
         questions: what is scored beyond loss.
         repetition: the target run whose epochs are matched, if any.
@@ -49,6 +50,7 @@ class Setting:
     curve: frozenset[int]
     cache: Path
     continue_to: int = 0
+    branch_at: int = 0
     checkpoint_seconds: float = 120.0
     questions: list[Questions] = field(default_factory=list)
     repetition: RepetitionMatch | None = None
@@ -83,7 +85,7 @@ class Setting:
             execution["tokens"] = spec.scale.tokens
         if apart:
             execution["apart"] = True
-        return Checkpoints(self.cache, spec, self.recipe, execution)
+        return Checkpoints(self.cache, spec, self.recipe, execution, branch_at=self.branch_at)
 
     @property
     def precision(self) -> str:

@@ -274,7 +274,7 @@ class Pack:
         recipe = self.setting.recipe
         if self.setting.ranks.first:
             done = run.diverged is None
-            run.files.finish(keep_trunk=done and self._may_continue(run))
+            run.files.finish(keep_trunk=done and self._leaves_trunk(run))
         if run.diverged is not None:
             return Observation.failure(
                 run.spec,
@@ -338,11 +338,17 @@ class Pack:
         return run.flops_before + 6.0 * self.setting.recipe.shape.params * tokens
 
     def _is_branched_from(self, run: Run) -> bool:
+        if run.spec.mixer is None and self.step == run.files.parting:
+            return True
         return self._may_continue(run) and self.step in run.files.shared
 
     def _may_continue(self, run: Run) -> bool:
         # a mixer knows how long its run is: a longer one is another from the start
         return run.spec.mixer is None and run.spec.scale.tokens < self.setting.continue_to
+
+    def _leaves_trunk(self, run: Run) -> bool:
+        """Whether another run may go on from where this one stood."""
+        return self._may_continue(run) or (run.spec.mixer is None and run.files.parting > 0)
 
 
 def errors_of(scores: Mapping[str, Score]) -> dict[str, float]:

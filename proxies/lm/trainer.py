@@ -62,6 +62,8 @@ class LanguageModelTrainer:
         runtime=RUNTIME,
         packs=True,
         continues=True,
+        branches=True,
+        decays=True,
         matches_repetition=True,
         schedules=True,
         mixing=OFFERED,
@@ -258,7 +260,8 @@ class LanguageModelTrainer:
     def forget(self, specs: Sequence[RunSpec], cache: Path) -> None:
         """Delete the checkpoints of runs that will not be continued.
 
-        Runs below `continue_to` leave one each; call it with them when a sweep has ended.
+        Runs below `continue_to`, and all with `branch_at`, leave one each; call it with them when a
+        sweep has ended.
 
         Args:
             specs: finished runs, of any scales.
@@ -308,6 +311,7 @@ class LanguageModelTrainer:
             curve=curve_steps(recipe, config.curve_points),
             cache=cache,
             continue_to=config.continue_to,
+            branch_at=config.branch_at,
             checkpoint_seconds=config.checkpoint_seconds,
             questions=question_sets(corpus, context, device),
             repetition=self.repetition,

@@ -56,6 +56,7 @@ def test_another_pack_device_or_interval_goes_on_and_trains_nothing_twice(
         assert run(sweep, recipe).trained == 2
         first = [o.run_id for o in sweep.store.observations()]
     changed = {"pack": 1, "device": "auto", "checkpoint_seconds": 0.0, "continue_to": 50_000}
+    changed["branch_at"] = 1000
     with new_sweep(spec(domains, runtime=changed)) as (sweep, recipe):
         assert run(sweep, recipe).trained == 2
         seen = sweep.store.observations()

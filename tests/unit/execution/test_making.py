@@ -64,6 +64,8 @@ class Forgetful(Rash):
         (Rash(Capabilities(packs=True)), "no 'preferred_pack'"),
         (Rash(Capabilities(continues=True)), "no 'forget'"),
         (Forgetful(Capabilities(continues=True)), "no runtime setting 'continue_to'"),
+        (Rash(Capabilities(branches=True)), "declares branches and has no 'forget'"),
+        (Forgetful(Capabilities(branches=True)), "no runtime setting 'branch_at'"),
     ],
 )
 def test_what_is_declared_and_not_there_is_named(made: Rash, message: str) -> None:

@@ -336,6 +336,31 @@ def test_a_run_of_one_mixture_leaves_its_trunk_to_one_that_switches_later(make, 
     same(seen, exact)
 
 
+@pytest.mark.parametrize("tokens", [8192, 8704])  # the latter are no whole batches
+def test_runs_of_one_length_part_where_their_last_phases_begin(make, tmp_path, tokens):
+    at = tokens - round(0.25 * tokens)
+    trainer = make(branch_at=at, decay=0.25)
+    (control,) = trainer.train([run(tokens)], tmp_path)
+    assert len(files(tmp_path)) == 1
+    tails = [switched((at, EVEN), (tokens, BIRDS)), switched((at, EVEN), (tokens, ROCKS))]
+    seen = trainer.train(tails, tmp_path)
+    assert [o.info["continued_from"] for o in seen] == [at // 1024 * 1024] * 2
+    fresh = trainer.train(tails, beside(tmp_path / "fresh", tmp_path))
+    for one, other in zip(seen, fresh, strict=True):
+        assert one.metrics == pytest.approx(dict(other.metrics), rel=1e-4)
+        assert one.realised == other.realised
+    assert len(files(tmp_path)) == 1  # the tails leave nothing of their own
+    (other_seed,) = trainer.train([run(tokens, seed=1)], tmp_path)
+    assert other_seed.info["continued_from"] == 0
+    trainer.forget([control.spec, other_seed.spec], tmp_path)
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def test_a_run_that_ends_before_the_parting_leaves_nothing(make, tmp_path):
+    make(branch_at=SHORT).train([run(SHORT)], tmp_path)
+    assert files(tmp_path) == []
+
+
 def test_checkpoints_of_all_phases_can_be_dropped(make, tmp_path):
     trainer, spec = make(continue_to=LONG), switched((1500, BIRDS), (2048, EVEN), (SHORT, ROCKS))
     trainer.train([spec], tmp_path)

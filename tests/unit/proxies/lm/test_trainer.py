@@ -43,6 +43,7 @@ class TestContract(TrainerContract):
         "pack": 1,
         "checkpoint_seconds": 0.0,
         "continue_to": 100_000,
+        "branch_at": 1000,
         "device": "auto",
     }
 
