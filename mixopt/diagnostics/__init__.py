@@ -8,6 +8,7 @@ from mixopt.diagnostics.distance import (
     epoch_mismatch,
     extrapolation,
 )
+from mixopt.diagnostics.domain_values import DomainValues, domain_values
 from mixopt.diagnostics.epoch_control import EpochControl, epoch_control
 from mixopt.diagnostics.gates import Gate, Remedy
 from mixopt.diagnostics.held_out_errors import Errors, Order, held_out_errors, order_effects
@@ -25,6 +26,7 @@ from mixopt.diagnostics.validation import (
 __all__ = [
     "Covered",
     "CrossValidation",
+    "DomainValues",
     "EpochControl",
     "EpochMismatch",
     "Errors",
@@ -41,6 +43,7 @@ __all__ = [
     "beforehand",
     "covered",
     "cross_validate",
+    "domain_values",
     "epoch_control",
     "epoch_mismatch",
     "expected_width",

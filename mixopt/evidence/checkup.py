@@ -1,7 +1,7 @@
 """All diagnostics that the runs behind an answer allow, in one object: is it to be trusted?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -101,17 +101,20 @@ def check(
             learning = diagnostics.learning_curve(law, table, surrogate.objective, rng=rng)
         except InputError as error:
             missing = {**missing, "learning curve": str(error)}
+    influence = diagnostics.influence(
+        surrogate.fitted,
+        recommendation.mixture.array,
+        surrogate.objective,
+        domains=runs.domains,
+        metrics=surrogate.metrics,
+        scale=surrogate.scale,
+    )
+    if beside.alone:
+        influence = replace(influence, interaction=np.full_like(influence.interaction, np.nan))
     return Checkup(
         measured.validation,
         measured.extrapolation,
-        diagnostics.influence(
-            surrogate.fitted,
-            recommendation.mixture.array,
-            surrogate.objective,
-            domains=runs.domains,
-            metrics=surrogate.metrics,
-            scale=surrogate.scale,
-        ),
+        influence,
         measured.noise,
         learning,
         measured.transfer,

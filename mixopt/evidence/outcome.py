@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mixopt import laws, proposers
-from mixopt.diagnostics import EpochMismatch, Trust, epoch_mismatch
+from mixopt.diagnostics import DomainValues, EpochMismatch, Trust, epoch_mismatch
 from mixopt.diagnostics.unlike import doubts
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
@@ -33,7 +33,8 @@ from mixopt.space import Mixture, MixtureSpace
 from mixopt.strategies import Answer, Problem, TradeOff
 
 _MEASURED = "what a law is asked (the answer was measured against its rivals, not predicted)"
-FORMAT = 2
+_ALONE = "every domain was tried alone, and what is left out says nothing of the others"
+FORMAT = 3
 """Of a stored outcome; another one is refused, and concluded anew from the runs."""
 
 
@@ -67,6 +68,7 @@ class Outcome:
             predictions are then for these.
         front: the trade-offs between several objectives, by the first of them.
         rests_on: see `evidence_of`.
+        domain_values: what each domain was measured to be worth, where that was asked.
     """
 
     surrogate: Surrogate
@@ -82,6 +84,7 @@ class Outcome:
     settings: Mapping[str, Value] = field(default_factory=dict)
     front: tuple[TradeOff, ...] = ()
     rests_on: str = ""
+    domain_values: DomainValues | None = None
 
     @property
     def objective(self) -> Objective:
@@ -147,6 +150,7 @@ class Outcome:
             "notes": list(self.notes),
             "laws": self.surrogate.law_weights(),
             "settings": dict(self.settings),
+            "domain_values": None if self.domain_values is None else self.domain_values.to_dict(),
             "front": [
                 {"mixture": t.mixture.to_dict(), "objectives": dict(t.objectives)}
                 for t in self.front
@@ -255,12 +259,14 @@ def sweep_outcome(
             problem.space,
             _epochs(problem, observations, answer.mixture, unique or {}),
             repeats=_repeats(problem, observations),
+            alone="" if answer.domain_values is None else _ALONE,
         ),
         rng=rng,
         curve=False,
         searched=answer.searched,
     )
-    told = Trust("do not trust", (), (_MEASURED,)) if answer.measured else checkup.trust
+    unasked = _MEASURED if answer.domain_values is None else f"what a law is asked ({_ALONE})"
+    told = Trust("do not trust", (), (unasked,)) if answer.measured else checkup.trust
     if answer.remedied is not None:
         told = told.after(answer.remedied.before, answer.remedied.runs)
     verdict, broken = weighed(told, confirmation), burnt(observations)
@@ -282,6 +288,7 @@ def sweep_outcome(
         settings=answer.settings,
         front=answer.front,
         rests_on=evidence_of(problem, observations, how),
+        domain_values=answer.domain_values,
     )
 
 

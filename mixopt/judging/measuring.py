@@ -28,12 +28,14 @@ class Beside:
         epochs: how often proxies and target pass over each domain, where that is known.
         doubts: what else speaks against trusting the answer, in plain words.
         repeats: runs with fresh seeds that the law did not see, at the scale of the answer.
+        alone: why no run can be held out, nor pairs of domains be told of, where that is so.
     """
 
     space: MixtureSpace
     epochs: EpochMismatch | None = None
     doubts: Sequence[str] = ()
     repeats: RunTable | None = None
+    alone: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +89,12 @@ def measure(
             missing[name] = str(error)
             return None
 
-    validation = tried(
-        "held-out runs", lambda: diagnostics.cross_validate(law, table, objective, rng=rng)
-    )
+    def held_out() -> CrossValidation:
+        if beside.alone:
+            raise InputError(beside.alone)
+        return diagnostics.cross_validate(law, table, objective, rng=rng)
+
+    validation = tried("held-out runs", held_out)
     without: Without | None = None
     if validation is not None and searched is None:
         without = without_odd(surrogate, runs, recommendation, beside.space, validation, rng=rng)

@@ -1,6 +1,7 @@
 """The report of a study: one HTML file that needs nothing but a browser."""
 
 from mixopt.report import (
+    domain_values,
     figures,
     gain,
     gates,
@@ -39,6 +40,7 @@ _ORDER = (
     figures.shares,
     trade_offs.settings,
     mixing.mixing,
+    domain_values.values,
     # what it brings, and what it took
     gain.gain,
     figures.confirmed,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mixopt.diagnostics import Influence, Transfer, Trust
+from mixopt.diagnostics import DomainValues, Influence, Transfer, Trust
 from mixopt.evidence.confirmation import Confirmation
 from mixopt.evidence.decision import Decision
 from mixopt.evidence.past import Past
@@ -113,6 +113,7 @@ class ReportData:
         warnings: reasons for doubt, in plain words.
         settings: recommended values of what was searched with the mixture, by name.
         front: mixtures that no other beats in every objective, each with its objectives by name.
+        domain_values: what each domain was measured to be worth at the end of a run.
         reason: why there is no recommendation, where there is none.
         origin: whose study it is, when it ran, and where its runs are.
         evidence: what diagnostics measured.
@@ -136,6 +137,7 @@ class ReportData:
     warnings: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     front: tuple[tuple[Mixture, Mapping[str, float]], ...] = ()
+    domain_values: DomainValues | None = None
     reason: str = ""
     origin: Origin = field(default_factory=Origin)
     evidence: Evidence = field(default_factory=Evidence)

@@ -57,6 +57,7 @@ def outcome_data(
         warnings=outcome.warnings,
         settings=outcome.settings,
         front=tuple((t.mixture, t.objectives) for t in outcome.front),
+        domain_values=outcome.domain_values,
         origin=origin,
         evidence=Evidence(checkup.trust, checkup.influence, checkup.transfer),
     )

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from mixopt.diagnostics.domain_values import DomainValues
 from mixopt.diagnostics.trust import Trust
 from mixopt.errors import InputError
 from mixopt.judging.searched import Searched
@@ -125,6 +126,7 @@ class Traits:
         schedules: it asks for runs whose mixture changes on the way.
         knobs: it searches `Problem.knobs` with the mixture.
         mixers: it asks for runs with a mixer inside; it then is `Mixes`.
+        branches: its runs begin alike and part at one point; it then is `Parting`.
     """
 
     earlier: bool = False
@@ -132,6 +134,7 @@ class Traits:
     schedules: bool = False
     knobs: bool = False
     mixers: bool = False
+    branches: bool = False
 
 
 @runtime_checkable
@@ -214,6 +217,7 @@ class Answer:
         remedied: what was run to change the verdict, if anything.
         measured: it was chosen by what it was measured to be, and `surrogate` is there to be shown
             alone: fresh seeds decide on how far to trust it, no law does.
+        domain_values: what each domain was measured to be worth, if that was asked.
     """
 
     mixture: Mixture
@@ -227,6 +231,7 @@ class Answer:
     searched: Searched | None = None
     remedied: Remedied | None = None
     measured: bool = False
+    domain_values: DomainValues | None = None
 
 
 class Answers:
@@ -268,6 +273,20 @@ class Mixes(Protocol):
 
     def mixers(self, problem: Problem) -> Sequence[MixerSpec]:
         """All of them, for the check of what the trainer can measure."""
+        ...
+
+
+@runtime_checkable
+class Parting(Protocol):
+    """A strategy whose runs of the smallest scale begin alike, and part for their last stage."""
+
+    @property
+    def share_trunk(self) -> bool:
+        """Whether a trainer is refused that would train the beginning anew for every run."""
+        ...
+
+    def parts_at(self, tokens: int) -> int:
+        """Tokens at which a run of so many begins its last stage."""
         ...
 
 

@@ -186,7 +186,7 @@ def dmt(
         raise InputError(f"shares are {list(shares)}; give some, each from 0 to 1")
 
     def make(space: MixtureSpace) -> Template:
-        own = _named(space, specialised, "specialised")
+        own = named_domains(space, specialised, "specialised")
         q = space.natural.array
         S = float(q[own].sum())
         if not 0.0 < S < 1.0:
@@ -238,7 +238,7 @@ def anneal(
         raise InputError(f"control_seeds is {control_seeds!r}; give a whole number of at least 1")
 
     def make(space: MixtureSpace) -> Template:
-        own = _named(space, raised, "raised")
+        own = named_domains(space, raised, "raised")
         start = (space.natural if base is None else space.mixture(base)).array
         sets = np.eye(space.dim, dtype=bool)[own] if apart else own[None]
         plans = []
@@ -256,7 +256,7 @@ def anneal(
     return Staged(make, confirm_seeds)
 
 
-def _named(space: MixtureSpace, given: Sequence[str], what: str) -> NDArray[np.bool_]:
+def named_domains(space: MixtureSpace, given: Sequence[str], what: str) -> NDArray[np.bool_]:
     """(m,) booleans: domains that are named, or have a tag that is.
 
     Raises:

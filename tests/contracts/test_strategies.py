@@ -30,6 +30,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "two-phase": {"design": 8, "runs": 14, "confirm_seeds": 0},
     "dmt": {"specialised": ("d1", "d2"), "confirm_seeds": 0},
     "anneal": {"raised": ("d1",), "confirm_seeds": 0},
+    "tailpatch": {"control_seeds": 2, "confirm_seeds": 1},
+    "microanneal": {"control_seeds": 2, "seeds": 2, "confirm_seeds": 1},
     "random": {"runs": 8},
     "regmix": {"runs": 12, "simulated": 500, "top": 10},
     "olmix": {"runs": 8},
@@ -44,7 +46,7 @@ SMALL: dict[str, dict[str, Any]] = {
 TRAINED = [name for name, place in STRATEGIES.items() if "strategies.online" not in place]
 """Online methods need a trainer that mixes: see tests/unit/strategies/test_online.py."""
 NAMES = [*TRAINED, "optuna:tpe"]
-SCHEDULED = ("two-phase", "dmt", "anneal")
+SCHEDULED = ("two-phase", "dmt", "anneal", "tailpatch", "microanneal")
 """They ask for runs whose mixture changes, which no pool holds."""
 
 
@@ -230,9 +232,11 @@ def test_random_search_draws_the_same_runs_wherever_it_was_killed(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_those_who_declare_it_ask_for_schedules(name: str) -> None:
-    recipe = strategy(name, **SMALL.get(name, {}))
-    specs = recipe.next(problem(), [], [])
+    recipe, question = strategy(name, **SMALL.get(name, {})), problem()
+    specs = recipe.next(question, [], [])
     assert specs
+    if traits_of(recipe).branches:  # what runs share is trained first
+        specs += recipe.next(question, [WORLD.run(s) for s in specs], [])
     asks = any(spec.schedule is not None for spec in specs)
     assert asks == traits_of(recipe).schedules
     assert (name in SCHEDULED) == traits_of(recipe).schedules

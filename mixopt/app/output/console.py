@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from mixopt.app.output.value_table import value_table
 from mixopt.app.running.launch import Sweep
 from mixopt.errors import InputError, screen
 from mixopt.evidence.confirmation import Comparison
@@ -193,6 +194,9 @@ def show_outcome(
     if outcome.settings:
         chosen = ", ".join(f"{name} {value}" for name, value in outcome.settings.items())
         out.print(f"With the settings: {chosen}", markup=False)
+    if outcome.domain_values is not None:
+        out.print()
+        out.print(value_table(outcome.domain_values, outcome.objective, out.width))
     if outcome.front:
         out.print()
         out.print(_front_table(outcome))

@@ -21,12 +21,13 @@ from mixopt.app.running.checks import (
     prepare,
 )
 from mixopt.app.running.durable import check_durable, runs_folder
+from mixopt.app.running.trunks import parted
 from mixopt.app.spec.values import Spec
 from mixopt.app.spec.where import StoreSpec
 from mixopt.execution import check_executor
 from mixopt.ports import Trainer, TrainerInfo, capabilities_of
 from mixopt.space.redaction import password_of
-from mixopt.strategies import Checking, Problem, Strategy, traits_of
+from mixopt.strategies import Checking, Parting, Problem, Strategy, traits_of
 from mixopt.tracking import check_store, database_file, database_uri, location
 
 RUNS = runs_folder()
@@ -88,6 +89,9 @@ def prepared(spec: Spec, folder: Path, *, dry: Path | None = None) -> Prepared:
         runtime.setdefault("continue_to", max(scale.tokens for scale in spec.scales))
     elif traits.continuation:
         info = replace(info, warnings=(*info.warnings, _from_the_start(spec)))
+    if isinstance(recipe, Parting):
+        config, runtime, doubts = parted(spec, recipe, able, config, runtime)
+        info = replace(info, warnings=(*info.warnings, *doubts))
     trainer = make_trainer(spec, config, runtime)  # as the workers make it
     problem = problem_of(spec, info, config)
     at("objective", lambda: problem.objective.check(info.metrics))
