@@ -5,7 +5,6 @@ report or an export reads what was concluded and fits nothing.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,14 +17,14 @@ from mixopt.diagnostics.unlike import doubts
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
-from mixopt.evidence.failures import burnt, failures
+from mixopt.evidence.failures import burnt
+from mixopt.evidence.run_doubts import doubts_of_runs
 from mixopt.evidence.stored import plain, restored
 from mixopt.evidence.verdict import Verdict, headline, judge, weighed
 from mixopt.judging.measuring import Beside
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Observation
-from mixopt.runs.kinds import RECOMMENDED
 from mixopt.runs.knobs import Value
 from mixopt.runs.objective import Objective, judged
 from mixopt.runs.run_table import RunTable
@@ -282,7 +281,7 @@ def sweep_outcome(
         warnings=(
             *warnings,
             *_guards(recommendation),
-            *_doubts(observations),
+            *doubts_of_runs(observations),
         ),
         notes=(*answer.notes, *_unpredicted(runs, surrogate)),
         settings=answer.settings,
@@ -384,39 +383,8 @@ def _names(runs: RunTable) -> tuple[str, ...]:
     return tuple(str(name)[:8] for name in runs.facts["run"]) if "run" in runs.facts else ()
 
 
-def _doubts(observations: Sequence[Observation]) -> tuple[str, ...]:
-    return (
-        *_repetition(observations),
-        *_precisions(observations),
-        *failures(observations),
-    )
-
-
-def _repetition(observations: Sequence[Observation]) -> tuple[str, ...]:
-    """Where proxies of the recommendation saw domains more or less often than the target will."""
-    told = [
-        str(line)
-        for o in observations
-        if o.spec.kind.confirms == RECOMMENDED
-        for line in o.info.get("repetition", {}).get("warnings", ())
-    ]
-    return tuple(dict.fromkeys(told))
-
-
 def _guards(recommendation: Recommendation) -> tuple[str, ...]:
     return tuple(
         f"no mixture within the constraints is predicted to keep every guard: {line}"
         for line in recommendation.broken
-    )
-
-
-def _precisions(observations: Sequence[Observation]) -> tuple[str, ...]:
-    """Runs of a sweep that moved between machines may have been trained in other precisions."""
-    count = Counter(str(o.info["precision"]) for o in observations if "precision" in o.info)
-    if len(count) < 2:
-        return ()
-    told = ", ".join(f"{n} in {name}" for name, n in count.most_common())
-    return (
-        f"runs were trained in different precisions ({told}); what that changes may pass for an "
-        "effect of mixtures: where the noise is that small, set precision in the next sweep",
     )

@@ -1,0 +1,40 @@
+"""Reasons for doubt that lie in how runs were trained: repetition, precision, failures."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from mixopt.evidence.failures import failures
+from mixopt.runs import Observation
+from mixopt.runs.kinds import RECOMMENDED
+
+
+def doubts_of_runs(observations: Sequence[Observation]) -> tuple[str, ...]:
+    """All of them, in plain words."""
+    return (
+        *_repetition(observations),
+        *_precisions(observations),
+        *failures(observations),
+    )
+
+
+def _repetition(observations: Sequence[Observation]) -> tuple[str, ...]:
+    """Where proxies of the recommendation saw domains more or less often than the target will."""
+    told = [
+        str(line)
+        for o in observations
+        if o.spec.kind.confirms == RECOMMENDED
+        for line in o.info.get("repetition", {}).get("warnings", ())
+    ]
+    return tuple(dict.fromkeys(told))
+
+
+def _precisions(observations: Sequence[Observation]) -> tuple[str, ...]:
+    """Runs of a sweep that moved between machines may have been trained in other precisions."""
+    count = Counter(str(o.info["precision"]) for o in observations if "precision" in o.info)
+    if len(count) < 2:
+        return ()
+    told = ", ".join(f"{n} in {name}" for name, n in count.most_common())
+    return (
+        f"runs were trained in different precisions ({told}); what that changes may pass for an "
+        "effect of mixtures: where the noise is that small, set precision in the next sweep",
+    )
