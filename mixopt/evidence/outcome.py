@@ -264,15 +264,10 @@ def sweep_outcome(
         curve=False,
         searched=answer.searched,
     )
-    unasked = _MEASURED if answer.domain_values is None else f"what a law is asked ({_ALONE})"
-    told = Trust("do not trust", (), (unasked,)) if answer.measured else checkup.trust
-    if answer.remedied is not None:
-        told = told.after(answer.remedied.before, answer.remedied.runs)
-    verdict, broken = weighed(told, confirmation), burnt(observations)
     return Outcome(
         surrogate,
         recommendation.widened(checkup.widening),
-        replace(checkup, trust=verdict if broken is None else verdict.asked(broken)),
+        replace(checkup, trust=_trusted(answer, checkup.trust, confirmation, observations)),
         _names(runs),
         confirmation,
         runs=len(observations),
@@ -289,6 +284,22 @@ def sweep_outcome(
         rests_on=evidence_of(problem, observations, how),
         domain_values=answer.domain_values,
     )
+
+
+def _trusted(
+    answer: Answer,
+    told: Trust,
+    confirmation: Confirmation | None,
+    observations: Sequence[Observation],
+) -> Trust:
+    """The verdict of the gates in the light of how the answer came about, and of fresh seeds."""
+    if answer.measured:
+        unasked = _MEASURED if answer.domain_values is None else f"what a law is asked ({_ALONE})"
+        told = Trust("do not trust", (), (unasked,))
+    if answer.remedied is not None:
+        told = told.after(answer.remedied.before, answer.remedied.runs)
+    verdict, broken = weighed(told, confirmation), burnt(observations)
+    return verdict if broken is None else verdict.asked(broken)
 
 
 def table_outcome(
