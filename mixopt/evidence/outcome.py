@@ -18,7 +18,7 @@ from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
 from mixopt.evidence.failures import burnt
-from mixopt.evidence.run_doubts import doubts_of_runs
+from mixopt.evidence.run_doubts import doubts_of_runs, unpredicted
 from mixopt.evidence.stored import plain, restored
 from mixopt.evidence.verdict import Verdict, headline, judge, weighed
 from mixopt.judging.measuring import Beside
@@ -28,7 +28,7 @@ from mixopt.runs import Observation
 from mixopt.runs.knobs import Value
 from mixopt.runs.objective import Objective, judged
 from mixopt.runs.run_table import RunTable
-from mixopt.space import Mixture, MixtureSpace
+from mixopt.space import Mixture, MixtureSpace, html
 from mixopt.strategies import Answer, Problem, TradeOff
 
 _MEASURED = "what a law is asked (the answer was measured against its rivals, not predicted)"
@@ -100,6 +100,18 @@ class Outcome:
         """The answer in one sentence."""
         unit = self.objective.unit(self.unit)
         return headline(self.recommendation, self.confirmation, self.objective, unit)
+
+    def __repr__(self) -> str:
+        return f"<Outcome of {self.runs or len(self.names)} runs: {self.headline}>"
+
+    def _repr_html_(self) -> str:
+        parts = [
+            html.paragraph(self.headline, strong=True),
+            html.paragraph(self.verdict.line),
+            self.recommendation._repr_html_(),
+            *(html.paragraph(line) for line in (*self.checkup.trust.lines()[:1], *self.warnings)),
+        ]
+        return "".join(parts)
 
     def shares(self, space: MixtureSpace) -> list[Share]:
         """Natural and proposed share per domain, in the order of the space."""
@@ -278,7 +290,7 @@ def sweep_outcome(
             *_guards(recommendation),
             *doubts_of_runs(observations),
         ),
-        notes=(*answer.notes, *_unpredicted(runs, surrogate)),
+        notes=(*answer.notes, *unpredicted(runs, surrogate)),
         settings=answer.settings,
         front=answer.front,
         rests_on=evidence_of(problem, observations, how),
@@ -380,14 +392,6 @@ def _repeats(problem: Problem, observations: Sequence[Observation]) -> RunTable 
         if o.ok and o.spec.kind.confirms and o.spec.is_static and o.spec.scale == problem.target
     ]
     return RunTable.from_observations(fresh, problem.space.names) if fresh else None
-
-
-def _unpredicted(runs: RunTable, surrogate: Surrogate) -> tuple[str, ...]:
-    """Metrics that the law could not start from, where it fits metrics one by one."""
-    left = ", ".join(name for name in runs.metrics if name not in surrogate.metrics)
-    if not left or not set(surrogate.metrics) <= set(runs.metrics):
-        return ()
-    return (f"Not predicted: {left}; the earlier study or the smallest scale has not measured it",)
 
 
 def _names(runs: RunTable) -> tuple[str, ...]:

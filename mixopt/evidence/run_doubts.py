@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mixopt.evidence.failures import failures
+from mixopt.proposers import Surrogate
 from mixopt.runs import Observation
 from mixopt.runs.kinds import RECOMMENDED
+from mixopt.runs.run_table import RunTable
 
 
 def doubts_of_runs(observations: Sequence[Observation]) -> tuple[str, ...]:
@@ -38,3 +40,11 @@ def _precisions(observations: Sequence[Observation]) -> tuple[str, ...]:
         f"runs were trained in different precisions ({told}); what that changes may pass for an "
         "effect of mixtures: where the noise is that small, set precision in the next sweep",
     )
+
+
+def unpredicted(runs: RunTable, surrogate: Surrogate) -> tuple[str, ...]:
+    """Metrics that the law could not start from, where it fits metrics one by one."""
+    left = ", ".join(name for name in runs.metrics if name not in surrogate.metrics)
+    if not left or not set(surrogate.metrics) <= set(runs.metrics):
+        return ()
+    return (f"Not predicted: {left}; the earlier study or the smallest scale has not measured it",)

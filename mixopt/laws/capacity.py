@@ -37,6 +37,7 @@ from mixopt.laws.base import (
 )
 from mixopt.laws.descent import PRIOR_SD, descend
 from mixopt.laws.parametric import log_scales
+from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
@@ -93,8 +94,8 @@ class CapacityCompetition:
         return FittedCapacity(standard, unit, reference, own, signs, theta, covariance, noise, m)
 
 
-@dataclass(frozen=True, eq=False)
-class FittedCapacity:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedCapacity(Shown):
     """What was learned, see Notation.
 
     Attributes:

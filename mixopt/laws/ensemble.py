@@ -29,6 +29,7 @@ from mixopt.laws.base import (
 )
 from mixopt.laws.held_out import held_out, sd_factors, stacking_weights
 from mixopt.laws.mean import combine, combine_means
+from mixopt.laws.shown import Shown
 from mixopt.space.simplex import Array
 
 DEFAULT = ("gp", "gp-log", "log-linear-sqrt", "shukor-additive", "bimix")
@@ -95,8 +96,8 @@ class Ensemble:
             return None
 
 
-@dataclass(frozen=True, eq=False)
-class FittedEnsemble:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedEnsemble(Shown):
     """Fitted laws, their weights (l, k), and factors (k,) of their intervals.
 
     `held_out` of the training runs is kept in memory, not in JSON; its intervals are not scaled.

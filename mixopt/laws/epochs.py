@@ -40,6 +40,7 @@ from mixopt.laws.base import (
 )
 from mixopt.laws.descent import PRIOR_SD
 from mixopt.laws.folds import group_folds
+from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
@@ -194,8 +195,8 @@ class Epochs:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class FittedEpochs:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedEpochs(Shown):
     """What was learned, in standard units of the metrics.
 
     Attributes:

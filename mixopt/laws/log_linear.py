@@ -23,6 +23,7 @@ from mixopt.laws.base import (
     one_scale,
 )
 from mixopt.laws.features import EPSILON, FeatureMap
+from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
@@ -96,8 +97,8 @@ def log_linear_log(**settings: Any) -> LogLinear:
     return LogLinear(features="log", **settings)
 
 
-@dataclass(frozen=True, eq=False)
-class FittedLogLinear:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedLogLinear(Shown):
     """The learned law.
 
     Attributes:

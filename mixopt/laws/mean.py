@@ -13,6 +13,7 @@ import numpy as np
 from mixopt.errors import InputError
 from mixopt.laws import as_law, fitted_law
 from mixopt.laws.base import JSON, FittedLaw, Law, Prediction, mean_of, numbers
+from mixopt.laws.shown import Shown
 from mixopt.space.simplex import Array
 
 
@@ -60,8 +61,8 @@ class Mean:
         return FittedMean(parts, np.tile(shares[:, None] / shares.sum(), (1, metrics)))
 
 
-@dataclass(frozen=True, eq=False)
-class FittedMean:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedMean(Shown):
     """Fitted laws and their weights (l, k)."""
 
     parts: tuple[FittedLaw, ...]

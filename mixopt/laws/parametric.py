@@ -28,6 +28,7 @@ from mixopt.laws.base import (
 )
 from mixopt.laws.curved import leave_out
 from mixopt.laws.descent import PRIOR_SD, descend
+from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
@@ -217,8 +218,8 @@ def _own_domain(W: Array, y: Array) -> int:
     return int(np.argmax(np.abs(with_y) / np.where(spread > 1e-12, spread, np.inf)))
 
 
-@dataclass(frozen=True, eq=False)
-class FittedParametric:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedParametric(Shown):
     """What was learned per metric; see `Parametric` and `Inputs`. `held_out` is not in JSON."""
 
     name: str

@@ -31,6 +31,7 @@ from mixopt.laws.base import (
     check_scale,
     mean_of,
 )
+from mixopt.laws.shown import Shown
 from mixopt.space.simplex import Array
 
 REPEATS = 15.387756
@@ -126,8 +127,8 @@ class Repeated:
         return FittedRepeated(base.fit(worth, runs.Y, at, rng=rng), tokens, self.repeats, budget)
 
 
-@dataclass(frozen=True, eq=False)
-class FittedRepeated:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedRepeated(Shown):
     """The base law fitted to effective shares, and what makes them."""
 
     base: FittedLaw

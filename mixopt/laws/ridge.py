@@ -12,6 +12,7 @@ import numpy as np
 from mixopt.laws.base import JSON, Prediction, as_mixtures, check_runs, one_scale
 from mixopt.laws.features import EPSILON, FeatureMap
 from mixopt.laws.linear import LinearFit, fit_linear
+from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
@@ -70,8 +71,8 @@ def least_squares() -> Ridge:
     return Ridge("weights", ridges=(1e-6,), name="linear")
 
 
-@dataclass(frozen=True, eq=False)
-class FittedRidge:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedRidge(Shown):
     """Features, units and one linear fit per metric; `held_out` is not kept in JSON."""
 
     name: str

@@ -26,6 +26,7 @@ from mixopt.laws.base import (
 )
 from mixopt.laws.folds import group_folds
 from mixopt.laws.linear import LinearFit, fit_linear
+from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
@@ -100,8 +101,8 @@ class Scheffe:
         return np.asarray(np.sort(order[np.abs(b[order]) > 0]))
 
 
-@dataclass(frozen=True, eq=False)
-class FittedScheffe:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedScheffe(Shown):
     """Linear terms and the interactions kept per metric."""
 
     standard: Standard

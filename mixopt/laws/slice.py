@@ -14,11 +14,12 @@ import numpy as np
 
 from mixopt.laws import fitted_law
 from mixopt.laws.base import JSON, FittedLaw, Prediction, mean_of, numbers
+from mixopt.laws.shown import Shown
 from mixopt.space.simplex import Array
 
 
-@dataclass(frozen=True, eq=False)
-class FittedSlice:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedSlice(Shown):
     """A fitted law at a fixed rest.
 
     Attributes:

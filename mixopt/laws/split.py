@@ -17,13 +17,14 @@ import numpy as np
 
 from mixopt.laws import fitted_law
 from mixopt.laws.base import JSON, FittedLaw, Prediction, joint_of, mean_of, numbers
+from mixopt.laws.shown import Shown
 from mixopt.space.simplex import Array
 
 _EMPTY = 1e-12  # share of a run below which a phase has no tokens
 
 
-@dataclass(frozen=True, eq=False)
-class FittedSplit:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedSplit(Shown):
     """A fitted law at a fixed split.
 
     Attributes:

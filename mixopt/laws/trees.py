@@ -17,6 +17,7 @@ import numpy as np
 
 from mixopt.laws.base import JSON, Prediction, Runs, as_mixtures, check_runs, numbers, one_scale
 from mixopt.laws.folds import group_folds
+from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
 from mixopt.lazy import require
 from mixopt.space.simplex import Array
@@ -96,8 +97,8 @@ class Trees:
         return lightgbm.train(settings, lightgbm.Dataset(W, y), num_boost_round=rounds)
 
 
-@dataclass(frozen=True, eq=False)
-class FittedTrees:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedTrees(Shown):
     """Models as LightGBM writes them (text), errors (k,) on held-out folds, standardised."""
 
     standard: Standard

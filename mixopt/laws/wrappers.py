@@ -22,6 +22,7 @@ from mixopt.laws.base import (
     numbers,
 )
 from mixopt.laws.held_out import refit_folds
+from mixopt.laws.shown import Shown
 from mixopt.space.simplex import Array
 
 
@@ -67,8 +68,8 @@ class Bootstrap:
         return FittedBootstrap(center, tuple(others))
 
 
-@dataclass(frozen=True, eq=False)
-class FittedBootstrap:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedBootstrap(Shown):
     """The law fitted to all runs, and to each resampled set."""
 
     center: FittedLaw
@@ -133,8 +134,8 @@ class Conformal:
         return FittedConformal(fitted, _factors(runs.Y, predicted, self.level))
 
 
-@dataclass(frozen=True, eq=False)
-class FittedConformal:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedConformal(Shown):
     """The law and the factors (k,) of its intervals."""
 
     base: FittedLaw

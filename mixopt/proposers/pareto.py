@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mixopt.errors import InputError
 from mixopt.proposers.search import cloud, descend
-from mixopt.space import MixtureSpace, simplex
+from mixopt.space import MixtureSpace, html, simplex
 from mixopt.space.simplex import Array
 
 _MOST_OBJECTIVES = 8
@@ -37,6 +37,22 @@ class Front:
     F: Array
     reference: Array
     hypervolume: float
+
+    def __repr__(self) -> str:
+        many, goals = self.F.shape
+        return (
+            f"<Front of {many} mixtures in {goals} objectives: hypervolume {self.hypervolume:.4g}>"
+        )
+
+    def _repr_html_(self) -> str:
+        head = ["", *(f"objective {j}" for j in range(self.F.shape[1])), "largest share"]
+        rows: list[list[html.Cell]] = [
+            [str(i), *f.tolist(), f"{html.percent(w.max())} of domain {w.argmax()}"]
+            for i, (f, w) in enumerate(zip(self.F, self.W, strict=True))
+        ]
+        several = np.unique(np.linspace(0, len(rows) - 1, html.MOST_ROWS).astype(int))
+        shown = f"; {len(several)} of them" if len(several) < len(rows) else ""
+        return html.table(head, [rows[i] for i in several], repr(self).strip("<>") + shown)
 
 
 def pareto_front(

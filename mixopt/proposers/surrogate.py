@@ -19,7 +19,7 @@ from mixopt.laws.base import FittedLaw, Law, Prediction, Weighted, joint_of, mea
 from mixopt.runs import Scale
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, standardized
-from mixopt.space import MixtureSpace, simplex
+from mixopt.space import MixtureSpace, html, simplex
 from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
 
@@ -50,6 +50,30 @@ class Surrogate:
     kl: float = 0.0
     prior: Array | None = field(default=None, hash=False, compare=False)
     law: Law | None = field(default=None, compare=False, repr=False, metadata={"stored": False})
+
+    def __repr__(self) -> str:
+        at = "" if self.scale is None else " at {:g} params x {:g} tokens".format(*self.scale)
+        return (
+            f"<Surrogate of {self.objective.describe()}: {type(self.fitted).__name__}, "
+            f"{len(self.metrics)} metrics{at}>"
+        )
+
+    def _repr_html_(self) -> str:
+        laws = self.law_weights()
+        members = list(dict.fromkeys(name for weights in laws.values() for name in weights))
+        most = html.MOST_ROWS
+        rows: list[list[html.Cell]] = [
+            [
+                name,
+                self.objective.weights.get(name),
+                self.limits.get(name),
+                *(html.percent(laws[name].get(member, 0.0)) for member in members if laws),
+            ]
+            for name in sorted(self.metrics, key=lambda k: k not in self.objective.needed)[:most]
+        ]
+        more = f"; the first {most}" if len(self.metrics) > most else ""
+        head = ["metric", "weight", "limit", *(f"law {member}" for member in members)]
+        return html.table(head, rows, repr(self).strip("<>") + more)
 
     @classmethod
     def of(

@@ -12,7 +12,8 @@ from mixopt.runs.attempts import Attempt, Place
 from mixopt.runs.kinds import GIVEN, Kind
 from mixopt.runs.realised import Realised
 from mixopt.runs.schedule import MixerSpec, Phases, Schedule, digest, plan_identity
-from mixopt.space import Mixture
+from mixopt.space import Mixture, html
+from mixopt.space.counts import short_number
 
 _SAME_SHARE = 1e-8  # shares enter a run's identity with nine digits
 
@@ -78,6 +79,16 @@ class RunSpec:
     kind: Kind = field(default=GIVEN, compare=False)
     schedule: Schedule | None = None
     mixer: MixerSpec | None = None
+
+    def _repr_html_(self) -> str:
+        scale = "" if self.scale == UNSTATED else f" at {self.scale}"
+        mixer = "" if self.mixer is None else f", mixer {self.mixer.name}"
+        head = html.paragraph(
+            f"Run {self.run_id}{scale}, seed {self.seed}{mixer}: {self.kind}", strong=True
+        )
+        if self.schedule is not None:
+            return head + self.schedule._repr_html_()
+        return head + html.shares(self.mixture.to_dict())
 
     def __post_init__(self) -> None:
         schedule = self.schedule
@@ -309,15 +320,3 @@ class Observation:
         fields["place"] = None if place is None else Place(**place)
         fields["attempts"] = tuple(map(Attempt.from_dict, fields.get("attempts", ())))
         return cls(**fields)
-
-
-def short_number(value: float) -> str:
-    """A count for people: 1500000 is '1.5M'.
-
-    >>> short_number(262144), short_number(25e9), short_number(100)
-    ('262k', '25G', '100')
-    """
-    for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"

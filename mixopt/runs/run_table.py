@@ -61,6 +61,11 @@ class RunTable:
 
     def _repr_html_(self) -> str:
         frame = self.frame
+        if len(self.domains) > html.MOST_ROWS:  # a run a line, its largest shares in words
+            shares = [dict(zip(self.domains, w.tolist(), strict=True)) for w in self.W[:_SHOWN]]
+            metrics = pd.DataFrame(self.Y[:_SHOWN], columns=[METRIC + k for k in self.metrics])
+            named = pd.DataFrame({"mixture": [html.in_words(of_run) for of_run in shares]})
+            frame = pd.concat([self.facts.head(_SHOWN), named, metrics], axis=1)
         told = [c for c in frame if frame[c].notna().any() and set(frame[c]) - {"", 0}]
         rows = [
             [None if pd.isna(v) else v if isinstance(v, str | float) else str(v) for v in row]

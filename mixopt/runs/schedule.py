@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.errors import InputError
-from mixopt.space import Mixture
+from mixopt.space import Mixture, html
 from mixopt.space.simplex import Array
 
 Phases = tuple[tuple[int, Mixture], ...]
@@ -45,6 +45,10 @@ class Schedule:
     """
 
     phases: Phases
+
+    def _repr_html_(self) -> str:
+        rows = [[f"{until:_}", html.in_words(mixture.to_dict())] for until, mixture in self.phases]
+        return html.table(["until tokens", "mixture"], rows, f"{len(rows)} phases")
 
     def __post_init__(self) -> None:
         given = tuple(self.phases)

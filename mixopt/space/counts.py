@@ -73,3 +73,15 @@ def read_count(value: Any) -> Any:
     (1500000, 64000)
     """
     return _count(value)
+
+
+def short_number(value: float) -> str:
+    """A count for people: 1500000 is '1.5M'.
+
+    >>> short_number(262144), short_number(25e9), short_number(100)
+    ('262k', '25G', '100')
+    """
+    for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"

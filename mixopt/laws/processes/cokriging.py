@@ -33,6 +33,7 @@ from mixopt.laws.processes.scale_runs import (
     scales_of,
     units_of,
 )
+from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
@@ -101,8 +102,8 @@ class CoKriging:
         return FittedCoKriging(base, standard, tuple(runs[1:]), tuple(levels), scales_of(runs))
 
 
-@dataclass(frozen=True, eq=False)
-class FittedCoKriging:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedCoKriging(Shown):
     """Every metric at every scale, each believed as far as all runs say.
 
     Attributes:

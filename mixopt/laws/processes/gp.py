@@ -28,6 +28,7 @@ from mixopt.laws.base import (
 from mixopt.laws.features import EPSILON, FeatureMap
 from mixopt.laws.processes import kernel
 from mixopt.laws.processes.moments import MANY, many_means, many_moments
+from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
@@ -122,8 +123,8 @@ def gp_log(**settings: Any) -> GaussianProcess:
     return GaussianProcess(features="log", **settings)
 
 
-@dataclass(frozen=True, eq=False)
-class FittedGaussianProcess:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedGaussianProcess(Shown):
     """Hyperparameters and the runs to condition on; predicts with numpy and scipy alone.
 
     Attributes:

@@ -14,6 +14,7 @@ import numpy as np
 
 from mixopt.laws import as_law, fitted_law
 from mixopt.laws.base import JSON, FittedLaw, Law, Prediction, check_runs, mean_of, one_scale
+from mixopt.laws.shown import Shown
 from mixopt.space.simplex import Array
 
 
@@ -47,8 +48,8 @@ class Residual:
         return FittedResidual(fitted, process.fit(runs.W, left, rng=rng))
 
 
-@dataclass(frozen=True, eq=False)
-class FittedResidual:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedResidual(Shown):
     """The law and the process of what it leaves."""
 
     base: FittedLaw

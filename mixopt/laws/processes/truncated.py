@@ -35,6 +35,7 @@ from mixopt.laws.processes.scale_runs import (
     scales_of,
     units_of,
 )
+from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
 
@@ -144,8 +145,8 @@ class Process:
         return cross @ self.alpha, np.maximum(prior - (half * half).sum(axis=0), 0.0)
 
 
-@dataclass(frozen=True, eq=False)
-class FittedTruncated:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedTruncated(Shown):
     """Every metric at every scale.
 
     Attributes:

@@ -34,6 +34,7 @@ from mixopt.laws.base import (
     several_scales,
 )
 from mixopt.laws.scales.affine import Affine, fit_affine, level_curve
+from mixopt.laws.shown import Shown
 from mixopt.space.simplex import Array
 
 _FILLED = 0.25  # of the source's mixtures: from here on a scale helps to learn g
@@ -80,8 +81,8 @@ class Correction:
         return FittedCorrection(fitted, scales, source, maps)
 
 
-@dataclass(frozen=True, eq=False)
-class FittedCorrection:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedCorrection(Shown):
     """The law g, the scales (r, 2) that were seen, which of them g is at, and the maps."""
 
     base: FittedLaw

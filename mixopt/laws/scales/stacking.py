@@ -32,6 +32,7 @@ from mixopt.laws.base import (
 )
 from mixopt.laws.held_out import refit_folds, sd_factors, stacking_weights
 from mixopt.laws.mean import combine, combine_means
+from mixopt.laws.shown import Shown
 from mixopt.space.simplex import Array
 
 _FORMULAS = ("shukor-joint", "shukor-additive")
@@ -112,8 +113,8 @@ class Stacking:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class FittedStacking:
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedStacking(Shown):
     """Fitted laws with weights inside and beyond the scales that were seen.
 
     Attributes:

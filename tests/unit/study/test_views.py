@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 import mixopt
-from mixopt import InputError, Mixture, MixtureSpace, Observation, RunSpec, Scale, Study
+from mixopt import InputError, Mixture, MixtureSpace, Observation, RunSpec, Scale, Schedule, Study
 from mixopt.errors import NotFittedError
+from mixopt.proposers.pareto import Front
 
 SPACE = MixtureSpace({"web": 8e9, "<b>code</b>": 1e9, "math": 1e9}, bounds={"web": (0.1, 0.9)})
 NAMES = ("weights", "response", "front", "calibration", "history")
@@ -104,6 +105,11 @@ def test_text_of_users_is_never_markup(told: Study) -> None:
         told.recommend().mixture,
         told.check(),
         told.outcome.checkup.validation,
+        told.fit(),
+        told.surrogate,
+        told.outcome,
+        told.asked[0] if told.asked else told.ask()[0],
+        Schedule(((10, SPACE.natural), (20, SPACE.uniform))),
     ]
     for thing in shown:
         page = thing._repr_html_()
@@ -118,6 +124,30 @@ def test_of_sixty_domains_the_largest_are_shown_and_the_rest_is_counted() -> Non
     assert "48 others" in page
     shares = [float(share) for share in re.findall(r">(\d+\.\d) %<", page)]
     assert sum(shares) == pytest.approx(100.0, abs=1.0)
+
+
+def test_nouns_of_sixty_domains_are_read_at_a_glance() -> None:
+    space = MixtureSpace({f"domain-{i}": (i + 1) * 1e9 for i in range(60)})
+    study = Study(space, "loss", law="ridge")
+    rng = np.random.default_rng(0)
+    W = rng.dirichlet(np.ones(60), 40)
+    frame = pd.DataFrame(W, columns=[f"w/{d}" for d in space.names])
+    study.tell(frame.assign(**{"m/loss": W[:, 0] + rng.normal(0, 0.01, 40)}))
+    nouns = [study, study.fit(), study.surrogate, study.outcome, study.ask()[0]]
+    assert max(len(repr(noun)) for noun in nouns[:-1]) < 600
+    assert "in 56 others" in study.table._repr_html_()
+    assert study.table._repr_html_().count("<th") < 10
+    for noun in [*nouns, space, study.table, study.recommend(), study.check()]:
+        assert len(noun._repr_html_()) < 20_000, type(noun)
+    assert "5G" in space._repr_html_() or "50G" in space._repr_html_()
+
+
+def test_a_front_shows_both_ends() -> None:
+    front = Front(np.eye(3)[[0] * 30], np.arange(60.0).reshape(30, 2), np.ones(2), 1.0)
+    page = front._repr_html_()
+    assert repr(front) == "<Front of 30 mixtures in 2 objectives: hypervolume 1>"
+    assert "12 of them" in page
+    assert ">59<" in page
 
 
 def test_a_loop_asks_trains_and_tells_and_a_callback_may_end_it() -> None:
