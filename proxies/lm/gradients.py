@@ -16,6 +16,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -76,7 +77,6 @@ class Gradients:
 
     def __init__(self, model: PackedModel, scope: str) -> None:
         self._model, self._scope = model, scope
-        self._sketches: dict[str, tuple[Tensor, Tensor]] = {}
 
     def of(self, ids: Tensor) -> list[Gradient]:
         """(K) of the mean losses over sequences, (K, b, T + 1); the model stays as it is."""
@@ -142,24 +142,25 @@ class Gradients:
         """(r,): every entry is added to a place of its own, with a sign of its own."""
         sketch = torch.zeros(SKETCH, device=self._model.device)
         for name, part in parts.items():
-            places, signs = self._hashes(name, len(part))
+            places, signs = _hashes(name, len(part), self._model.device)
             sketch.index_add_(0, places, part * signs)
         if len(rows):
             width = of_rows.shape[1]
-            places, signs = self._hashes("bigram", self._model.shape.bigrams * width)
+            size = self._model.shape.bigrams * width
+            places, signs = _hashes("bigram", size, self._model.device)
             chosen = places.view(-1, width)[rows].flatten()
             signed = signs.view(-1, width)[rows] * of_rows
             sketch.index_add_(0, chosen, signed.flatten())
         return sketch
 
-    def _hashes(self, name: str, size: int) -> tuple[Tensor, Tensor]:
-        """Place and sign of every entry of a parameter, (size,), the same in every run."""
-        if name not in self._sketches:
-            draws = torch.Generator().manual_seed(zlib.crc32(f"sketch/{name}".encode()))
-            drawn = torch.randint(0, 2 * SKETCH, (size,), generator=draws, dtype=torch.int32)
-            places, signs = drawn // 2, (2 * (drawn % 2) - 1).float()
-            self._sketches[name] = places.to(self._model.device), signs.to(self._model.device)
-        return self._sketches[name]
+
+@lru_cache(maxsize=64)  # drawn once for all runs of a process: they are the same in every one
+def _hashes(name: str, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Place and sign of every entry of a parameter, (size,)."""
+    draws = torch.Generator().manual_seed(zlib.crc32(f"sketch/{name}".encode()))
+    drawn = torch.randint(0, 2 * SKETCH, (size,), generator=draws, dtype=torch.int32)
+    places, signs = drawn // 2, (2 * (drawn % 2) - 1).float()
+    return places.to(device), signs.to(device)
 
 
 def _noise(gradients: Sequence[Gradient], size: int) -> tuple[float, float]:

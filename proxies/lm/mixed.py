@@ -310,10 +310,8 @@ class MixedPack(Pack):
         """With branches, looks and the reference run, whoever trained it."""
         plain = super()._flops(run, step)
         compared = self.members[0].mixed.reference is not None
-        reference = self.setting.recipe.flops if compared else 0.0
-        return (
-            plain + self.extra + self._looks.flops + (reference if run.flops_before == 0.0 else 0.0)
-        )
+        reference = self.setting.recipe.flops if compared and run.flops_before == 0.0 else 0.0
+        return plain + self.extra + self._looks.flops + reference
 
     def _info(self, run: Run, scores: Mapping[str, Score]) -> dict[str, Any]:
         recipe = self.setting.recipe

@@ -19,7 +19,7 @@ from mixopt.ports import ignore_report
 from mixopt.runs import RunSpec
 from mixopt.runs.files import write_atomically
 from mixopt.space import Mixture
-from proxies.lm.model import PackedModel
+from proxies.lm.model import PackedModel, Shape
 from proxies.lm.setting import Setting
 from proxies.lm.train import Pack, opened
 
@@ -45,7 +45,7 @@ def reference_tensors(setting: Setting, spec: RunSpec) -> dict[str, Tensor]:
     """
     path = _file(setting, spec)
     with _alone(path.with_name("lock")):
-        tensors = _kept(path)
+        tensors = _kept(path, setting.recipe.shape)
         if tensors is None:
             tensors = _train(setting, spec)
             facts = {RUN: spec.run_id, DATA: spec.data}
@@ -85,14 +85,23 @@ def _file(setting: Setting, spec: RunSpec) -> Path:
     return setting.cache / CHECKPOINTS / name / "model.safetensors"
 
 
-def _kept(path: Path) -> dict[str, Tensor] | None:
+def _kept(path: Path, shape: Shape) -> dict[str, Tensor] | None:
     if not path.is_file():
         return None
     try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError) as error:
+        tensors = dict(load_file(path))
+        vocab, width = tensors["head"].shape
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         _log.warning("the reference model %s cannot be read (%s): trained again", path, error)
         return None
+    if (vocab, width) != (shape.vocab, shape.width):
+        _log.warning(
+            "the reference model %s has %d tokens of %d numbers, and this run %d of %d (another "
+            "tokenizer, or another model): trained again",
+            *(path, vocab, width, shape.vocab, shape.width),
+        )
+        return None
+    return tensors
 
 
 def _train(setting: Setting, spec: RunSpec) -> dict[str, Tensor]:
