@@ -2,6 +2,7 @@
 
 from mixopt.diagnostics.beforehand import Expected, beforehand, expected_width
 from mixopt.diagnostics.covered import Covered, covered
+from mixopt.diagnostics.curve_levels import CurveLevels, curve_levels
 from mixopt.diagnostics.distance import (
     EpochMismatch,
     Extrapolation,
@@ -10,6 +11,7 @@ from mixopt.diagnostics.distance import (
 )
 from mixopt.diagnostics.domain_values import DomainValues, domain_values
 from mixopt.diagnostics.epoch_control import EpochControl, epoch_control
+from mixopt.diagnostics.foretelling import Foretelling, foretelling
 from mixopt.diagnostics.gates import Gate, Remedy
 from mixopt.diagnostics.held_out_errors import Errors, Order, held_out_errors, order_effects
 from mixopt.diagnostics.influence import Influence, influence
@@ -26,12 +28,14 @@ from mixopt.diagnostics.validation import (
 __all__ = [
     "Covered",
     "CrossValidation",
+    "CurveLevels",
     "DomainValues",
     "EpochControl",
     "EpochMismatch",
     "Errors",
     "Expected",
     "Extrapolation",
+    "Foretelling",
     "Gate",
     "Influence",
     "LearningCurve",
@@ -43,11 +47,13 @@ __all__ = [
     "beforehand",
     "covered",
     "cross_validate",
+    "curve_levels",
     "domain_values",
     "epoch_control",
     "epoch_mismatch",
     "expected_width",
     "extrapolation",
+    "foretelling",
     "held_out_errors",
     "influence",
     "learning_curve",

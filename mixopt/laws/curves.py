@@ -84,32 +84,3 @@ def fit_curve(tokens: ArrayLike, values: ArrayLike) -> LearningCurveFit:
     return LearningCurveFit(
         floor, amplitude, alpha, float(D[-1]), noise, float(1 / np.sqrt(told + _ALPHA_SD**-2))
     )
-
-
-def prediction_level(tokens: ArrayLike, values: ArrayLike, tolerance: float) -> int | None:
-    """How many points of a finished curve were enough to foretell its end (METHODS 8.1).
-
-    The smallest n such that the curve fitted to the first n points, and to every longer part,
-    predicts the last value within the tolerance. It says from where on runs of this kind may be
-    stopped on the word of their curves; None where no part does.
-
-    Args:
-        tokens: (n,) increasing token counts, above 0.
-        values: (n,) the metric.
-        tolerance: in the metric's unit.
-
-    Raises:
-        InputError: fewer than 5 points, a tolerance of 0 or less, or see `fit_curve`.
-    """
-    D, y = np.asarray(tokens, dtype=float), np.asarray(values, dtype=float)
-    if D.size < 5:
-        raise InputError(f"{D.size} points of the curve; give 5 or more, the last as the truth")
-    if not tolerance > 0:
-        raise InputError(f"tolerance is {tolerance}; give a number above 0")
-    level = None
-    for n in range(len(D) - 1, 3, -1):
-        forecast = float(fit_curve(D[:n], y[:n]).predict(D[-1])[0])
-        if abs(forecast - y[-1]) > tolerance:
-            break
-        level = n
-    return level

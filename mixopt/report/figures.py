@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mixopt import plots
 from mixopt.designs import baselines
+from mixopt.diagnostics.foretelling import foretelling, too_short
 from mixopt.plots import Drawing
-from mixopt.report.blocks import Plot, Section
+from mixopt.report.blocks import Bullets, Plot, Section
 from mixopt.report.data import ReportData, with_unit
 from mixopt.report.gain import measured
 from mixopt.report.wording import scale_name
@@ -186,7 +188,7 @@ def learning(data: ReportData) -> Section | None:
                 axis = data.objective_axis if name == OBJECTIVE else with_unit(name, data.unit)
                 yield name, _curves(groups, axis, shown)
 
-    return section(
+    drawn = section(
         "learning",
         "Learning curves",
         "Learning curves",
@@ -194,6 +196,10 @@ def learning(data: ReportData) -> Section | None:
         "One line per run and seed, over training tokens. Search runs are faint; the other "
         f"baselines wait in the legend.{_more(left)}",
     )
+    told = foretelling(runs, data.objective)
+    lines = [too_short(runs)] if told is None else told.lines()
+    said = [f"{line[0].upper()}{line[1:]}." for line in lines if line]
+    return replace(drawn, blocks=[*drawn.blocks, Bullets(said)]) if drawn and said else drawn
 
 
 def _rivals(data: ReportData) -> list[str]:

@@ -173,6 +173,8 @@ def _facts(state: SweepState) -> list[tuple[str, Text]]:
     if hosts:
         more = f" and {len(hosts) - _HOSTS} more" if len(hosts) > _HOSTS else ""
         facts.append(("hosts", Text(", ".join(hosts[:_HOSTS]) + more)))
+    told = [] if state.curves is None else state.curves.lines()
+    facts += [("curves" if not i else "", Text(line)) for i, line in enumerate(told)]
     facts += [("answer" if not i else "", Text(line)) for i, line in enumerate(state.answer)]
     if state.answer and state.answered != state.done:
         facts.append(("", Text(f"(concluded from {plural(state.answered, 'run')})")))

@@ -13,6 +13,7 @@ from mixopt.app.promotion.promotion_state import PromotionState, promotion_state
 from mixopt.app.results.publish import OUTCOME
 from mixopt.app.running.checks import make_strategy
 from mixopt.app.running.launch import Sweep, open_sweep
+from mixopt.diagnostics import Foretelling, foretelling
 from mixopt.errors import MixoptError, StoreError
 from mixopt.evidence.outcome import Outcome
 from mixopt.execution import heartbeat, limits
@@ -79,6 +80,7 @@ class SweepState:
         answer: headline and verdict as they were concluded last; empty before that.
         answered: how many runs that rests on.
         notes: what else there is to know, in words.
+        curves: from where on learning curves foretell their end; None where they are too short.
         promotion: where that stands, if it has begun; its runs count in cost, causes and hosts, and
             nowhere else above.
     """
@@ -104,6 +106,7 @@ class SweepState:
     answer: tuple[str, ...] = ()
     answered: int = 0
     notes: tuple[str, ...] = ()
+    curves: Foretelling | None = None
     promotion: PromotionState | None = None
 
     @property
@@ -144,6 +147,7 @@ class SweepState:
             "answer": list(self.answer),
             "answered_runs": self.answered,
             "notes": list(self.notes),
+            "curves": None if self.curves is None else self.curves.to_dict(),
             "promotion": None if self.promotion is None else self.promotion.to_dict(),
         }
 
@@ -198,6 +202,7 @@ def state_of(sweep: Sweep, now: float) -> SweepState:
         answer=answer,
         answered=answered,
         notes=sweep.changes,
+        curves=foretelling(searched, objective),
         promotion=promotion_state(sweep, kept, seen, now),
     )
 

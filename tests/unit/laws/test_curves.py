@@ -1,10 +1,10 @@
-"""Learning curves: recovered exponents, their doubt, and how early the end could be told."""
+"""Learning curves: recovered exponents, and their doubt."""
 
 import numpy as np
 import pytest
 
 from mixopt import InputError
-from mixopt.laws.curves import LearningCurveFit, fit_curve, prediction_level
+from mixopt.laws.curves import LearningCurveFit, fit_curve
 
 D = np.geomspace(1e8, 1e9, 10)
 Y = 2.0 + 0.5 * (D / 1e9) ** -0.5
@@ -51,17 +51,3 @@ def test_the_sd_is_noise_and_another_exponent_together() -> None:
     assert mean == pytest.approx(2.5)
     # Exponent 1, with the same level and slope at the reference: 3 - .5 (1 - 1 / 4) = 2.625.
     assert sd == pytest.approx(np.hypot(0.3, 0.125))
-
-
-def test_how_many_points_were_enough() -> None:
-    assert prediction_level(D, Y, 0.1) == 4
-    turned = np.where(np.arange(10) < 6, Y + 1.0, Y)  # the first six belong to another curve
-    late = prediction_level(D, turned, 0.05)
-    assert late is None or late > 6
-    jump = np.where(np.arange(10) < 9, Y, Y - 1.0)
-    assert prediction_level(D, jump, 0.1) is None
-    with pytest.raises(InputError, match="5 or more"):
-        prediction_level(D[:4], Y[:4], 0.1)
-    assert prediction_level(D[:5], Y[:5], 0.5) == 4
-    with pytest.raises(InputError, match="tolerance is 0"):
-        prediction_level(D, Y, 0.0)

@@ -24,6 +24,7 @@ from mixopt import (
     report,
 )
 from mixopt.designs import baselines
+from mixopt.diagnostics import domain_values
 from mixopt.evidence.confirmation import confirm
 from mixopt.laws import Prediction
 from mixopt.proposers import Active, Gain, Recommendation
@@ -224,6 +225,33 @@ def test_every_figure_is_there_and_offers_its_metrics(full):
     assert dict(zip(bars["y"], bars["x"], strict=True)) == pytest.approx(
         data.recommendation.mixture.to_dict(), rel=1e-5
     )
+
+
+def test_curves_say_how_early_they_foretell_their_end(full):
+    _, page = full
+    assert "Learning curves have 2 points at most, and 5 are needed to say" in page.text
+
+
+def test_what_domains_are_worth_is_a_table_with_its_noise(full):
+    data, _ = full
+    told = domain_values(
+        ["web", "code"],
+        ["loss", "other"],
+        data.objective,
+        controls=np.array([[2.0, 3.0], [2.02, 3.1]]),
+        tails=np.array([[[1.9, 3.3], [1.93, 3.4]], [[2.2, 2.9], [2.24, 3.0]]]),
+        tail=0.2,
+    )
+    page = Page(report.render(replace(data, domain_values=told)))
+    assert "What each domain is worth at the end of a run" in page.text
+    assert "whose last 20 % has the domain alone" in page.text
+    (table,) = [table for table in page.tables if "as measured" in table[0]]
+    web, code = (dict(zip(table[0], row, strict=True)) for row in table[1:])
+    assert web["domain"] == "web"
+    assert web["as measured"] == "+0.0950"
+    assert web["gain in other"].startswith("−")
+    assert code[""] == "worse"
+    assert len(page.block("plot-domain-values-data")) == 1
 
 
 def test_the_page_needs_no_network(full):

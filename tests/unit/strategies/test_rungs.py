@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import norm
 
 from mixopt import InputError, Observation, Scale
-from mixopt.laws.curves import prediction_level
 from mixopt.runs import Point
 from mixopt.runs.kinds import REFERENCE
 from mixopt.strategies import Problem, strategy
@@ -174,20 +173,6 @@ def test_a_steep_curve_of_its_own_saves_a_run() -> None:
     assert Rungs(design=12, curves=True).next(problem, done, []) == []
     onward = Rungs(design=12, curves=True).next(problem, told, [])
     assert [s.mixture for s in onward] == [stopped.spec.mixture]
-
-
-def test_the_prediction_level_is_where_forecasts_stay_right() -> None:
-    D = np.geomspace(1e6, 1e8, 12)
-    clean = 2.0 + 40.0 * D**-0.3
-    assert prediction_level(D, clean, 0.01) in {4, 5}  # the prior on the exponent is weak
-    bumped = clean.copy()
-    bumped[4:7] += 0.2  # a bump in the middle misleads every fit that ends in it
-    level = prediction_level(D, bumped, 0.01)
-    assert level is None or level > 7
-    with pytest.raises(InputError, match="give 5 or more"):
-        prediction_level(D[:4], clean[:4], 0.01)
-    with pytest.raises(InputError, match="tolerance is 0"):
-        prediction_level(D, clean, 0.0)
 
 
 @pytest.mark.parametrize(

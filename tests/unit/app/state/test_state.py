@@ -198,6 +198,21 @@ def test_the_list_tells_what_cannot_be_read(tmp_path: Path) -> None:
         assert ("last sign" in printed) is (width == 200)
 
 
+def test_it_says_from_where_on_curves_foretell_their_end(tmp_path: Path) -> None:
+    short = state_of(ran(tmp_path), time.time())
+    assert short.curves is None  # 4 points a curve
+    assert "curves" not in text(short)
+    made = sweep(
+        tmp_path, trainer={"use": VALUES["trainer"]["use"], "config": {"points": 9, "noise": 1e-4}}
+    )
+    run_sweep(strategy("random", runs=5), made.problem, LocalExecutor(tmp_path), made.store)
+    state = state_of(made, time.time())
+    assert state.curves is not None
+    assert (state.curves.curves, state.curves.points) == (5, 10)
+    assert "learning curves foretell their end within" in text(state, 200)
+    assert state.to_dict()["curves"]["foretold"] == state.curves.foretold
+
+
 def test_programs_get_plain_values(tmp_path: Path) -> None:
     made = ran(tmp_path, {"1": "raise"})
     Heartbeat(made.store).beat(SweepStatus(running=1))
