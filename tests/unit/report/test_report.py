@@ -245,7 +245,7 @@ def test_what_domains_are_worth_is_a_table_with_its_noise(full):
     page = Page(report.render(replace(data, domain_values=told)))
     assert "What each domain is worth at the end of a run" in page.text
     assert "whose last 20 % has the domain alone" in page.text
-    (table,) = [table for table in page.tables if "as measured" in table[0]]
+    (table,) = [t for t in page.tables if t and "as measured" in t[0]]
     web, code = (dict(zip(table[0], row, strict=True)) for row in table[1:])
     assert web["domain"] == "web"
     assert web["as measured"] == "+0.0950"
