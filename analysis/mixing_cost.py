@@ -26,7 +26,7 @@ from mixopt.mixers import MixerSpec, Recorded
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.files import write_atomically
 from mixopt.space import MixtureSpace
-from mixopt.space.counts import read_count
+from mixopt.space.short import read_count
 from proxies import LanguageModelTrainer
 
 METHODS: dict[str, tuple[str, dict[str, Any], float | None]] = {

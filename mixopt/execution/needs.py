@@ -13,9 +13,9 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from mixopt.errors import InputError, did_you_mean
 from mixopt.runs import RunSpec, Scale
-from mixopt.space.counts import read_count
 from mixopt.space.numbers import Within, check_number, check_settings
 from mixopt.space.redaction import shown
+from mixopt.space.short import read_count
 
 PFLOP = 1e15
 _FROM = "params"  # of an entry of `per_scale`: from so many parameters on

@@ -14,7 +14,7 @@ from typing import Any
 
 from mixopt.errors import InputError, did_you_mean, shorten
 from mixopt.export.facts import Facts
-from mixopt.space.counts import read_count
+from mixopt.space.short import read_count
 
 DIGITS = 9  # of an exported share
 FINEST = 10.0**-DIGITS

@@ -46,7 +46,9 @@ class FeatureMap:
 
     Attributes:
         name: one of `FEATURES`. epsilon: offset of the log.
-        center: (p,). spread: (p,), 1 where a feature is constant.
+        center: (p,).
+        spread: (p,) sd over the runs; where a feature is constant, the median of the others: a
+            domain that these runs never varied (it came in later) counts like those that they did.
     """
 
     name: str
@@ -58,8 +60,9 @@ class FeatureMap:
     def learn(cls, W: Array, name: str, epsilon: float = EPSILON) -> "FeatureMap":
         """Center and spread of the features of mixtures W (n, m)."""
         raw = features(W, name, epsilon)
-        spread = raw.std(axis=0)
-        return cls(name, epsilon, raw.mean(axis=0), np.where(spread > 1e-9, spread, 1.0))
+        blocks = raw.std(axis=0).reshape(-1, W.shape[1])  # weights, roots and logs have other units
+        spread = np.concatenate([_filled(block) for block in blocks])
+        return cls(name, epsilon, raw.mean(axis=0), spread)
 
     def __call__(self, W: Array) -> Array:
         """(n, p) standardised features."""
@@ -83,3 +86,9 @@ class FeatureMap:
             numbers(values["center"]),
             numbers(values["spread"]),
         )
+
+
+def _filled(spread: Array) -> Array:
+    """(m,) spreads with the median of the others where a feature is constant; 1 if all are."""
+    varies = spread > 1e-9
+    return np.where(varies, spread, np.median(spread[varies]) if varies.any() else 1.0)

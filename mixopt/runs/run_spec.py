@@ -13,7 +13,7 @@ from mixopt.runs.kinds import GIVEN, Kind
 from mixopt.runs.realised import Realised
 from mixopt.runs.schedule import MixerSpec, Phases, Schedule, digest, plan_identity
 from mixopt.space import Mixture, html
-from mixopt.space.counts import short_number
+from mixopt.space.short import short_number
 
 _SAME_SHARE = 1e-8  # shares enter a run's identity with nine digits
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mixopt.errors import InputError, did_you_mean
 from mixopt.space import html, simplex
+from mixopt.space.short import read_count
 from mixopt.space.simplex import Array
 
 
@@ -204,7 +205,9 @@ def _groups(
     )
 
 
-DomainsLike = Mapping[str, "float | Domain | Mapping[str, Any] | None"] | Iterable["Domain | str"]
+DomainsLike = (
+    Mapping[str, "float | str | Domain | Mapping[str, Any] | None"] | Iterable["Domain | str"]
+)
 
 
 def as_domains(domains: DomainsLike) -> tuple[Domain, ...]:
@@ -226,15 +229,18 @@ def as_domains(domains: DomainsLike) -> tuple[Domain, ...]:
     return tuple(converted)
 
 
-def _as_domain(name: str, value: "float | Domain | Mapping[str, Any] | None") -> Domain:
+def _as_domain(name: str, value: "float | str | Domain | Mapping[str, Any] | None") -> Domain:
     if isinstance(value, Domain):
         return value
     if isinstance(value, Mapping):
-        return Domain(name, **value)
+        return Domain(name, **{**value, "tokens": _tokens(name, value.get("tokens"))})
+    return Domain(name, tokens=_tokens(name, value))
+
+
+def _tokens(name: str, value: float | str | None) -> float | None:
     try:
-        tokens = None if value is None else float(value)
+        return None if value is None else float(read_count(value))
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"domain {name!r} has {value!r} for its tokens; give a number, such as 80e9"
+            f"domain {name!r} has {value!r} for its tokens; give a number, such as 80e9 or 80B"
         ) from error
-    return Domain(name, tokens=tokens)

@@ -8,7 +8,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mixopt.space.counts import short_number
+from mixopt.space.short import short_number
 
 MOST_ROWS = 12
 """Domains that are shown one by one; a space of sixty is read by its largest."""

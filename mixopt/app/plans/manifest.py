@@ -9,7 +9,7 @@ from mixopt.app.plans.plan_source import PlanSource
 from mixopt.app.spec.value_files import read_values
 from mixopt.errors import InputError, did_you_mean, shorten
 from mixopt.export import Facts
-from mixopt.space.counts import read_count
+from mixopt.space.short import read_count
 
 
 @dataclass(frozen=True)

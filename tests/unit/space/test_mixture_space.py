@@ -270,7 +270,7 @@ def test_a_thousand_caps_are_explained_at_once() -> None:
     [
         (lambda: MixtureSpace([]), "at least one domain"),
         (lambda: MixtureSpace(["a", "a"]), "'a' is given twice"),
-        (lambda: MixtureSpace({"a": "80k"}), "'a' has '80k' for its tokens; give a number"),
+        (lambda: MixtureSpace({"a": "80 gb"}), "'a' has '80 gb' for its tokens; give a number"),
         (lambda: MixtureSpace([" a"]), "has spaces around it"),
         (lambda: MixtureSpace(["a\nb"]), "line break"),
         (lambda: MixtureSpace(["a=b"]), "holds '='"),
@@ -304,3 +304,8 @@ def test_a_thousand_caps_are_explained_at_once() -> None:
 def test_bad_input_names_value_rule_and_remedy(make: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_tokens_are_written_as_in_a_spec() -> None:
+    space = MixtureSpace({"web": "800B", "code": {"tokens": "1.5k"}, "math": 1e3})
+    assert space.tokens.tolist() == [800e9, 1500, 1000]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixopt import Domain, InputError, MixtureSpace, Objective
+from mixopt import Domain, InputError, MixtureSpace, Objective, Observation
 from mixopt.evidence.outcome import sweep_outcome
 from mixopt.runs.kinds import DESIGN
 from mixopt.runs.run_table import RunTable
@@ -132,3 +132,23 @@ def test_a_metric_that_the_earlier_study_lacks_does_not_keep_the_answer() -> Non
     )
     assert answer.surrogate is not None
     assert answer.surrogate.metrics == ("loss-0", "loss-1")
+
+
+def test_a_domain_that_came_in_since_is_learned_from_few_runs() -> None:
+    """The earlier study never varied it, which says nothing of how much it matters."""
+    names, rng = ["a", "b", "c", "d", "e", "new"], np.random.default_rng(0)
+    wider, objective = MixtureSpace(names), Objective.of("loss")
+
+    def loss(W: np.ndarray) -> np.ndarray:
+        noise = 0.02 * rng.normal(size=len(W))
+        return np.asarray(3.0 - np.sqrt(W[:, 5]) - np.sqrt(W[:, 0]) + noise)
+
+    before = np.hstack([rng.dirichlet(np.ones(5), 30), np.zeros((30, 1))])
+    frame = pd.DataFrame(before, columns=[f"w/{name}" for name in names])
+    earlier = RunTable.from_frame(frame.assign(**{"m/loss": loss(before)}))
+    question = Problem(wider, objective, (SMALL,), earlier=(earlier,))
+    W = wider.round(np.vstack([wider.uniform.array, rng.dirichlet(np.full(6, 0.7), 6)]))
+    specs = [question.run(wider.mixture(w), DESIGN) for w in W]
+    seen = [Observation.of(s, {"loss": float(y)}) for s, y in zip(specs, loss(W), strict=True)]
+    answer = LadderSearch(design=4, runs=7).recommend(question, seen)
+    assert loss(answer.array[None])[0] < 1.75, "best is 1.59; with the new domain ignored 2.1"

@@ -1,0 +1,46 @@
+"""Counts as people write them and read them: 64k, 1.5M, 800B."""
+
+import math
+import re
+from typing import Any
+
+from mixopt.space.redaction import shown
+
+_UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
+PATTERN = r"^\s*((?:0|[1-9][0-9_]*)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?)\s*([kMGBT]?)\s*$"
+_COUNT = re.compile(PATTERN)
+_RULE = "give a number such as 65536, 1e9 or 64k"
+
+
+def read_count(value: Any) -> Any:
+    """A count as people write it, as a number; what is neither text nor a number stays.
+
+    Raises:
+        ValueError: text that is no count.
+
+    >>> read_count("1.5M"), read_count("64k")
+    (1500000, 64000)
+    """
+    if isinstance(value, bool):
+        raise ValueError(_RULE)
+    if isinstance(value, str):
+        match = _COUNT.match(value)
+        if not match:
+            raise ValueError(f"{shown(value, 40)} is no count; {_RULE}")
+        value = float(match.group(1).replace("_", "")) * _UNITS[match.group(2)]
+        value = round(value) if math.isclose(value, round(value), rel_tol=1e-12) else value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def short_number(value: float) -> str:
+    """A count for people: 1500000 is '1.5M'.
+
+    >>> short_number(262144), short_number(25e9), short_number(100)
+    ('262k', '25G', '100')
+    """
+    for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
