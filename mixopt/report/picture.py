@@ -154,7 +154,7 @@ def _confirmed(axes: Any, shown: Confirmation, axis: str) -> None:
     left = len(seeds) - len(names)
     more = f"; {left} more are worse" if left else ""
     axes.set_xlabel(
-        f"{shortened(axis, 44)}, lower is better\n{often}; band: recommended ± 2 seed sd{more}",
+        f"{shortened(axis, 44)}, lower is better\n{often}{more}\nband: recommended ± 2 seed sd",
         color=MUTED,
         size=8.5,
     )
