@@ -16,6 +16,7 @@ from mixopt.errors import InputError, MissingDependencyError, did_you_mean, shor
 EXTRAS = {
     "lightgbm": "laws",
     "sklearn": "laws",
+    "datasketch": "heap",
     "torch": "proxies",
     "tokenizers": "proxies",
     "fsspec": "proxies",

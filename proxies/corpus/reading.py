@@ -8,7 +8,8 @@ import errno
 import json
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -60,23 +61,32 @@ class Broken(str):
 def read_texts(
     name: str, file: TextFile, counts: Counts, span: Span | None = None
 ) -> Iterator[str]:
-    """The documents of a file, or of a part of it.
+    """The documents of a file, or of a part of it; see `read_records`."""
+    for text, _ in read_records(name, file, counts, (), span):
+        yield text
+
+
+def read_records(
+    name: str, file: TextFile, counts: Counts, fields: Sequence[str], span: Span | None = None
+) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """The documents of a file, or of a part of it, each with other fields of its record.
 
     Args:
         name: the domain, for messages.
         file: what to read.
         counts: is added to.
+        fields: that are wanted beside the text, named as `text_field` is; None where a record does
+            not have one, and in files that are documents.
         span: which part.
 
     Raises:
         InputError: the file as a whole cannot be read: damaged, cut off, or without that column.
     """
-    texts = _documents if file.kind == "txt" else _fields
     try:
-        for text in texts(name, file, counts, span):
+        for text, values in _texts(name, file, counts, fields, span):
             counts.documents += 1
             counts.empty += not text.strip()
-            yield text if text.isascii() else _whole_characters(text, file, counts)
+            yield text if text.isascii() else _whole_characters(text, file, counts), values
     except Unreadable as error:
         note(counts.unread, str(error), printable(file.label))
     except _DAMAGE as error:
@@ -182,9 +192,17 @@ def _text_of(text: Opened, file: TextFile, counts: Counts, span: Span | None) ->
     return not text.unmarked
 
 
-def _documents(name: str, file: TextFile, counts: Counts, span: Span | None) -> Iterator[str]:
+def _texts(
+    name: str, file: TextFile, counts: Counts, fields: Sequence[str], span: Span | None
+) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    if file.kind == "txt":
+        nothing = (None,) * len(fields)
+        return ((text, nothing) for text in _documents(file, counts, span))
+    return _fields(name, file, counts, fields, span)
+
+
+def _documents(file: TextFile, counts: Counts, span: Span | None) -> Iterator[str]:
     """A text as one document, or the pieces of a part of it."""
-    del name
     with opened(file) as text:
         if not _text_of(text, file, counts, span):
             return
@@ -211,23 +229,29 @@ def _reason(file: TextFile, error: Exception) -> Broken:
     return Broken(NOT_UTF8 if file.encoding == AUTO else UNDECODABLE)
 
 
-def _fields(name: str, file: TextFile, counts: Counts, span: Span | None) -> Iterator[str]:
-    """The text of every record that has one."""
+def _fields(
+    name: str, file: TextFile, counts: Counts, fields: Sequence[str], span: Span | None
+) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """The text of every record that has one, and other fields of it."""
     field = file.text_field
     steps = field.split(".")
     records = file.kind in ("json", "jsonl")
+    # a table gives one column at a time, of the same rows
+    columns = [] if records else [_column(name, file, other, span) for other in fields]
     for number, row in _rows(name, file, counts, span):
         value = row
+        beside = tuple(next(column, None) for column in columns)
         if records and not isinstance(row, Broken):
             value = row.get(field) if isinstance(row, dict) else None
             if value is None or len(steps) > 1:
                 value = _inside(row, field, steps)
+            beside = tuple(_beside(row, other) for other in fields)
         if type(value) is str:
-            yield value
+            yield value, beside
             continue
         if isinstance(value, bytes):
             try:
-                yield value.decode()
+                yield value.decode(), beside
                 continue
             except UnicodeDecodeError as error:
                 value = _reason(file, error)
@@ -236,6 +260,21 @@ def _fields(name: str, file: TextFile, counts: Counts, span: Span | None) -> Ite
         reason, _, special = value.partition("\n")
         where = _place(file, number, span)
         counts.fail(reason, f"{where}, {printable(special)}" if special else where)
+
+
+def _column(name: str, file: TextFile, field: str, span: Span | None) -> Iterator[Any]:
+    """A column of a table; None where it holds nothing that can be read."""
+    try:
+        for _, value in _rows(name, replace(file, text_field=field), Counts(), span):
+            whole = value.decode(errors="replace") if isinstance(value, bytes) else value
+            yield None if isinstance(whole, Broken) else whole
+    except InputError:  # there is no such column: the text's own was read off the same table
+        return
+
+
+def _beside(row: Any, field: str) -> Any:
+    value = _inside(row, field, field.split("."))
+    return None if isinstance(value, Broken) else value
 
 
 def _inside(row: Any, field: str, steps: list[str]) -> Any:

@@ -25,7 +25,8 @@ BYTES_PER_TOKEN = 4.0
 
 _FIELDS = ("text", "content", "body", "document", "raw_content", "code", "article", "completion")
 _HELD_OUT = ("validation", "valid", "val", "dev", "eval", "test", "heldout", "held_out")
-_RECORDS = ("jsonl", "json", "parquet", "arrow")
+RECORDS = ("jsonl", "json", "parquet", "arrow")
+"""Kinds of files whose records can be read with all of their fields."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _parts(root: Path) -> dict[str, list[Path]]:
 def _look(name: str, paths: Sequence[Path]) -> Seen:
     sources = [Source(str(path)) for path in paths]
     listing = find_files(name, sources)
-    field = _field(name, listing.files)
+    field = text_field_of(name, listing.files)
     files = find_files(name, [Source(s.path, field or "text") for s in sources]).files
     read, text, counts = 0, 0, Counts()
     for file in _some(files):
@@ -160,16 +161,16 @@ def _read(name: str, file: TextFile, counts: Counts) -> tuple[int, int]:
     return consumed, sum(len(text.encode(errors="replace")) for text in texts)
 
 
-def _field(name: str, files: Sequence[TextFile]) -> str:
+def text_field_of(name: str, files: Sequence[TextFile]) -> str:
     """The field of the text in files of records: by its name, else the longest one.
 
     Empty where no file holds records.
     """
-    file = next((f for f in files if f.kind in _RECORDS), None)
+    file = next((f for f in files if f.kind in RECORDS), None)
     if file is None:
         return "text" if any(f.kind == "csv" for f in files) else ""
     lengths: dict[str, list[int]] = {}
-    rows = [row for _, row in islice(read_rows(name, file), _ROWS) if isinstance(row, Mapping)]
+    rows = [row for row in first_rows(name, file, _ROWS) if isinstance(row, Mapping)]
     for row in rows:
         for field, value in _texts(row):
             lengths.setdefault(field, []).append(len(value))
@@ -181,6 +182,21 @@ def _field(name: str, files: Sequence[TextFile]) -> str:
         known = ", ".join(printable(str(k)) for k in (rows[0] if rows else {}))
         raise InputError(f"{name}: no field of {printable(file.label)} holds text (it has {known})")
     return max(usual, key=lambda field: sum(lengths[field]) / len(lengths[field]))
+
+
+def first_rows(name: str, file: TextFile, most: int) -> list[Any]:
+    """The first records of a file, up to one that is broken.
+
+    Raises:
+        InputError: the first one is.
+    """
+    rows: list[Any] = []
+    try:
+        rows.extend(row for _, row in islice(read_rows(name, file), most))
+    except InputError:
+        if not rows:
+            raise
+    return rows
 
 
 def _texts(row: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -6,6 +6,10 @@ imported when it is called.
 
 COMMANDS = {
     "init": ("init", "Look at a folder of text and write a first spec for it, with its reasons."),
+    "domains": (
+        "domains",
+        "Cut one heap of documents into domains: clusters of words, of embeddings, or by a field.",
+    ),
     "tokenize": (
         "tokenize",
         "Text into shards of tokens for Megatron and for proxies, one task a shard.",

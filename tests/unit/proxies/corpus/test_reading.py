@@ -10,7 +10,7 @@ import pytest
 from mixopt.errors import InputError
 from proxies.corpus import CorpusConfig, load_corpus, reading, records
 from proxies.corpus.counts import Counts, total
-from proxies.corpus.reading import read_texts, spans_of
+from proxies.corpus.reading import read_records, read_texts, spans_of
 from proxies.corpus.sources import Source
 from proxies.corpus.userfiles import find_files
 
@@ -164,3 +164,29 @@ def test_counts_stand_in_the_manifest_and_its_warnings(tmp_path, text):
     moved = shutil.copytree(folder, tmp_path / "elsewhere" / "data")
     again = CorpusConfig(domains=dict(text, web=str(moved)), vocab=300)
     assert load_corpus(again, tmp_path / "cache").sha256 == corpus.sha256
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "arrow", "csv"])
+def test_other_fields_of_a_record_come_with_its_text(form, tmp_path):
+    labels = ["a", None, "c"]
+    path = tmp_path / f"a.{form}"
+    table = pa.table({"text": ["one", "two", "three"], "label": labels, "n": [1, 2, 3]})
+    if form == "jsonl":
+        rows = table.to_pylist()
+        del rows[1]["label"]
+        path.write_text("\n".join(json.dumps(row) for row in [*rows[:2], {"label": "x"}, rows[2]]))
+    elif form == "csv":
+        path.write_text('text,label,n\none,a,1\n"two",,2\nlonger,by,one,cell\nthree,c,3\n')
+        labels[1] = ""
+    elif form == "parquet":
+        pq.write_table(table, path, row_group_size=2)
+    else:
+        with pa.ipc.new_file(str(path), table.schema) as writer:
+            writer.write_table(table, max_chunksize=2)
+    (file,) = find_files("domain", [Source(str(path))]).files
+    counts = Counts()
+    seen = list(read_records("domain", file, counts, ("n", "label", "missing")))
+    assert [text for text, _ in seen] == ["one", "two", "three"]
+    assert [values[1:] for _, values in seen] == [(label, None) for label in labels]
+    assert [str(values[0]) for _, values in seen] == ["1", "2", "3"]
+    assert total(counts.broken) == (form in ("jsonl", "csv"))
