@@ -289,6 +289,10 @@ class Parting(Protocol):
         """Tokens at which a run of so many begins its last stage."""
         ...
 
+    def branches(self, problem: Problem) -> int:
+        """How many runs, of kind branch, go on from where another stood at that point."""
+        ...
+
 
 @runtime_checkable
 class Checking(Protocol):

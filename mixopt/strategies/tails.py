@@ -94,6 +94,10 @@ class Tails(Answers):
         """Tokens at which a run of so many begins its last stage; see `strategies.base.Parting`."""
         return tokens - round(self.tail * tokens)
 
+    def branches(self, problem: Problem) -> int:
+        """A tail of every domain with every seed."""
+        return int(self._tried(problem).sum()) * self.seeds
+
     def check(self, problem: Problem, metrics: Sequence[str]) -> None:
         """Refuse what cannot be measured or answered.
 
@@ -145,8 +149,7 @@ class Tails(Answers):
 
     def planned(self, problem: Problem) -> list[Scale]:
         """Controls and tails at the smallest scale, then three candidates with every seed."""
-        tails = int(self._tried(problem).sum()) * self.seeds
-        search = [problem.scales[0]] * (self.control_seeds + tails)
+        search = [problem.scales[0]] * (self.control_seeds + self.branches(problem))
         return search + [problem.target] * (3 * self.confirm_seeds)
 
     def values(self, problem: Problem, observations: Sequence[Observation]) -> DomainValues:

@@ -47,6 +47,8 @@ def test_tails_go_on_from_their_control_and_are_shown_everywhere(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("spec.yaml").write_text(yaml.safe_dump(spec(tmp_path)), encoding="utf-8")
+    planned = CliRunner().invoke(app, ["check", "spec.yaml", "--json", "planned.json"])
+    assert planned.exit_code == 0, planned.output
     told = CliRunner().invoke(app, ["run", "spec.yaml", "--json", "result.json"])
     assert told.exit_code == 0, told.output
     assert "Gain by a domain alone in the last 25 % of a run" in told.output
@@ -59,6 +61,10 @@ def test_tails_go_on_from_their_control_and_are_shown_everywhere(
     assert {o.info["continued_from"] for o in controls} == {0}
     assert {o.info["continued_from"] for o in tails} == {6144}
     assert all(t.flops == pytest.approx(controls[0].flops / 4) for t in tails)
+    whole = 6 * 20_000 * 8192  # 3 controls, 4 quarters, and 3 candidates with one seed
+    expected = json.loads(Path("planned.json").read_text(encoding="utf-8"))
+    assert expected["runs"] == len(runs) == 10
+    assert expected["flops"] == pytest.approx(whole * (3 + 4 * 0.25 + 3))
     assert not list(Path("runs/cache").glob("checkpoints/*"))  # forgotten at the end
     shown = json.loads(Path("result.json").read_text(encoding="utf-8"))["domain_values"]
     birds, rocks = (shown["domains"][name]["objective"] for name in ("birds", "rocks"))

@@ -13,6 +13,7 @@ import numpy as np
 from mixopt.app.results.publish import conclude
 from mixopt.app.running.launch import Sweep, drive, is_finished
 from mixopt.app.running.posts import RULES, check_posts, given_rules
+from mixopt.app.running.trunks import BRANCH_AT
 from mixopt.diagnostics.gates import Gate
 from mixopt.diagnostics.gates import epochs as epochs_gate
 from mixopt.errors import InputError, StoreError
@@ -148,7 +149,7 @@ def train(
     sweep.store.annotate({PLANS: note})
     ids = {s.run_id for specs in promotion.specs.values() for s in specs}
     # Runs of a promotion are trained from their start: nothing is kept to go on from.
-    runtime = {k: v for k, v in sweep.runtime.items() if k != "continue_to"}
+    runtime = {k: v for k, v in sweep.runtime.items() if k not in {"continue_to", BRANCH_AT}}
     pause = Limits(pause_after=sweep.spec.execution.limits.pause_after)
     part = Part(sweep.store, ids, PART, (BATCH, HEARTBEAT))
     return drive(sweep, recipe, part, Settings(runtime, pause), on_change)

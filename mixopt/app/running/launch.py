@@ -233,8 +233,8 @@ def run(
     kept = sweep.spec.execution.keep_checkpoints != "until-end"
     if kept or status.halt is not None:  # one that will go on may need them to continue runs
         return status
-    trainer = sweep.trainer
-    if isinstance(trainer, ContinuingTrainer) and capabilities_of(trainer).continues:
+    trainer, able = sweep.trainer, capabilities_of(sweep.trainer)
+    if isinstance(trainer, ContinuingTrainer) and (able.continues or able.branches):
         specs = [o.spec for o in sweep.store.observations()]
         trainer.forget(specs, cache_of(sweep.spec))
     return status

@@ -16,6 +16,8 @@ from mixopt.execution.slurm.executor import MAX_SLOTS, needs_of
 from mixopt.lazy import load
 from mixopt.ports import PackingTrainer, capabilities_of
 from mixopt.runs import Observation, Scale
+from mixopt.runs.kinds import BRANCH
+from mixopt.strategies import Parting
 
 _HOUR = 3600.0
 
@@ -40,7 +42,7 @@ class ScalePlan:
 
     Attributes:
         scale: of the runs.
-        runs: that are left, at most. flops: nominal, 6 N D of all of them.
+        runs: that are left, at most. flops: nominal, 6 N D of all of them, less what they share.
         pack: runs in a pack at most. slots: packs at once; None where nobody knows.
         gpus: of a pack.
         hours: for which slots will be taken; None where nobody knows how fast they are.
@@ -175,9 +177,22 @@ def plans_of(
             continue
         slots, gpus = machines.at(scale)
         seconds, how = _seconds(scale, seen, gpus, rates)
-        hours = None if seconds is None else runs * seconds / _HOUR
+        whole = runs - _shared(made, scale, runs, seen)
+        hours = None if seconds is None else whole * seconds / _HOUR
         pack = min(_pack(spec, made, scale, cache), runs)
-        yield ScalePlan(scale, runs, runs * scale.flops, pack, slots, gpus, hours, how)
+        yield ScalePlan(scale, runs, whole * scale.flops, pack, slots, gpus, hours, how)
+
+
+def _shared(made: Prepared, scale: Scale, runs: int, seen: Sequence[Observation]) -> float:
+    """How many runs' worth of those that are left is trained by others that begin alike."""
+    recipe, problem = made.recipe, made.problem
+    if not (isinstance(recipe, Parting) and capabilities_of(made.trainer).branches):
+        return 0.0
+    if scale != problem.scales[0]:
+        return 0.0
+    done = sum(o.spec.kind == BRANCH and o.spec.scale == scale for o in seen)
+    left = min(max(recipe.branches(problem) - done, 0), runs)
+    return left * recipe.parts_at(scale.tokens) / scale.tokens
 
 
 def _pack(spec: Spec, made: Prepared, scale: Scale, cache: Path) -> int:
