@@ -8,6 +8,7 @@ from sandbox import mixopt, write
 
 
 @pytest.mark.mlflow
+@pytest.mark.slow
 def test_a_sweep_over_several_objectives_shows_its_front(tmp_path: Path) -> None:
     goals = {"web": "loss/web", "others": {"loss/code": 1, "loss/math": 2}}
     write(

@@ -54,6 +54,7 @@ class RichTrainer(FakeTrainer):
 def place(tmp_path: Path, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of one's own; the database is shared, for making one takes seconds."""
     monkeypatch.setenv("MIXOPT_TEST_STORE", mlflow_uri)
+    monkeypatch.chdir(tmp_path)  # a sweep without a folder of its own is in runs/
     return tmp_path
 
 
