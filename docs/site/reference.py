@@ -48,7 +48,7 @@ WHOLE = (
     "mixopt.tracking",
 )
 # Given by the caller, never in a spec.
-_GIVEN = {"folder", "name", "read_only", "cache", "rng", "memo"}
+_GIVEN = {"folder", "name", "read_only", "cache", "rng", "memo", "best"}
 _GIVEN |= {"space", "n", "existing", "constrained"}
 _SCALARS = {"string", "number", "boolean", "null"}  # what a name may look like in YAML
 _TYPES = {"string": "text", "null": "none", "object": "keys and values", "array": "list"}

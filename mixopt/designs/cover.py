@@ -42,6 +42,14 @@ def maximin(
 
     Chosen from a pool of Dirichlet draws of many strengths (sparse and dense), the natural and the
     uniform mixture and, up to 64 domains, the single domains. Runs in `existing` count as covered.
+
+    Args:
+        space: what is allowed.
+        n: how many mixtures.
+        rng: source of randomness.
+        existing: (e, m) mixtures that are there already.
+        constrained: move mixtures into the constraints.
+        pool: candidates to choose from, at least; ten times what is asked where that is more.
     """
 
     def draw(count: int) -> Array:

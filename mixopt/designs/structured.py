@@ -60,6 +60,14 @@ def one_at_a_time(
     """2 m + 1 runs: the natural mixture, and each domain's amount times 3 and a third (2407.20177).
 
     Other amounts stay, so that shares are renormalised.
+
+    Args:
+        space: what is allowed.
+        n: how many mixtures.
+        rng: not used.
+        existing: (e, m) mixtures that are there already.
+        constrained: move mixtures into the constraints.
+        factor: by which each amount is multiplied, and divided.
     """
     del rng
     eye = np.eye(space.dim)

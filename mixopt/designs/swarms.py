@@ -81,6 +81,14 @@ def dirichlet(
 
     Strength s is the Dirichlet's total concentration: below 1 draws are nearly one domain, at 50
     they stay close to the prior.
+
+    Args:
+        space: what is allowed.
+        n: how many mixtures.
+        rng: source of randomness.
+        existing: (e, m) mixtures that are there already.
+        constrained: move mixtures into the constraints.
+        strengths: least and most.
     """
     low, high = np.log(strengths[0]), np.log(strengths[1])
 
@@ -105,6 +113,14 @@ def olmix(
     Sources are the domains' `parent`s (a domain without one is its own source). Both levels are
     Dirichlet draws around the natural mixture with one of 15 strengths; weights below
     `min_weight` become zero, and mixtures within L2 distance .01 of an earlier one are left out.
+
+    Args:
+        space: what is allowed.
+        n: how many mixtures.
+        rng: source of randomness.
+        existing: (e, m) mixtures that are there already.
+        constrained: move mixtures into the constraints.
+        min_weight: smallest share other than zero.
     """
     sources = [d.parent or d.name for d in space.domains]
     names = list(dict.fromkeys(sources))

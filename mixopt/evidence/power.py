@@ -90,7 +90,7 @@ def chance_of(gain: float, sd: float, *, seeds: int, plans: int, tests: int = 1)
         tests: candidates that share the level.
 
     >>> round(chance_of(1.0, 1.0, seeds=17, plans=2), 2)
-    0.88
+    0.89
     """
     freedom = plans * (seeds - 1)
     if freedom < 1:

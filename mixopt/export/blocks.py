@@ -54,7 +54,7 @@ class BlockOrder:
 
     >>> order = BlockOrder(("web", "code"), ((4, (750_000_000, 250_000_000)),), 100, 400)
     >>> "".join(block.domain[0] for block in order)
-    'wwcw'
+    'wwwc'
 
     Attributes:
         domains: (m,) names.

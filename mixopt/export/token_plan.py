@@ -50,7 +50,7 @@ class TokenPlan:
     >>> plan.domains["web"].tokens, plan.domains["web"].blocks
     (700, 7)
     >>> [block.domain for block in plan.order][:4]
-    ['web', 'code', 'web', 'web']
+    ['web', 'web', 'code', 'web']
 
     Attributes:
         tokens: of the run.

@@ -31,7 +31,9 @@ class Trees:
     """RegMix's regressor.
 
     Args:
-        rounds: number of trees; rate: learning rate; leaves: at most per tree.
+        rounds: number of trees.
+        rate: the learning rate of each.
+        leaves: of a tree, at most.
         min_data: runs per leaf at least; None takes n / 10 within 2 and 20.
         noise_rounds: trees of the models that measure the error on held-out folds.
     """

@@ -22,7 +22,8 @@ class Gates(Periodic):
 
     Args:
         every: steps between updates.
-        eta: 10. smoothing: c; .05.
+        eta: how far a difference of loads moves the weights; 10.
+        smoothing: c, share given to all alike; .05.
     """
 
     every: Annotated[int, Within(1)] = 100

@@ -28,7 +28,8 @@ class PiKE(Periodic):
 
     Args:
         every: steps between updates.
-        gain: z1. penalty: z2.
+        gain: z1, what a large gradient brings.
+        penalty: z2, what a noisy one costs.
         batch: b, sequences of a step.
         balance: tau, 1 to 3; 0: not balanced.
         smoothing: weight of older estimates.

@@ -37,7 +37,8 @@ class Teacher(Periodic):
 
     Args:
         every: steps of a task.
-        first: random tasks at the start; 250. refit: tasks between fits; 250.
+        first: random tasks at the start; 250.
+        refit: tasks between fits; 250.
         random: share of random tasks; .2.
         width: half the side of the box.
     """

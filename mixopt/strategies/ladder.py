@@ -71,8 +71,8 @@ class LadderSearch(Answers):
         batch: runs per round at the target.
         acquisition: at the target, see `mixopt.proposers.bayes`.
         proxies: at most so many runs at every scale below the target.
-        allowance: cost that proxies may spend before the first target run, in target runs, and
-            `share`: how much of what target runs cost they may add.
+        allowance: cost that proxies may spend before the first target run, in target runs.
+        share: how much of what target runs cost proxies may add after it.
         composite: one process per metric; else one for the objective itself.
         features: of the processes, see `mixopt.laws.features`.
         contrast: make the second run at the target the natural mixture: only a difference between

@@ -29,7 +29,8 @@ class OneShot(Answers):
     Attributes:
         swarm: name of the design, see `mixopt.designs.DESIGNS`.
         runs: how many; `per_domain` m + `more` if left out.
-        per_domain, more: see `runs`.
+        per_domain: runs of the swarm for each domain, where `runs` is left out.
+        more: runs of the swarm beside them.
         batch: how many at once; all by default.
         law: of each metric, see `mixopt.laws.LAWS`.
         regularization: weight of KL(w || natural) beside the predicted objective.

@@ -35,7 +35,8 @@ def earlier_runs(
 
     Runs that the space cannot express (they use a domain that is gone, or was split without a
     known ratio) and runs without every metric of the objective are left out. A scale with fewer
-    than `LEAST` runs left is left out as a whole. Other metrics come along.
+    than `LEAST` runs left is left out as a whole. Other metrics that all
+    of these runs have come along.
 
     Args:
         runs: of the earlier study, at any scales.
@@ -57,6 +58,8 @@ def earlier_runs(
     runs = runs.take(np.flatnonzero(complete))
     embedded = space.embed(runs.W, domains if domains is not None else runs.domains)
     kept = runs.take(embedded.kept)
+    whole = np.atleast_1d(np.isfinite(kept.Y).all(axis=0))
+    kept = kept.only([name for name, all_of in zip(kept.metrics, whole, strict=True) if all_of])
     tables = []
     sizes = np.nan_to_num(kept.scales)
     for scale in np.unique(sizes, axis=0):

@@ -97,7 +97,7 @@ def agreement(cheap: Sequence[float], trained: Sequence[float]) -> Agreement:
 
     >>> measured = agreement([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [2, 1, 3, 4, 5, 6, 8, 7])
     >>> round(measured.rho, 2), round(measured.low, 2), round(measured.high, 2)
-    (0.95, 0.65, 0.99)
+    (0.95, 0.66, 0.99)
     """
     x, y = np.asarray(cheap, dtype=float), np.asarray(trained, dtype=float)
     n, bias = x.size, float((x - y).mean())

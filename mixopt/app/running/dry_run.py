@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mixopt.app.running import expected
-from mixopt.app.running.launch import folder_of, open_sweep
+from mixopt.app.running.launch import earlier_of, folder_of, open_sweep
 from mixopt.app.running.preparation import Prepared, cache_of, prepared
 from mixopt.app.running.record import SPEC_FILE, compare
 from mixopt.app.running.run_plans import (
@@ -159,6 +159,8 @@ def dry_run(
         before = set(_entries(place))
         try:
             made = prepared(spec, folder, dry=place)
+            if not (folder / SPEC_FILE).is_file():  # a sweep that is there has read them
+                earlier_of(spec, made.problem)
         except SpecError as error:
             raise spec.located(error) from error
         new = set(_entries(place)) - before

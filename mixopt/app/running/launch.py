@@ -317,11 +317,23 @@ def _earlier(spec: Spec, problem: Problem, store: Store) -> tuple[RunTable, ...]
         return ()
     kept = store.annotations()
     if _WARM not in kept or not (store.observations() or store.pending()):
-        paths = [Path(path) for path in spec.warm_start]
-        tables = at("warm_start", lambda: [t for path in paths for t in _study(path, problem)])
+        tables = earlier_of(spec, problem)
         store.annotate({_WARM: [table.frame.to_dict(orient="list") for table in tables]})
         kept = store.annotations()
     return _frozen(kept)
+
+
+def earlier_of(spec: Spec, problem: Problem) -> list[RunTable]:
+    """The runs of the studies that a spec starts from, as they are now.
+
+    Raises:
+        SpecError: one is not there, or has nothing that can be used.
+    """
+    paths = [Path(path) for path in spec.warm_start]
+    tables: list[RunTable] = at(
+        "warm_start", lambda: [t for path in paths for t in _study(path, problem)]
+    )
+    return tables
 
 
 def _study(path: Path, problem: Problem) -> tuple[RunTable, ...]:

@@ -51,7 +51,9 @@ class SlurmExecutor:
         cache: where prepared data and checkpoints are, and the folders of packs (`cache/slurm`).
         cpus_per_pack, gpus_per_pack, memory_per_pack, nodes_per_pack, resources (as `--gres`),
             timeout, timeout_per_pflop: see `mixopt.execution.needs.Needs`; whole CPUs and GPUs.
-        partition, account, options: see `mixopt.execution.slurm.requests.SlurmNeeds`.
+        partition: where jobs go; several, separated by commas; empty for the cluster's own choice.
+        account: that is charged; empty for the user's own.
+        options: further options of sbatch, by their long names, e.g. `{"qos": "high"}`.
         per_scale: what differs for larger scales, e.g. `[{"params": "100M", "partition": "gpu"}]`.
         silence: seconds without any news of a pack after which a warning is logged.
         retries: restarts of a pack whose worker died, or by cause; a preempted or cancelled job,

@@ -71,6 +71,14 @@ def run(rates: Rates | None = None, *, keep: bool = False, **changes: Any) -> Dr
     return dry_run(parse_spec({**VALUES, **changes}), None, rates, keep=keep)
 
 
+def test_earlier_studies_are_looked_for_as_a_sweep_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpecError, match=r"warm_start.*'runs/old': no such folder or file"):
+        dry_run(parse_spec({**VALUES, "warm_start": ["runs/old"]}))
+
+
 def test_nothing_is_written_unless_data_is_to_be_kept(place: Path) -> None:
     result = run()
     assert list(place.iterdir()) == []
