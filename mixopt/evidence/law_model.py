@@ -18,7 +18,7 @@ from mixopt.errors import InputError, StoreError, did_you_mean
 from mixopt.evidence.stored import plain, restored
 from mixopt.proposers import Surrogate
 
-FORMAT = 1
+FORMAT = 2
 """Of the JSON; another one is refused."""
 _SUM = 1e-3  # by which the shares of a row may miss 1: what rounding to three digits leaves
 
@@ -47,7 +47,10 @@ class LawModel:
         return (*both, "objective", "sd/objective")
 
     def predict(self, mixtures: pd.DataFrame) -> pd.DataFrame:
-        """Metrics of mixtures, at the scale that the study's answer is for.
+        """Metrics of mixtures, at the scale of the runs that the law rests on.
+
+        Where the answer is for another scale, these are not its values; their order is what may
+        carry over.
 
         The sd is what the law does not know of the expected metric; one run scatters around that.
 

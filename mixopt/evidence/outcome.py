@@ -18,6 +18,7 @@ from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
 from mixopt.evidence.failures import burnt
+from mixopt.evidence.reached import far, predictions, reach_of, reached
 from mixopt.evidence.run_doubts import doubts_of_runs, unpredicted
 from mixopt.evidence.stored import plain, restored
 from mixopt.evidence.verdict import Verdict, headline, judge, weighed
@@ -33,7 +34,7 @@ from mixopt.strategies import Answer, Problem, TradeOff
 
 _MEASURED = "what a law is asked (the answer was measured against its rivals, not predicted)"
 _ALONE = "every domain was tried alone, and what is left out says nothing of the others"
-FORMAT = 3
+FORMAT = 4
 """Of a stored outcome; another one is refused, and concluded anew from the runs."""
 
 
@@ -131,14 +132,7 @@ class Outcome:
             "recommended": answer.mixture.to_dict(),
             "schedule": None if answer.schedule is None else answer.schedule.to_dict(),
             "intervals": {k: list(v) for k, v in answer.intervals.items()},
-            "predicted": {
-                "objective": {"mean": answer.value, "sd": answer.sd},
-                "metrics": {k: {"mean": m, "sd": s} for k, (m, s) in answer.metrics.items()},
-                "gains": {
-                    k: {"raw": g.raw, "shrunk": g.shrunk, "sd": g.sd}
-                    for k, g in answer.gains.items()
-                },
-            },
+            "predicted": predictions(answer),
             "broken_guards": list(answer.broken),
             "validated": {} if shown is None else shown.to_dict(),
             "seed_sd": float(shown.seed_sd) if shown and np.isfinite(shown.seed_sd) else None,
@@ -247,15 +241,7 @@ def sweep_outcome(
         surrogate = fit_surrogate(
             runs, problem.objective, problem.space, laws.law("auto"), rng=rng, every_metric=True
         )
-    recommendation = proposers.recommend(
-        surrogate,
-        problem.space,
-        W=runs.W,
-        rng=rng,
-        mixture=answer.mixture,
-        schedule=answer.schedule,
-        gains=answer.gains,
-    )
+    recommendation = _recommended(problem, answer, surrogate, runs, rng)
     confirmation: Confirmation | None = None
     if any(o.spec.kind.confirms for o in observations):
         try:
@@ -276,10 +262,11 @@ def sweep_outcome(
         curve=False,
         searched=answer.searched,
     )
+    told = far(checkup.trust, recommendation, confirmation)
     return Outcome(
         surrogate,
         recommendation.widened(checkup.widening),
-        replace(checkup, trust=_trusted(answer, checkup.trust, confirmation, observations)),
+        replace(checkup, trust=_trusted(answer, told, confirmation, observations)),
         _names(runs),
         confirmation,
         runs=len(observations),
@@ -287,6 +274,7 @@ def sweep_outcome(
         unit=unit,
         warnings=(
             *warnings,
+            *reached(recommendation),
             *_guards(recommendation),
             *doubts_of_runs(observations),
         ),
@@ -296,6 +284,26 @@ def sweep_outcome(
         rests_on=evidence_of(problem, observations, how),
         domain_values=answer.domain_values,
     )
+
+
+def _recommended(
+    problem: Problem,
+    answer: Answer,
+    surrogate: Surrogate,
+    runs: RunTable,
+    rng: np.random.Generator,
+) -> Recommendation:
+    """The strategy's answer as its model sees it, and what that says at the target."""
+    made = proposers.recommend(
+        surrogate,
+        problem.space,
+        W=runs.W,
+        rng=rng,
+        mixture=answer.mixture,
+        schedule=answer.schedule,
+        gains=answer.gains,
+    )
+    return replace(made, reach=reach_of(problem.target, runs))
 
 
 def _trusted(
@@ -336,7 +344,7 @@ def table_outcome(
         _names(runs),
         runs=len(runs),
         flops=float(np.nansum(runs.costs)),
-        warnings=(*runs.notes, *unlike, *_guards(recommendation)),
+        warnings=(*runs.notes, *unlike, *reached(recommendation), *_guards(recommendation)),
     )
 
 

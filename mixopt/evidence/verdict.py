@@ -20,6 +20,7 @@ from mixopt.runs import Observation, Schedule
 from mixopt.runs.failures import causes
 from mixopt.runs.kinds import BEST_RANDOM
 from mixopt.runs.objective import Objective
+from mixopt.runs.reach import named
 from mixopt.space import Mixture
 
 State = Literal["shown", "not-shown", "untested"]
@@ -181,7 +182,14 @@ def _plainest(baselines: Sequence[str]) -> str:
 
 
 def _predicted(answer: Recommendation, objective: Objective, unit: str) -> str:
+    reach = answer.reach
+    if not answer.levels and reach is not None:
+        return f"ranking only on {objective.describe()}, for no run was trained at {reach.where}"
     text = f"predicted {_amount(answer.value, objective, unit)}"
+    if reach is not None and not reach.levels and answer.scale is not None:
+        text += f" at {named(answer.scale)}, where the runs are"
+    elif reach is not None and reach.level == "extrapolated":
+        text += f" at {reach.where}, where no run was trained"
     if not answer.gains:
         return text
     name = _plainest(list(answer.gains))

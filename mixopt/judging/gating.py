@@ -225,7 +225,7 @@ def _transfer(
 ) -> Gate:
     """Runs at the answer's scale: by pairs, or by enough of its own that the law was not shown."""
     at = (runs.scales == np.asarray(surrogate.scale)).all(axis=1)
-    transfer = transfer if at.any() else None
+    between, transfer = transfer, transfer if at.any() else None
     if errors is not None and errors.at_target and len(errors.W) >= 2.5 * LEAST:
         rho, low, high = errors.ranking()
         if low > gates.RANKING:
@@ -238,6 +238,8 @@ def _transfer(
     paired = gates.transfer(transfer, remedy)
     if paired.state == "not measured" and beside.repeats is not None:
         return _foretold(surrogate, beside.repeats, remedy) or paired
+    if not at.any() and between is not None and between.paired:
+        return gates.transfer_below(between, paired)
     return paired
 
 

@@ -15,6 +15,7 @@ from mixopt.proposers.search import finite_differences
 from mixopt.proposers.sensitivity import Active, active_constraints, intervals
 from mixopt.proposers.surrogate import Surrogate
 from mixopt.runs import Schedule
+from mixopt.runs.reach import Reach
 from mixopt.space import Mixture, MixtureSpace, html
 from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
@@ -60,9 +61,9 @@ class Recommendation:
         mixture: the posterior-mean optimum within the constraints, on a grid of 2e-4.
         value: predicted objective; `sd`: what the law does not know of it (in an outcome: by how
             the law misses held-out runs, where that is more than it claims).
-        metrics: metric to predicted mean and sd.
+        metrics: metric to predicted mean and sd; empty where they have no level.
         intervals: domain to the (least, most) share within the noise.
-        gains: baseline to predicted gain over it.
+        gains: baseline to predicted gain over it; likewise.
         sparse: the same without domains below .005 (or the space's `min_weight`).
         dense: the same pulled towards the natural mixture, as far as the noise allows.
         epochs: domain to passes over its unique tokens in the target run, where known.
@@ -71,6 +72,9 @@ class Recommendation:
         schedule: mixtures over the run, of which `mixture` is the mean; None where it stays the
             same. Intervals are then of the share in total, each domain's tokens split over the
             phases as in the schedule.
+        scale: parameters and tokens that value, metrics and gains are predicted for; None where the
+            runs state none.
+        reach: what may be said at the scale that the answer is for; None where that is not known.
     """
 
     mixture: Mixture
@@ -85,6 +89,15 @@ class Recommendation:
     active: tuple[Active, ...] = ()
     broken: tuple[str, ...] = ()
     schedule: Schedule | None = None
+    scale: tuple[float, float] | None = None
+    reach: Reach | None = None
+
+    @property
+    def levels(self) -> bool:
+        """Whether value, metrics and gains are of a scale that ran, or that several lead to."""
+        if self.reach is None or self.reach.levels:
+            return True
+        return self.scale is not None and self.scale != self.reach.asked
 
     def _repr_html_(self) -> str:
         value = f"Predicted objective {self.value:.4g} (sd {self.sd:.2g})"
@@ -92,11 +105,14 @@ class Recommendation:
             [f"against {name}", gain.shrunk, gain.sd, "beyond" if gain.certain else "within"]
             for name, gain in self.gains.items()
         ]
+        reach = "" if self.reach is None else self.reach.line
+        if not self.levels:
+            value, reach = f"{reach[:1].upper()}{reach[1:]}", ""
         parts = [
             html.paragraph(value, strong=True),
             html.shares(self.mixture.to_dict(), intervals=self.intervals),
             html.table(["gain", "less luck", "sd", "its error"], gains) if gains else "",
-            *(html.paragraph(line) for line in self.broken),
+            *(html.paragraph(line) for line in (*self.broken, *filter(None, [reach]))),
         ]
         return "".join(parts)
 
@@ -148,6 +164,11 @@ def recommend(
     value, sd = (float(v[0]) for v in surrogate.moments(w[None]))
     room = surrogate.noise(w[None]) or sd
     near = surrogate.loosened(w)
+    levels = surrogate.reach is None or surrogate.reach.levels
+    if not levels:
+        gains = {}
+    elif not gains:
+        gains = {name: _gain(surrogate, w, b.array) for name, b in baselines(space).items()}
     return Recommendation(
         mixture=space.mixture(w),
         value=value,
@@ -155,16 +176,25 @@ def recommend(
         metrics={
             k: (float(seen.mean[0, j]), float(seen.sd[0, j]))
             for j, k in enumerate(surrogate.metrics)
+            if levels
         },
         intervals=intervals(near.value, space, w, room),
-        gains=gains or {name: _gain(surrogate, w, b.array) for name, b in baselines(space).items()},
+        gains=gains,
         sparse=None if schedule else space.mixture(_sparse(space, w)),
         dense=None if schedule else space.mixture(_dense(near, space, w, room)),
         epochs=_epochs(space, w),
         active=_active(surrogate, space, w),
         broken=_broken(surrogate, w),
         schedule=schedule,
+        scale=_predicted_at(surrogate),
+        reach=surrogate.reach,
     )
+
+
+def _predicted_at(surrogate: Surrogate) -> tuple[float, float] | None:
+    if surrogate.scale is not None:
+        return surrogate.scale
+    return surrogate.seen[0] if len(surrogate.seen) == 1 else None
 
 
 def gain(surrogate: Surrogate, w: Array, reference: Array) -> Gain:

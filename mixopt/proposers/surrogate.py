@@ -7,7 +7,6 @@ Notation:
     W: (n, m) mixtures; F: (n,) objective, lower is better; sd: (n,) what the law does not know of F
 """
 
-import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,6 +17,7 @@ from mixopt.laws import law_for
 from mixopt.laws.base import FittedLaw, Law, Prediction, Weighted, joint_of, mean_of
 from mixopt.runs import Scale
 from mixopt.runs.objective import Objective
+from mixopt.runs.reach import Reach, seen_scales
 from mixopt.runs.run_table import RunTable, standardized
 from mixopt.space import MixtureSpace, html, simplex
 from mixopt.space.simplex import Array
@@ -40,6 +40,7 @@ class Surrogate:
         kl: strength of the pull towards `prior`, in units of the objective.
         prior: (m,) the natural mixture; None without a pull.
         law: what was fitted, for those who fit it again to a part of the runs; not stored.
+        seen: parameters and tokens of the runs, each scale once; empty where they state none.
     """
 
     fitted: FittedLaw
@@ -50,6 +51,7 @@ class Surrogate:
     kl: float = 0.0
     prior: Array | None = field(default=None, hash=False, compare=False)
     law: Law | None = field(default=None, compare=False, repr=False, metadata={"stored": False})
+    seen: tuple[tuple[float, float], ...] = ()
 
     def __repr__(self) -> str:
         at = "" if self.scale is None else " at {:g} params x {:g} tokens".format(*self.scale)
@@ -117,7 +119,31 @@ class Surrogate:
         Raises:
             InputError: the law does not predict a metric of it.
         """
-        return Surrogate.of(self.fitted, objective, self.metrics, space, self.scale, self.law)
+        other = Surrogate.of(self.fitted, objective, self.metrics, space, self.scale, self.law)
+        return replace(other, seen=self.seen)
+
+    @property
+    def reach(self) -> Reach | None:
+        """What predictions may say at the scale; None where it is the only one that ran."""
+        return None if self.scale is None else Reach(self.scale, self.seen)
+
+    def at(self, scale: Scale) -> "Surrogate":
+        """The same fitted law asked at another scale, whether or not a run was trained there.
+
+        Guards keep the limits that they have at the scale of this one.
+
+        Raises:
+            InputError: the runs state no scale, so that none can be told from another.
+        """
+        asked = (float(scale.params), float(scale.tokens))
+        if not self.seen:
+            raise InputError(
+                f"predictions are asked for {scale}, and the runs do not say at which scale they "
+                "were trained; give them columns params and tokens"
+            )
+        if self.scale is None and self.seen == (asked,):
+            return self
+        return replace(self, scale=asked)
 
     def predict(self, W: Array) -> Prediction:
         """Every metric at mixtures W (n, m), in chunks that keep memory small."""
@@ -263,20 +289,27 @@ def fit_surrogate(
             largest that has some by default.
 
     Raises:
-        InputError: an unknown metric, runs that the space cannot express, too few runs.
+        InputError: an unknown metric, runs that the space cannot express, too few runs, or a
+            target where the runs state no scale.
     """
     names = fitted_metrics(runs, objective, every_metric=every_metric)
     scales = runs.scales
-    stated = [tuple(s) for s in np.unique(scales[np.isfinite(scales).all(axis=1)], axis=0)]
-    wanted = max(stated, key=math.prod, default=None)
+    stated = seen_scales(scales)
+    wanted = stated[-1] if stated else None
     if target is not None:
         wanted = (float(target.params), float(target.tokens))
+        if not stated:
+            raise InputError(
+                f"answers are asked for {target}, and the runs do not say at which scale they were "
+                "trained; give them columns params and tokens"
+            )
     several = len({*stated, wanted}) > 1
     at = scales if several else None
     law = law_for(law, at, space)
     fitted = law.fit(runs.within(space.names).W, runs.values(names), at, rng=rng)
-    scale = (float(wanted[0]), float(wanted[1])) if several and wanted else None
-    return Surrogate.of(fitted, standardized(objective, runs), names, space, scale, law)
+    scale = wanted if several else None
+    made = Surrogate.of(fitted, standardized(objective, runs), names, space, scale, law)
+    return replace(made, seen=stated)
 
 
 def fitted_metrics(

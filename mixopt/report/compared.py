@@ -74,7 +74,8 @@ class Side:
         """The objective of the answer: measured where it was, else predicted; NaN without one."""
         if self.confirmation is not None:
             return self.confirmation.recommended.mean
-        return float("nan") if self.recommendation is None else self.recommendation.value
+        answer = self.recommendation
+        return float("nan") if answer is None or not answer.levels else answer.value
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,6 +54,8 @@ def responses(data: ReportData) -> Section | None:
 
     left = space.dim - len(ranked)
     rest = f" The {left} domains with the smallest shares are left out." if left else ""
+    if not recommendation.levels and recommendation.reach is not None:
+        rest += f" Only the order of values is meant ({recommendation.reach.line})."
     values = _response_values(data, seen.mean, seen.sd)
     return section(
         "responses",

@@ -16,7 +16,7 @@ from mixopt.space import MixtureSpace
 from mixopt.study.study import Study
 from mixopt.study.whole_files import write_whole
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save_study(study: Study, path: str | Path) -> None:
@@ -38,6 +38,7 @@ def save_study(study: Study, path: str | Path) -> None:
         "objective": plain(study.objective),
         "law": study.law,
         "scale": plain(study.scale),
+        "target": plain(study.target),
         "seed": study.seed,
         "runs": plain(runs),
         "notes": list(study.table.notes) if len(study) else [],
@@ -71,6 +72,7 @@ def _study(values: Mapping[str, Any]) -> Study:
         restored(Objective, values["objective"]),
         law=values["law"],
         scale=None if values["scale"] is None else Scale(**values["scale"]),
+        target=None if values["target"] is None else Scale(**values["target"]),
         seed=values["seed"],
     )
     if values["runs"]:

@@ -36,7 +36,6 @@ from mixopt.study.views import Best, MixturesLike, best_of, mixtures_of, predict
 from mixopt.study.whole_files import write_whole
 
 MOST_RUNS = 1200  # what laws and diagnostics take in minutes; RegMix's tables are just below
-
 DESIGN_RUNS = 3  # `ask` designs until there are this many runs per domain, then proposes
 
 
@@ -50,6 +49,8 @@ class Study:
         law: name of the law that `fit` uses, or a law.
         scale: of the runs that `ask` gives out, and of runs told that state none; left out, it is
             that of the runs told, or none at all.
+        target: scale that answers are for; the largest that ran if left out. One that did not run
+            has no level, or one that several scales lead to (`Recommendation.reach`).
         seed: of all random numbers; the same study with the same seed answers the same.
 
     Raises:
@@ -64,11 +65,13 @@ class Study:
         *,
         law: str | Law = "auto",
         scale: Scale | None = None,
+        target: Scale | None = None,
         seed: int = 0,
     ) -> None:
         self.space = space
         self.objective = objective_from(minimize, maximize)
         self.scale = scale
+        self.target = target
         self.seed = seed
         self.law = law
         self._tables: list[RunTable] = []
@@ -219,6 +222,7 @@ class Study:
                 self.law,
                 rng=self._rng(),
                 every_metric=True,
+                target=self.target,
             )
         return self._surrogate
 
@@ -251,18 +255,21 @@ class Study:
             self.surrogate, self.space, W=self.evidence.W, rng=self._rng(), mixture=mixture
         )
 
-    def predict(self, mixtures: MixturesLike) -> pd.DataFrame:
+    def predict(self, mixtures: MixturesLike, scale: Scale | None = None) -> pd.DataFrame:
         """Objective and metrics at mixtures: one row each, with the sd of what the law leaves open.
 
         Args:
             mixtures: one or several: mixtures, shares by domain, a frame of shares, or weights
                 (n, m) in the order of the space.
+            scale: that of the study's answers if left out. At one that did not run, the column
+                `reach` says what is left of the prediction: see `views.predicted`.
 
         Raises:
             NotFittedError: nothing was told yet.
-            InputError: weights off the simplex, or an unknown domain.
+            InputError: weights off the simplex, an unknown domain, or runs that state no scale.
         """
-        return predicted(self.surrogate, mixtures_of(self.space, mixtures))
+        law = self.surrogate if scale is None else self.surrogate.at(scale)
+        return predicted(law, mixtures_of(self.space, mixtures))
 
     @property
     def best(self) -> Best:

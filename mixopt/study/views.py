@@ -97,14 +97,25 @@ def mixtures_of(space: MixtureSpace, mixtures: MixturesLike) -> Array:
 def predicted(surrogate: Surrogate, W: Array) -> pd.DataFrame:
     """One row per mixture: objective and metrics, each with the sd of what the law does not know.
 
-    Columns `objective`, `objective_sd`, then `m/<metric>` and `sd/<metric>`.
+    Columns `objective`, `objective_sd`, then `m/<metric>` and `sd/<metric>`. At a scale that no run
+    was trained at, `reach` is put before them, with what that leaves ("extrapolated" or "ranking
+    only"), and `attrs["reach"]` has the reason in words; where only the ranking is left, `rank` has
+    it (1 is best) and all values are NaN.
     """
     seen = surrogate.predict(W)
     mean, sd = surrogate.moments(W)
     columns = {OBJECTIVE: mean, f"{OBJECTIVE}_sd": sd}
     for j, name in enumerate(surrogate.metrics):
         columns |= {METRIC + name: seen.mean[:, j], f"sd/{name}": seen.sd[:, j]}
-    return pd.DataFrame(columns)
+    frame, reach = pd.DataFrame(columns), surrogate.reach
+    if reach is None or reach.level == "seen":
+        return frame
+    if not reach.levels:
+        frame = frame.assign(**dict.fromkeys(frame.columns, np.nan))
+        frame.insert(0, "rank", mean.argsort(kind="stable").argsort(kind="stable") + 1)
+    frame.insert(0, "reach", reach.level)
+    frame.attrs["reach"] = reach.line
+    return frame
 
 
 def weights_frame(answer: Recommendation, space: MixtureSpace) -> pd.DataFrame:

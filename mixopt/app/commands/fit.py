@@ -49,6 +49,13 @@ def fit(
         ),
     ] = None,
     law: Annotated[str, typer.Option(help="Law to fit; an unknown name lists them all.")] = "auto",
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PARAMS/TOKENS",
+            help="Scale that the answer is for, e.g. 1B/25B (default: the largest that ran).",
+        ),
+    ] = None,
     spec: Annotated[
         Path | None, typer.Option(metavar="SPEC", help="Take priors and constraints from it.")
     ] = None,
@@ -71,7 +78,8 @@ def fit(
         runs = read_table(table, metrics, where=where, renormalize=renormalize)
     objective = publish.table_objective(runs, minimize, maximize, standardize=standardize)
     space = publish.table_space(runs, read_spec(spec) if spec else None)
-    study = Study(space, objective, law=law, seed=seed)
+    target = publish.scale_asked(at) if at else None
+    study = Study(space, objective, law=law, target=target, seed=seed)
     with console.results_to(json) as write:
         for line in expected.of_table(runs, objective, space):
             console.say(line)

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from mixopt.app.results.reports import REPORT, observations_of, write_report
 from mixopt.app.running.launch import Sweep
 from mixopt.app.spec.values import Spec
@@ -20,15 +22,17 @@ from mixopt.evidence.past import learned
 from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.heartbeat import driver_of
 from mixopt.execution.limits import LIMIT, PAUSED
-from mixopt.runs import Observation, Schedule, What
+from mixopt.runs import Observation, Scale, Schedule, What
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, last_words
 from mixopt.space import Domain, Mixture, MixtureSpace
+from mixopt.space.counts import Count
 from mixopt.strategies import Answering, strategy
 from mixopt.study import Study
 from mixopt.threads import one_blas_thread
 
 _log = logging.getLogger(__name__)
+_COUNT: TypeAdapter[int] = TypeAdapter(Count)
 Stage = Callable[[str], AbstractContextManager[Any]]
 
 
@@ -210,6 +214,22 @@ def table_space(runs: RunTable, spec: Spec | None = None) -> MixtureSpace:
     if spec is None:
         return MixtureSpace(runs.domains)
     return spec.make_space(tuple(Domain(name) for name in runs.domains))
+
+
+def scale_asked(text: str) -> Scale:
+    """The scale that somebody asks for: `1B/25B` is 1e9 parameters and 25e9 tokens.
+
+    Raises:
+        InputError: no two counts with a slash between them.
+    """
+    try:
+        params, tokens = (_COUNT.validate_python(part) for part in text.split("/"))
+    except ValueError as error:
+        raise InputError(
+            f"--at is {text!r}, which is no scale; give parameters and tokens, e.g. 1B/25B or "
+            "164k/65536"
+        ) from error
+    return Scale(params, tokens)
 
 
 def table_objective(

@@ -112,7 +112,9 @@ def _fit_scale(g: Array, y: Array) -> _Fit:
     for _ in range(_ROUNDS):
         residual = (dy - b * dg) ** 2
         # Two runs' worth of the spread that is typical of the scale keep scales of few runs sober.
-        typical = np.median(residual.sum(0) / np.maximum(count - 2, 1)) + 1e-6
+        # Of two metrics the quieter one: one that does not follow at all says nothing of the other.
+        spread = residual.sum(0) / np.maximum(count - 2, 1)
+        typical = float(np.quantile(spread, 0.5, method="lower")) + 1e-6
         noise2 = (residual.sum(0) + 2.0 * typical) / np.maximum(count - 2 + 2, 1)
         precision = Sgg / noise2 + 1.0 / width**2
         b = (Sgy / noise2 + center / width**2) / precision

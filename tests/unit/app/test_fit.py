@@ -150,3 +150,17 @@ def test_both_directions_are_refused(path: Path) -> None:
     assert "both minimised and maximised" in str(refused.exception)
     unknown = fit(path, "--minimize", "los")
     assert "unknown metric 'los'; known: loss; did you mean 'loss'" in str(unknown.exception)
+
+
+def test_an_answer_for_a_scale_that_did_not_run_has_no_level(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    runs().assign(params=1e6, tokens=1e9).to_csv(path, index=False)
+    values, screen = answered(path, "--at", "1B/25B", "--report", str(tmp_path / "r.html"))
+    assert values["predicted"]["objective"]["mean"] is None
+    assert values["predicted"]["gains"] == {}
+    page = re.sub(r"<[^>]+>", "", (tmp_path / "r.html").read_text())
+    for text in (re.sub(r"\s+", " ", screen), values["headline"], page):
+        assert "no run was trained at 1G params x 25G tokens" in text
+    assert share(values, "web") == pytest.approx(0.6, abs=0.02)
+    for wrong, rule in (("1B", "no scale"), ("1B/x", "no scale"), ("0/1", "no scale")):
+        assert rule in str(fit(path, "--at", wrong).exception)

@@ -235,3 +235,20 @@ def test_a_table_is_answered_like_a_sweep(kinds: Any) -> None:
     assert found.checkup.curve is not None  # a table has the time for it
     regret = WORLD.value(found.recommendation.mixture.array[None])[0] - WORLD.best
     assert regret < 0.1 * WORLD.spread
+
+
+def test_values_of_small_runs_are_not_given_out_as_those_of_the_target(kinds: Any) -> None:
+    world = make_world(3, 2, seed=1, kind="two-scales")
+    question = Problem(world.space, world.objective, world.scales)
+    recipe = strategy("olmix")
+    small = [world.run(replace(o.spec, scale=world.scales[0])) for o in search(kinds, world, n=14)]
+    found = sweep_outcome(question, small, recipe.answer(question, small))
+    predicted = found.summary()["predicted"]
+    assert predicted["scale"]["params"] == world.scales[0].params
+    assert predicted["reach"]["asked"]["params"] == world.scales[1].params
+    assert predicted["reach"]["says"] == "ranking only"
+    assert f"at {world.scales[0]}, where the runs are" in found.headline
+    assert any("they tell the ranking only" in w for w in found.warnings)
+    assert found.checkup.trust.level != "trust"
+    assert any(g.name == "scale of the answer" for g in found.checkup.trust.gates)
+    assert Outcome.from_dict(json.loads(json.dumps(found.to_dict()))).headline == found.headline

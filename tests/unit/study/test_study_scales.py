@@ -124,3 +124,76 @@ def test_of_very_many_runs_a_part_that_covers_them_is_fitted() -> None:
     again.tell(many)
     np.testing.assert_array_equal(again.evidence.W, part.W)
     assert made.recommend().mixture["a"] > 0.4
+
+
+AFAR = Scale(10**10, 10**9)
+
+
+def test_at_a_scale_that_no_run_was_trained_at_only_the_ranking_is_said() -> None:
+    made = study(target=AFAR)
+    made.tell(frame(scale=SMALL))
+    mixtures = [{"a": a, "b": 1 - a} for a in (0.1, 0.6, 0.9)]
+    shown = made.predict(mixtures)
+    best = made.predict(mixtures, SMALL)["m/loss"].rank()
+    assert shown["rank"].tolist() == best.tolist()
+    assert set(shown["reach"]) == {"ranking only"}
+    assert shown.drop(columns=["rank", "reach"]).isna().all().all()
+    assert "runs of one scale (1M params x 1G tokens)" in shown.attrs["reach"]
+    assert np.isfinite(made.predict(mixtures, SMALL)).all().all()
+    answer = made.recommend()
+    assert not answer.levels
+    assert answer.gains == {}
+    assert answer.metrics == {}
+    assert "ranking only" in answer._repr_html_().lower()
+    assert "Predicted objective" not in answer._repr_html_()
+    told = made.outcome.summary()
+    assert told["predicted"]["objective"] == {"mean": None, "sd": None}
+    assert told["predicted"]["reach"]["says"] == "ranking only"
+    assert "for no run was trained at 10G params x 1G tokens" in told["headline"]
+    assert any("ranking only" in w for w in told["warnings"])
+    assert told["trust"]["level"] != "trust"
+
+
+def test_two_scales_lead_to_a_third_and_the_answer_says_how_far() -> None:
+    made = study()
+    made.tell(frame(scale=SMALL))
+    made.tell(frame(scale=LARGE).assign(**{"m/loss": frame()["m/loss"] - 0.4}))
+    seen, far = made.predict({"a": 0.6, "b": 0.4}), made.predict({"a": 0.6, "b": 0.4}, AFAR)
+    assert "reach" not in seen
+    assert far["reach"].tolist() == ["extrapolated"]
+    assert "the parameters of the largest" in far.attrs["reach"]
+    assert far["m/loss"][0] < seen["m/loss"][0]
+    assert far["sd/loss"][0] > seen["sd/loss"][0]
+    beside = made.predict({"a": 0.6, "b": 0.4}, Scale(10**6, 10**12))  # tokens never varied
+    assert beside["reach"].tolist() == ["ranking only"]
+
+
+def test_a_scale_is_refused_where_the_runs_state_none() -> None:
+    made = study()
+    made.tell(frame())
+    with pytest.raises(InputError, match="do not say at which scale they were trained"):
+        made.predict({"a": 0.6, "b": 0.4}, AFAR)
+    aimed = study(target=AFAR)
+    aimed.tell(frame())
+    with pytest.raises(InputError, match="answers are asked for 10G params"):
+        aimed.fit()
+
+
+def test_the_gate_tells_metrics_that_follow_from_those_that_do_not() -> None:
+    """A loss of the domain follows from one scale to the next, an accuracy beside it does not."""
+    rng = np.random.default_rng(1)
+    parts = [
+        frame(24, scale=scale).assign(
+            **{"m/accuracy": rng.normal(size=24), "m/loss": frame(24)["m/loss"] - drop}
+        )
+        for scale, drop in ((SMALL, 0.0), (LARGE, 0.3))
+    ]
+    gates = {}
+    for metric in ("loss", "accuracy"):
+        made = Study(MixtureSpace(["a", "b"]), metric, law="log-linear", target=AFAR)
+        made.tell(pd.concat(parts))
+        (gates[metric],) = (g for g in made.check().gates if g.name == "transfer between scales")
+    assert "two smaller scales rank 24 mixtures alike with rho 1.00" in gates["loss"].told
+    assert gates["loss"].allows == "ranking only"
+    assert "do not trust these proxies for this target" in gates["accuracy"].told
+    assert gates["accuracy"].allows == "do not trust"

@@ -1,0 +1,63 @@
+"""What is said of an answer for a scale at which no run was trained: JSON, warnings, trust."""
+
+from typing import Any
+
+from mixopt.diagnostics.gates import Gate, Remedy
+from mixopt.diagnostics.trust import Trust
+from mixopt.evidence.confirmation import Confirmation
+from mixopt.proposers import Recommendation
+from mixopt.runs import Scale
+from mixopt.runs.reach import Reach, named
+from mixopt.runs.run_table import RunTable
+
+
+def predictions(answer: Recommendation) -> dict[str, Any]:
+    """What is predicted of an answer, at which scale, and what that says of the one it is for."""
+    value, sd = (answer.value, answer.sd) if answer.levels else (None, None)
+    reach = answer.reach
+    return {
+        "objective": {"mean": value, "sd": sd},
+        "metrics": {k: {"mean": m, "sd": s} for k, (m, s) in answer.metrics.items()},
+        "gains": {
+            k: {"raw": g.raw, "shrunk": g.shrunk, "sd": g.sd} for k, g in answer.gains.items()
+        },
+        "scale": None if answer.scale is None else _sizes(answer.scale),
+        "reach": None
+        if reach is None
+        else {"asked": _sizes(reach.asked), "says": reach.level, "line": reach.line},
+    }
+
+
+def _sizes(scale: tuple[float, float]) -> dict[str, float]:
+    return {"params": scale[0], "tokens": scale[1]}
+
+
+def reach_of(target: Scale, runs: RunTable) -> Reach | None:
+    """What predictions from these runs say at the target; None where the runs state no scale."""
+    reach = Reach.to(target, runs.scales)
+    return reach if reach.seen else None
+
+
+def reached(answer: Recommendation) -> tuple[str, ...]:
+    """That the answer is for a scale at which no run was trained, and what follows."""
+    if answer.reach is None or not answer.reach.line:
+        return ()
+    if answer.levels and not answer.reach.levels and answer.scale is not None:
+        return (
+            f"values are predicted for {named(answer.scale)}, the scale of the runs that the law "
+            f"rests on; at {answer.reach.where}, which the answer is for, they tell the ranking "
+            "only",
+        )
+    return (answer.reach.line,)
+
+
+def far(trust: Trust, answer: Recommendation, shown: Confirmation | None) -> Trust:
+    """What the law says of a scale without runs is the ranking, until fresh seeds say more."""
+    if shown is not None or answer.reach is None or answer.reach.levels:
+        return trust
+    remedy = Remedy(
+        f"the recommended mixture and a baseline with 3 fresh seeds each at {answer.reach.where}", 6
+    )
+    told = f"the law rests on no run at {answer.reach.where}, which the answer is for"
+    gate = Gate("scale of the answer", "no", told, allows="ranking only", remedy=remedy)
+    return trust.asked(gate)
