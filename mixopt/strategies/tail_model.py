@@ -5,8 +5,10 @@ Notation:
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from scipy.special import stdtrit
 
 from mixopt.diagnostics.domain_values import DomainValues, directions
 from mixopt.laws.excess import FittedExcess
@@ -72,7 +74,24 @@ class TailModel:
         return cls(told, surrogate, law, stage, values, sd)
 
     def best(self) -> Array:
-        """(m,) the last stage of least predicted objective; the base where none is better."""
+        """(m,) the last stage of least predicted objective, or the base.
+
+        A schedule is harder to train than one mixture: the base is the answer unless the stage is
+        better beyond the noise of the best of so many values.
+        """
+        v = self.lowest
+        return v if self.gain(v).raw > self.luck(v) else self.stage.base
+
+    def luck(self, v: Array) -> float:
+        """What the best of as many values may gain by luck alone, 95 % of the time (Bonferroni)."""
+        if not self.told.freedom:
+            return 0.0
+        tried = max(int(self.stage.tried.sum()), 1)
+        return float(stdtrit(self.told.freedom, 1.0 - 0.05 / tried)) * self.gain(v).sd
+
+    @cached_property
+    def lowest(self) -> Array:
+        """(m,) the last stage of least predicted objective by the linear programme."""
         objective, names = self.surrogate.objective, self.told.metrics
         c, level, slope = objective.coefficients(names), self.law.control, self.law.change.T
         used = c != 0
@@ -86,8 +105,7 @@ class TailModel:
         sign = directions(objective, names)[held]
         room = np.array([g.tolerance for g in objective.guards]) * np.abs(level[held])
         q = self.stage.best(a, B, sign[:, None] * slope[held], room)
-        v = self.stage.mixture(q)
-        return v if self.gain(v).shrunk > 0 else self.stage.base
+        return self.stage.mixture(q)
 
     def gain(self, v: Array) -> Gain:
         """Over the control: as measured, and by the shrunk values."""
@@ -105,7 +123,7 @@ class TailModel:
         told, names = self.told, self.stage.space.names
         lines = told.lines()
         if np.abs(v - self.stage.base).max() <= _SAME:
-            lines.append("no last stage is predicted to beat the control: the base is the answer")
+            lines.append(self._why_base())
         q = self.law.excess(self._whole(v))[0]
         more = [name for name, excess in zip(names, q, strict=True) if excess > _SOME]
         if len(more) > 1:
@@ -125,6 +143,20 @@ class TailModel:
         if not told.freedom:
             lines.append("one control has succeeded: noise is unknown, and values are not shrunk")
         return lines
+
+    def _why_base(self) -> str:
+        """Why the base is the answer."""
+        best, base = self.lowest, self.stage.base
+        gain = self.gain(best)
+        if np.abs(best - base).max() <= _SAME or gain.raw <= 0:
+            return "no last stage is predicted to beat the control: the base is the answer"
+        pairs = zip(self.stage.space.names, (best - base).tolist(), strict=True)
+        more = ", ".join(name for name, change in pairs if change > _SOME)
+        return (
+            f"the best last stage (more {more}) is predicted to beat the control by "
+            f"{gain.raw:.2g}, no more than luck may ({self.luck(best):.2g}): the base is the "
+            "answer; more seeds tell"
+        )
 
     def _gained(self, law: FittedExcess, v: Array) -> float:
         surrogate = replace(self.surrogate, fitted=law)

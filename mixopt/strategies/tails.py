@@ -10,8 +10,9 @@ the end, with several seeds. A domain's value is the difference to the control o
 order, less its noise (see `mixopt.diagnostics.domain_values`); the matrix of domains and metrics
 starts a law in which excesses over the base add up, and a linear programme finds the last stage
 that lowers the objective most within constraints and guards, no further from the base than was
-tried. It, its time average and the control are then trained with fresh seeds: whether values add
-up is seen there, and nowhere else.
+tried. It is the answer where it beats the control beyond the luck of the best of so many; else the
+base is, for a schedule is harder to train. Then it, its time average and the control are trained
+with fresh seeds: whether values add up is seen there, and nowhere else.
 
 The control is trained first and leaves its state where the trunk ends: a domain costs its tail.
 
@@ -62,8 +63,7 @@ class Tails(Answers):
         base: domain to share; the natural mixture by default.
         control_seeds: of the control.
         seeds: of every domain, with the first seeds of the control. From 2 on noise is that of the
-            differences over seeds; with 1 that of the control, which shares less with itself than a
-            pair shares and is many times larger (.046 against .004 bits/byte in one comparison).
+            differences over seeds; with 1 that of the control, where pairs may share more.
         confirm_seeds: fresh seeds per candidate; 0 trains no confirmation.
         share_trunk: refuse a trainer that would train the trunk anew for every domain.
 
@@ -163,7 +163,7 @@ class Tails(Answers):
     def answer(
         self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
     ) -> Answer:
-        """The best last stage by the values, or the base alone where none is better.
+        """The best last stage by the values, or the base alone where none is better beyond noise.
 
         Once a plan was sent to confirmation, that one.
 
