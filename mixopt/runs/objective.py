@@ -27,7 +27,11 @@ def weights_of(metrics: Metrics) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Guard:
-    """A metric that may not get worse than a baseline by more than a fraction of its value."""
+    """A metric that may not get worse than a baseline by more than a fraction of its value.
+
+    >>> Objective({"code": 1.0}, guards=(Guard("web", tolerance=0.01),)).needed
+    ('code', 'web')
+    """
 
     metric: str
     tolerance: float = 0.0

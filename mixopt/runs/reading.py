@@ -42,7 +42,12 @@ def read_table(
     where: str | None = None,
     renormalize: bool = False,
 ) -> RunTable:
-    """Read a run table from CSV or parquet.
+    r"""Read a run table from CSV or parquet.
+
+    >>> rows = "run,w/web,w/code,m/loss\na,0.7,0.3,2.1\nb,0.2,0.8,2.4\n"
+    >>> _ = Path("runs.csv").write_text(rows)
+    >>> len(read_table("runs.csv")), len(read_table("runs.csv", where="run == 'a'"))
+    (2, 1)
 
     Args:
         path: a tidy table; or the mixtures of a two-file layout, RegMix's

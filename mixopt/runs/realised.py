@@ -14,6 +14,9 @@ _COARSE = 50  # of a run whose record does not say how finely it drew: 2 % of it
 class Realised:
     """Tokens that a run was trained on, as the trainer counted them.
 
+    >>> Realised.whole({"web": 700, "code": 300}, grain=100).phases
+    ((1000, {'web': 700, 'code': 300}),)
+
     Attributes:
         phases: `(until_tokens, tokens per domain)`, in order; a phase that the run did not reach
             is not there.

@@ -22,6 +22,9 @@ _SAME_SHARE = 1e-8  # shares enter a run's identity with nine digits
 class Scale:
     """Size and token budget of a run; the last scale of a study is the target.
 
+    >>> print(Scale(params=1_000_000, tokens=10**9))
+    1M params x 1G tokens
+
     Attributes:
         params: model parameters N, as the trainer counts them.
         tokens: training tokens D.
@@ -52,6 +55,10 @@ UNSTATED = Scale(params=1, tokens=1)
 @dataclass(frozen=True)
 class RunSpec:
     """What a run is. `run_id` is the hash of exactly that; where it runs never enters it.
+
+    >>> run = RunSpec(Mixture.of({"web": 0.7, "code": 0.3}), Scale(1_000_000, 10**9), seed=1)
+    >>> len(run.run_id), run.mixture["web"]
+    (16, 0.7)
 
     Attributes:
         mixture: the share of training tokens per domain; of a run with a schedule, its mean; of one
@@ -195,7 +202,11 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a learning curve: the metrics after `tokens` training tokens."""
+    """One point of a learning curve: the metrics after `tokens` training tokens.
+
+    >>> Point(500, {"loss": 2.5}).tokens
+    500
+    """
 
     tokens: int
     metrics: Mapping[str, float]
@@ -204,6 +215,10 @@ class Point:
 @dataclass(frozen=True)
 class Observation:
     """What came of a run.
+
+    >>> run = RunSpec(Mixture.of({"web": 0.7, "code": 0.3}), Scale(1_000_000, 10**9))
+    >>> Observation.of(run, {"loss": 2.1}).ok, Observation.failure(run, "out of memory").ok
+    (True, False)
 
     Attributes:
         spec: the run.

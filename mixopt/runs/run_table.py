@@ -33,6 +33,11 @@ _SHOWN = 8  # rows in a notebook
 class RunTable:
     """Runs as arrays: checked once, where they come in, and handed on as they are.
 
+    >>> frame = pd.DataFrame({"w/web": [0.7, 0.2], "w/code": [0.3, 0.8], "m/loss": [2.1, 2.4]})
+    >>> table = RunTable.from_frame(frame)
+    >>> len(table), table.domains, table.metric("loss").tolist()
+    (2, ('web', 'code'), [2.1, 2.4])
+
     Attributes:
         domains: (m,) names.
         metrics: (k,) names.

@@ -203,6 +203,9 @@ class Schedule:
 class MixerSpec:
     """Which online method changes the mixture inside a run, and how it is set.
 
+    >>> MixerSpec("aioli", {"every": 64}).name
+    'aioli'
+
     All of it is part of what a run is: with other bounds, or other targets, it is another run.
 
     Attributes:

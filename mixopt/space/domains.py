@@ -22,6 +22,9 @@ from mixopt.space.simplex import Array
 class Domain:
     """A named source of training tokens.
 
+    >>> Domain("code", tokens=120e9, tags={"licence": "mit"}).name
+    'code'
+
     Attributes:
         name: one line of text, without '=' (which stands between a name and its value on the
             command line) and without spaces around it; "Wikipedia (en)" is one.
@@ -106,6 +109,9 @@ class Mixture:
 class Group:
     """Bounds on the summed weight of several domains.
 
+    >>> Group("wikipedia", ("wiki-en", "wiki-fr"), upper=0.1).upper
+    0.1
+
     Raises:
         InputError: no domain, a domain named twice, or bounds outside 0 <= lower <= upper <= 1.
     """
@@ -132,6 +138,9 @@ class Group:
 @dataclass(frozen=True)
 class Tie:
     """Domains whose shares keep fixed ratios to each other (Olmix's mixture reuse, 2602.12237).
+
+    >>> Tie("wikipedia", {"wiki-en": 3, "wiki-fr": 1}).ratios["wiki-en"]
+    0.75
 
     Raises:
         InputError: fewer than two domains, or a ratio that is not above zero.

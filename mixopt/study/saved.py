@@ -22,6 +22,11 @@ FORMAT = 2
 def save_study(study: Study, path: str | Path) -> None:
     """Write a study to a file; `load_study` reads it back, and it answers the same.
 
+    >>> study = Study(MixtureSpace(["web", "code"]), minimize="loss")
+    >>> save_study(study, "study.json")
+    >>> load_study("study.json")
+    <Study of loss over 2 domains: 0 runs; law auto>
+
     Raises:
         InputError: its law is no name (a law of your own has no form in JSON), or the file cannot
             be written.
@@ -49,6 +54,10 @@ def save_study(study: Study, path: str | Path) -> None:
 
 def load_study(path: str | Path) -> Study:
     """The study that `save_study` wrote.
+
+    >>> save_study(Study(MixtureSpace(["web", "code"]), minimize="loss"), "mine.json")
+    >>> load_study("mine.json").space.names
+    ('web', 'code')
 
     Raises:
         InputError: no such file, no study in it, or one of another format.

@@ -1,14 +1,4 @@
-"""The notebook facade: space, objective and observations; ask, tell, fit, propose, recommend.
-
->>> import mixopt
->>> space = mixopt.MixtureSpace({"web": 8e9, "code": 1e9, "math": 1e9})
->>> study = mixopt.Study(space, minimize="loss", law="log-linear")
->>> for spec in study.ask(16):
-...     web, code, math = spec.mixture.weights
-...     study.tell(spec, {"loss": 2.0 + (web - 0.5) ** 2 + (code - 0.3) ** 2})
->>> len(study)
-16
-"""
+"""The notebook facade: space, objective and observations; ask, tell, fit, propose, recommend."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -27,11 +17,17 @@ from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective
 from mixopt.runs.run_table import RunTable, standardized
-from mixopt.runs.scales import each_scale, placed, scales_of
+from mixopt.runs.scales import placed, scales_of
 from mixopt.runs.told_again import new_runs
 from mixopt.space import Mixture, MixtureSpace, html
 from mixopt.study.pictures import Pictures
-from mixopt.study.telling import check_scale_asked, covering_part, objective_from, observation_of
+from mixopt.study.telling import (
+    check_scale_asked,
+    check_scales,
+    covering_part,
+    objective_from,
+    observation_of,
+)
 from mixopt.study.views import Best, MixturesLike, best_of, mixtures_of, predicted
 from mixopt.study.whole_files import write_whole
 
@@ -41,6 +37,33 @@ DESIGN_RUNS = 3  # `ask` designs until there are this many runs per domain, then
 
 class Study:
     """What is known about one mixture question, and what to do next.
+
+    >>> from mixopt import MixtureSpace
+    >>> space = MixtureSpace({"web": "8B", "code": "1B", "math": "1B"})
+    >>> study = Study(space, minimize="loss", law="gp")
+    >>> study.optimize(lambda run: 2.0 + (run.mixture["web"] - 0.5) ** 2, 16)  # ask, train, tell
+    >>> study
+    <Study of loss over 3 domains: 16 runs; law gp>
+    >>> study.best.runs, len(study.table.frame), len(study.evidence)
+    (16, 16, 16)
+    >>> study.predict({"web": 0.5, "code": 0.3, "math": 0.2})["objective"].item() < 2.1
+    True
+    >>> answer = study.recommend()
+    >>> list(answer.intervals), sorted(answer.gains)
+    (['web', 'code', 'math'], ['natural', 'temperature', 'uniform'])
+    >>> len(study.check().gates) > 5, study.outcome.verdict.badge  # in words: study.check()
+    (True, 'Not tested')
+    >>> list(study.plot.weights(backend="frame"))
+    ['domain', 'share', 'low', 'high', 'natural']
+    >>> study.report("study.html")
+    >>> run, other = study.ask(2)  # or mixtures alone: study.propose(2)
+    >>> study.tell(run, {"loss": 2.05})
+    >>> study.forget(other)  # it diverged
+    >>> len(study), study.asked
+    (17, ())
+    >>> study.expect([other])  # chosen elsewhere
+    >>> type(study.fit("linear")).__name__, study.surrogate.metrics
+    ('FittedRidge', ('loss',))
 
     Args:
         space: the mixtures that are allowed.
@@ -140,7 +163,7 @@ class Study:
             table = RunTable.from_observations(runs, self.space.names)
         self.objective.check(table.metrics)
         table = placed(table.within(self.space.names), self.scale)
-        self._check_scales(table)
+        check_scales(table, self._asked, self._tables)
         fresh = new_runs(table, self.table if self._tables else None)
         for run_id in table.facts.get("run", ()):
             self._asked.pop(str(run_id), None)
@@ -386,29 +409,6 @@ class Study:
         for spec in self._asked.values():
             if (spec.mixture, spec.seed) == (told.mixture, told.seed):
                 check_scale_asked(spec.run_id, spec.scale, told.scale)
-
-    def _check_scales(self, table: RunTable) -> None:
-        """Refuse runs of another scale than was asked, and runs with a scale beside runs without.
-
-        Raises:
-            InputError: see above.
-        """
-        now = scales_of(table)
-        for run, scale in zip(table.facts.get("run", ()), each_scale(table), strict=False):
-            asked = self._asked.get(str(run))
-            if asked is not None and scale is not None:
-                check_scale_asked(str(run), asked.scale, scale)
-        before = [scales_of(other) for other in self._tables]
-        asked_for = {spec.scale for spec in self._asked.values()}
-        stated = any(before) or bool(asked_for - {UNSTATED})
-        silent = not all(before) or UNSTATED in asked_for
-        if (now and silent) or (not now and stated):
-            these, those = ("state", "none") if now else ("do not state", "one")
-            raise InputError(
-                f"these {len(table)} runs {these} a scale, and runs told or asked before have "
-                f"{those}; give all of them columns params and tokens, or make the study with "
-                "scale=mixopt.Scale(params, tokens), which stands for runs that state none"
-            )
 
     def _pending(self) -> np.ndarray | None:
         if not self._asked:

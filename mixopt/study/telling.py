@@ -7,9 +7,10 @@ import numpy as np
 
 from mixopt.designs.subset import covering_subset
 from mixopt.errors import InputError
-from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective, weights_of
 from mixopt.runs.run_table import RunTable
+from mixopt.runs.scales import each_scale, scales_of
 
 
 def objective_from(minimize: Metrics | Objective, maximize: Metrics) -> Objective:
@@ -49,6 +50,35 @@ def check_scale_asked(run: str, asked: Scale, told: Scale) -> None:
         raise InputError(
             f"run {run} was asked at {asked} and is told at {told}; ask at the scale that is "
             "trained: ask(n, scale=mixopt.Scale(params, tokens))"
+        )
+
+
+def check_scales(table: RunTable, asked: Mapping[str, RunSpec], before: Sequence[RunTable]) -> None:
+    """Refuse runs of another scale than was asked, and runs with a scale beside runs without.
+
+    Args:
+        table: runs that are told.
+        asked: id to run, of those that are waited for.
+        before: runs told before.
+
+    Raises:
+        InputError: see above.
+    """
+    now = scales_of(table)
+    for run, scale in zip(table.facts.get("run", ()), each_scale(table), strict=False):
+        spec = asked.get(str(run))
+        if spec is not None and scale is not None:
+            check_scale_asked(str(run), spec.scale, scale)
+    known = [scales_of(other) for other in before]
+    asked_for = {spec.scale for spec in asked.values()}
+    stated = any(known) or bool(asked_for - {UNSTATED})
+    silent = not all(known) or UNSTATED in asked_for
+    if (now and silent) or (not now and stated):
+        these, those = ("state", "none") if now else ("do not state", "one")
+        raise InputError(
+            f"these {len(table)} runs {these} a scale, and runs told or asked before have "
+            f"{those}; give all of them columns params and tokens, or make the study with "
+            "scale=mixopt.Scale(params, tokens), which stands for runs that state none"
         )
 
 

@@ -52,7 +52,7 @@ class LanguageModelTrainer:
     >>> trainer = LanguageModelTrainer(vocab=512, context=32)
     >>> LanguageModelTrainer(vocabulary=512)
     Traceback (most recent call last):
-    mixopt.errors.InputError: unknown trainer setting 'vocabulary'; known: batch, ...
+    mixopt.errors.InputError: unknown trainer setting 'vocabulary'; known: batch, ... mean 'vocab'?
 
     Raises:
         InputError: a setting is unknown or breaks its rule.
