@@ -102,11 +102,9 @@ class SparseTable:
 
         After a backward pass, and before the next step.
         """
-        if self._read is None or self._read[1].grad is None:
+        if self._read is None:
             return self.touched.new_zeros(0), self.values.new_zeros(0, self.width)
-        index, places = torch.unique(self._read[0], return_inverse=True)
-        sums = self.values.new_zeros(len(index), self.width)
-        return index, sums.index_add_(0, places, self._read[1].grad)
+        return _each_once(self._read[0], self._read[1])
 
     def clear(self) -> None:
         """As before the first step, room for steps aside; what is to be read is forgotten."""
@@ -139,3 +137,38 @@ class SparseTable:
         self.touched[index] = state["touched"].to(self.touched)
         self.now.fill_(len(state["drift"]) - 1)
         self.drift[: len(state["drift"])] = state["drift"].to(self.drift)
+
+
+class SharedRows:
+    """The rows of a table for copies of its runs, which read them and never step.
+
+    Args:
+        table: of K runs; a row of run c K + k here is one of its run k.
+    """
+
+    def __init__(self, table: SparseTable) -> None:
+        self._table, self.rows = table, table.rows
+        self._read: tuple[Tensor, Tensor] | None = None
+
+    def lookup(self, index: Tensor) -> Tensor:
+        """Current values of rows, (n, d)."""
+        return self._table.lookup(index % len(self._table.touched))
+
+    def read(self, index: Tensor) -> Tensor:
+        """The same, as a leaf whose gradient `gradient` gives."""
+        self._read = (index, self.lookup(index).requires_grad_())
+        return self._read[1]
+
+    def gradient(self) -> tuple[Tensor, Tensor]:
+        """See `SparseTable.gradient`."""
+        assert self._read is not None
+        return _each_once(*self._read)
+
+
+def _each_once(index: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows that were read, (u,), each once, and the sums of their gradients, (u, d)."""
+    if rows.grad is None:
+        return index.new_zeros(0), rows.detach().new_zeros(0, rows.shape[1])
+    once, places = torch.unique(index, return_inverse=True)
+    sums = rows.grad.new_zeros(len(once), rows.shape[1])
+    return once, sums.index_add_(0, places, rows.grad)

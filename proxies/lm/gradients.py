@@ -8,8 +8,9 @@ Gradients are those of the loss in nats a token by the parameters as they stand,
 optimiser: matrices, tables and head alike. They are taken of sequences that come next (of domains)
 or are steered by (targets), so that a domain has one even where nothing of it was drawn.
 
-A look costs a backward pass per domain and target. It takes all that fits into a tenth of what
-training took since the last one, between a share of one batch and a whole batch each.
+A look costs a backward pass over some of each domain and target, side by side through copies of the
+model. It takes all that fits into a tenth of what training took since the last one, between a share
+of one batch and a whole batch each.
 """
 
 import math
@@ -23,13 +24,16 @@ import torch
 from torch import Tensor
 
 from mixopt.space.simplex import Array
-from proxies.lm.model import PackedModel
+from proxies.lm.model import Copies, PackedModel
+from proxies.lm.packing import sequences_at_once
 from proxies.lm.steps import pack_loss
 
 SKETCH = 4096
 """r: entries of a sketch; an inner product is right to |g| |h| / sqrt(r)."""
 PARTS = 4
 """P: of the sequences of a domain, between which the noise of its gradient is measured."""
+COPIED = 2**26
+"""Parameters of copies side by side: 1 GB with their gradients."""
 BUDGET = 0.1
 """Share of a period's training that a look may cost."""
 
@@ -77,26 +81,62 @@ class Gradients:
 
     def __init__(self, model: PackedModel, scope: str) -> None:
         self._model, self._scope = model, scope
+        self._copies: dict[int, Copies] = {}
 
-    def of(self, ids: Tensor) -> list[Gradient]:
-        """(K) of the mean losses over sequences, (K, b, T + 1); the model stays as it is."""
+    def of(self, sets: Sequence[Tensor]) -> list[list[Gradient]]:
+        """Of the mean losses over sets of sequences; the model stands as it did.
+
+        Sets of one size go through copies of the model side by side: small batches one after
+        another are half as fast.
+
+        Args:
+            sets: (S) times (K, b, T + 1).
+
+        Returns:
+            (S) times (K).
+        """
+        gradients: list[list[Gradient]] = []
+        while len(gradients) < len(sets):
+            rest = sets[len(gradients) :]
+            shape = rest[0].shape
+            most = self._at_once(shape[1])
+            alike = next((i for i, ids in enumerate(rest) if ids.shape != shape), len(rest))
+            gradients += self._side_by_side(torch.stack(list(rest[: min(alike, most)])))
+        return gradients
+
+    def _at_once(self, sequences: int) -> int:
+        """Sets of so many sequences that fit side by side."""
         model = self._model
+        fitting = sequences_at_once(model.shape, model.runs, model.device) // sequences
+        return max(1, min(fitting, COPIED // (model.runs * model.shape.params)))
+
+    def _side_by_side(self, ids: Tensor) -> list[list[Gradient]]:
+        """(S) times (K), of (S, K, b, T + 1)."""
+        times, runs = ids.shape[:2]
+        model = self._model
+        if times > 1:
+            if times not in self._copies:
+                self._copies[times] = Copies(self._model, times)
+            self._copies[times].follow()
+            model = self._copies[times]
         try:
-            pack_loss(model, ids).sum().backward()  # type: ignore[no-untyped-call]
-            parts = {name: grad.float() for name, grad in self._parts()}
-            rows, of_rows = self._of_rows()
+            pack_loss(model, ids.flatten(0, 1)).sum().backward()  # type: ignore[no-untyped-call]
+            parts = {name: grad.float() for name, grad in self._parts(model)}
+            rows, of_rows = self._of_rows(model)
         finally:
             for leaf in model.leaves.values():
                 leaf.grad = None
-        owner = rows // max(1, model.shape.bigrams)
-        return [
+        size = self._model.shape.bigrams
+        owner = rows // max(1, size)
+        each = [
             self._of_run(
-                {name: part[k].flatten() for name, part in parts.items()},
-                rows[owner == k] - k * model.shape.bigrams,
-                of_rows[owner == k],
+                {name: part[run].flatten() for name, part in parts.items()},
+                rows[owner == run] - run * size,
+                of_rows[owner == run],
             )
-            for k in range(model.runs)
+            for run in range(times * runs)
         ]
+        return [each[first : first + runs] for first in range(0, len(each), runs)]
 
     def _of_run(self, parts: dict[str, Tensor], rows: Tensor, of_rows: Tensor) -> Gradient:
         flat = of_rows.flatten()
@@ -106,22 +146,32 @@ class Gradients:
             return Gradient(sketch, square, rows[:0], of_rows[:0])
         return Gradient(torch.cat(list(parts.values())), square, rows, of_rows)
 
-    def noise(self, ids: Tensor, parts: int = PARTS) -> list[tuple[float, float]]:
-        """(K) squared norm of the gradient, and trace of the covariance of one sequence's.
+    def noise(self, sets: Sequence[Tensor], parts: int = PARTS) -> Array:
+        """(S, K, 2) squared norm of the gradient, and trace of the covariance of one sequence's.
 
         Both without bias (from products between the gradients of `parts` equal parts; two of them
         are the pair of batches of arXiv 1812.06162), so that either may come out negative.
 
         Args:
-            ids: (K, b, T + 1), b at least `parts`; what does not divide is left out.
+            sets: (S) times (K, b, T + 1), b at least `parts`; what does not divide is left out.
             parts: P, 2 or more.
         """
-        size = ids.shape[1] // parts
-        gradients = [self.of(part) for part in torch.split(ids[:, : size * parts], size, dim=1)]
-        return [_noise(of_run, size) for of_run in zip(*gradients, strict=True)]
+        sizes = [ids.shape[1] // parts for ids in sets]
+        pieces = [
+            piece
+            for ids, size in zip(sets, sizes, strict=True)
+            for piece in torch.split(ids[:, : size * parts], size, dim=1)
+        ]
+        gradients = self.of(pieces)
+        of_sets = [gradients[at : at + parts] for at in range(0, len(gradients), parts)]
+        return np.array(
+            [
+                [_noise(of_run, size) for of_run in zip(*of_set, strict=True)]
+                for of_set, size in zip(of_sets, sizes, strict=True)
+            ]
+        )
 
-    def _parts(self) -> list[tuple[str, Tensor]]:
-        model = self._model
+    def _parts(self, model: PackedModel) -> list[tuple[str, Tensor]]:
         if self._scope == "head":
             names = ["head"]
         elif self._scope == "last":
@@ -130,13 +180,13 @@ class Gradients:
             names = list(model.leaves)
         return [(n, g) for n in names if (g := model.leaves[n].grad) is not None]
 
-    def _of_rows(self) -> tuple[Tensor, Tensor]:
-        bigram, device = self._model.bigram, self._model.device
-        if bigram is None or self._scope in {"head", "last"}:
+    def _of_rows(self, model: PackedModel) -> tuple[Tensor, Tensor]:
+        device = model.device
+        if model.rows is None or self._scope in {"head", "last"}:
             return torch.zeros(0, dtype=torch.int64, device=device), torch.zeros(
                 0, 1, device=device
             )
-        return bigram.gradient()
+        return model.rows.gradient()
 
     def _sketched(self, parts: dict[str, Tensor], rows: Tensor, of_rows: Tensor) -> Tensor:
         """(r,): every entry is added to a place of its own, with a sign of its own."""

@@ -66,8 +66,8 @@ class Looks:
         return torch.stack([part.double().mean((1, 2)) for part in parts], dim=1).cpu().numpy()
 
     def _measure_noise(self, values: list[dict[str, Array]], batch: int) -> None:
-        looks = self._at_domains(max(PARTS, self._size(batch)))
-        pairs = np.array([self._gradients.noise(ids, PARTS) for ids in looks])
+        looks = list(self._at_domains(max(PARTS, self._size(batch))))
+        pairs = self._gradients.noise(looks)
         for of_run, (squares, traces) in zip(values, pairs.transpose(1, 2, 0), strict=True):
             of_run |= {"grad_sq": squares, "grad_var": traces}
 
@@ -75,9 +75,11 @@ class Looks:
         self, values: list[dict[str, Array]], step: int, batch: int, *, targets: bool
     ) -> None:
         size, clip = self._size(batch), self._mixed.needs.clip
-        ours = [self._gradients.of(ids) for ids in self._at_domains(size)]
-        chosen = self._at_targets(step, size) if targets else ()
-        theirs = [self._gradients.of(ids) for ids in chosen]
+        looks = list(self._at_domains(size))
+        domains = len(looks)
+        looks += self._at_targets(step, size) if targets else ()
+        gradients = self._gradients.of(looks)
+        ours, theirs = gradients[:domains], gradients[domains:]
         for k, of_run in enumerate(values):
             of_domains, of_targets = ([row[k] for row in rows] for rows in (ours, theirs))
             of_run["gram"] = products(of_domains, of_domains, clip)

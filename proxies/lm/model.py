@@ -16,13 +16,13 @@ of finding the previous token.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from proxies.lm.embedding import SparseTable
+from proxies.lm.embedding import SharedRows, SparseTable
 from proxies.lm.functions import (
     attention,
     norm,
@@ -82,6 +82,7 @@ class PackedModel:
         factors: the same in `dtype`, as the products take them; see `refresh`.
         leaves: name to what the loss is differentiated by: (K, ...) parameters, or for block
             matrices their factors.
+        bigram: table of bigram embeddings, if there is one. rows: where they are read.
         halves: a block before and after its attention, as training computes it; `HALVES` or what a
             compiler made of them.
     """
@@ -109,6 +110,7 @@ class PackedModel:
         self.bigram = (
             SparseTable(self.runs, shape.bigrams, shape.width, device) if shape.bigrams else None
         )
+        self.rows: SparseTable | SharedRows | None = self.bigram
         size = shape.width // shape.heads
         rate = 10_000 ** (-torch.arange(0, size, 2) / size)
         angle = torch.outer(torch.arange(shape.context), rate)[:, None]
@@ -160,9 +162,9 @@ class PackedModel:
         x = F.embedding(
             ids + self._offset * self.shape.vocab, self.parameters["embedding"].flatten(0, 1)
         ).view(self.runs, -1, d)
-        if self.bigram is not None:
-            rows = self._bigram_rows(ids)
-            looked_up = self.bigram.read(rows) if training else self.bigram.lookup(rows)
+        if self.rows is not None:
+            index = self._bigram_index(ids, self.rows.rows)
+            looked_up = self.rows.read(index) if training else self.rows.lookup(index)
             x = x + looked_up.view(self.runs, -1, d)
         x = norm(x, self.dtype)
         length = ids.shape[2]
@@ -174,10 +176,35 @@ class PackedModel:
             x = after(x, attention(q, k, v, mask, SHARPNESS), mix, up, down)
         return norm(x, self.dtype)
 
-    def _bigram_rows(self, ids: Tensor) -> Tensor:
+    def _bigram_index(self, ids: Tensor, rows: int) -> Tensor:
         previous = F.pad(ids[..., :-1], (1, 0))
-        hashed = (previous * BIGRAM_PRIME + ids * 8191) % self.shape.bigrams
-        return (hashed + self._offset * self.shape.bigrams).flatten()
+        hashed = (previous * BIGRAM_PRIME + ids * 8191) % rows
+        return (hashed + self._offset * rows).flatten()
+
+
+class Copies(PackedModel):
+    """Several copies of the runs of a model, for gradients of several sets in one pass.
+
+    Run c K + k is copy c of run k. They are never trained, and follow the model by `follow`.
+
+    Args:
+        model: K runs.
+        times: copies of each.
+    """
+
+    def __init__(self, model: PackedModel, times: int) -> None:
+        bare = replace(model.shape, bigrams=0)
+        super().__init__(bare, [0] * (model.runs * times), model.device, model.dtype)
+        self._of, self._times = model, times
+        self.rows = None if model.bigram is None else SharedRows(model.bigram)
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Take the parameters of the model as they stand."""
+        for name, tensor in self.parameters.items():
+            of = self._of.parameters[name]
+            tensor.view(self._times, *of.shape).copy_(of)
+        self.refresh()
 
 
 def before_attention(
