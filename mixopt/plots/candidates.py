@@ -77,7 +77,13 @@ def window(values: Mapping[str, Interval], others: Sequence[float] = ()) -> tupl
     return low - 0.06 * room, min(high + 0.5 * room, farthest + 0.06 * room)
 
 
-def gains(series: Mapping[str, Mapping[str, Interval]], *, axis: str, most: int = 16) -> Drawing:
+def gains(
+    series: Mapping[str, Mapping[str, Interval]],
+    *,
+    axis: str,
+    most: int = 16,
+    best_first: bool = False,
+) -> Drawing:
     """The gain over every baseline with its interval, at one scale or several; toughest on top.
 
     Baselines far off are drawn at the edge with their gain in figures, so that they do not squeeze
@@ -87,6 +93,7 @@ def gains(series: Mapping[str, Mapping[str, Interval]], *, axis: str, most: int 
         series: what was measured or predicted where (a scale), baseline to gain.
         axis: objective and unit.
         most: so many baselines at most.
+        best_first: the largest gain on top, where rows are no baselines.
     """
     lowest: dict[str, float] = {}
     for values in series.values():
@@ -94,7 +101,8 @@ def gains(series: Mapping[str, Mapping[str, Interval]], *, axis: str, most: int 
             if np.isfinite(value[0]):
                 lowest[name] = min(value[0], lowest.get(name, np.inf))
     kept = toughest(lowest, most)
-    order = sorted(kept, key=lambda name: -lowest[name])  # rows from the bottom up
+    # rows from the bottom up
+    order = sorted(kept, key=lambda name: lowest[name] if best_first else -lowest[name])
     rows = [label(name) for name in order]
     low, high = window({n: _span(series, n) for n in kept}, [0.0])
     traces = []

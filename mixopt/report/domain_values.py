@@ -56,5 +56,7 @@ def _picture(data: ReportData) -> list[Block]:
     for i in told.order[:_ROWS]:
         value, half = float(told.objective[i]), float(told.half_width[i])
         series["as measured"][told.domains[i]] = (value, value - half, value + half)
-    drawing = plots.gains(series, axis=f"gain in {data.objective_axis}", most=_ROWS)
+    drawing = plots.gains(
+        series, axis=f"gain in {data.objective_axis}", most=_ROWS, best_first=True
+    )
     return [Plot("domain-values", ("",), (drawing.to_dict(),), drawing.height)]

@@ -16,7 +16,7 @@ from mixopt.execution.sweep import run_sweep
 from mixopt.ports import Event
 from mixopt.runs.kinds import DESIGN
 from mixopt.runs.run_table import RunTable
-from mixopt.strategies import STRATEGIES, Problem, Strategy, strategy, traits_of
+from mixopt.strategies import STRATEGIES, Parting, Problem, Strategy, strategy, traits_of
 from mixopt.strategies.base import Answering
 from mixopt.testing.worlds import make_world
 
@@ -235,6 +235,7 @@ def test_only_those_who_declare_it_ask_for_schedules(name: str) -> None:
     recipe, question = strategy(name, **SMALL.get(name, {})), problem()
     specs = recipe.next(question, [], [])
     assert specs
+    assert isinstance(recipe, Parting) == traits_of(recipe).branches
     if traits_of(recipe).branches:  # what runs share is trained first
         specs += recipe.next(question, [WORLD.run(s) for s in specs], [])
     asks = any(spec.schedule is not None for spec in specs)

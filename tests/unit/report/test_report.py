@@ -251,7 +251,8 @@ def test_what_domains_are_worth_is_a_table_with_its_noise(full):
     assert web["as measured"] == "+0.0950"
     assert web["gain in other"].startswith("−")
     assert code[""] == "worse"
-    assert len(page.block("plot-domain-values-data")) == 1
+    (picture,) = page.block("plot-domain-values-data")
+    assert picture["layout"]["yaxis"]["ticktext"] == ["code", "web"]  # from the bottom up
 
 
 def test_the_page_needs_no_network(full):
