@@ -12,6 +12,13 @@ from tokenizers import Tokenizer
 
 from mixopt.errors import InputError, did_you_mean
 from proxies.corpus.builtin import BUILTIN
+from proxies.corpus.objectives import (
+    SENTINELS,
+    Derived,
+    check_sources,
+    derived_of,
+    is_derived,
+)
 from proxies.corpus.sources import PREFIX, Given, Source, sources_of
 from proxies.corpus.tokenizer import end_token, load_tokenizer
 from proxies.corpus.userfiles import find_files
@@ -42,6 +49,8 @@ class CorpusConfig:
         validation: per validation set the same. A set named like a domain replaces the part that
             would be held out of it; the others are validation-only. None: none, or, where
             `domains` is `"builtin"`, the built-in `code_target`.
+            Of both, one may be the text of another under an objective, as `{source: web,
+            objective: r}` (`proxies.corpus.objectives`); then its held-out text is too.
         text_field: field (JSON) or column (tables) that holds the text, where a source names none.
         max_bytes: cap of every domain's training text (bytes of UTF-8).
         max_validation_bytes: cap of every validation set.
@@ -54,6 +63,7 @@ class CorpusConfig:
             written with, by which losses are per byte of text.
         questions: per set a .jsonl file of questions (see `proxies.corpus.questions`), which are
             scored by the bits per byte of their answers.
+        sentinels: tokens that stand for hidden spans, where there are objectives.
     """
 
     domains: Mapping[str, Given] | Literal["builtin"] = "builtin"
@@ -67,6 +77,7 @@ class CorpusConfig:
     vocab: int = 1024
     tokenizer: str | None = None
     questions: Mapping[str, str] | None = None
+    sentinels: int = SENTINELS
 
     def __post_init__(self) -> None:
         for name in ("max_bytes", "max_validation_bytes", "max_tokens", "max_validation_tokens"):
@@ -80,6 +91,7 @@ class CorpusConfig:
                 "1 (name separate files under `validation` to hold out nothing)"
             )
         self._check_tables()
+        self._check_objectives()
         if self.tokenised:
             self._check_tokens()
             return
@@ -107,8 +119,33 @@ class CorpusConfig:
                 f"{{web: data/web, code: [a.jsonl, b.jsonl]}}{also}"
             )
 
+    def _check_objectives(self) -> None:
+        count = self.sentinels
+        if not (isinstance(count, int) and not isinstance(count, bool) and count > 0):
+            raise InputError(f"sentinels is {count!r}; give a whole number above 0")
+        trained, scored = self.derived_domains(), self.derived_sets()
+        if not trained and not scored and count != SENTINELS:
+            raise InputError(
+                f"sentinels is {count} and no domain has an objective that needs them; leave it "
+                "out, or give a domain like {source: web, objective: r}"
+            )
+        clashes = (self.given_sets().keys() & trained) | (scored.keys() & self.given_domains())
+        for name in sorted(clashes):
+            raise InputError(
+                f"validation: {name!r} is a domain as well, and one of the two has an objective; "
+                "what has one is scored on the held-out text of its source: rename the set"
+            )
+        plain = _plain(self.given_domains())
+        check_sources(trained, plain, "domain")
+        check_sources(scored, {**plain, **_plain(self.given_sets())}, "validation set")
+
     def _check_questions(self) -> None:
-        taken = {*self.training_sources(), *self.validation_sources()}
+        taken = {
+            *self.training_sources(),
+            *self.validation_sources(),
+            *self.derived_domains(),
+            *self.derived_sets(),
+        }
         if self.questions is not None and not isinstance(self.questions, Mapping):
             raise InputError(
                 f"questions is {self.questions!r}; give a mapping from name to a .jsonl file"
@@ -152,25 +189,43 @@ class CorpusConfig:
     def training_tokens(self) -> dict[str, tuple[TokenSource, ...]]:
         """Where the shards of each training domain are."""
         assert isinstance(self.domains, Mapping)
-        return {name: token_sources_of(name, given) for name, given in self.domains.items()}
+        plain = _plain(self.domains).items()
+        return {name: token_sources_of(name, given) for name, given in plain}
 
     def validation_tokens(self) -> dict[str, tuple[TokenSource, ...]]:
         """Where the shards of each separate validation set are."""
-        given = (self.validation or {}).items()
+        given = _plain(self.validation).items()
         return {name: token_sources_of(name, sources) for name, sources in given}
+
+    def derived_domains(self) -> dict[str, Derived]:
+        """Training domains that are another one's text under an objective."""
+        return _derived(self.given_domains())
+
+    def derived_sets(self) -> dict[str, Derived]:
+        """Validation sets that are the text of another set, or held out of a domain, under one."""
+        return _derived(self.given_sets())
 
     def training_sources(self) -> dict[str, tuple[Source, ...]]:
         """Where the text of each training domain comes from."""
-        if isinstance(self.domains, str):
-            return {n: (Source(PREFIX + n),) for n, b in BUILTIN.items() if not b.validation_only}
-        return {n: sources_of(n, given, self.text_field) for n, given in self.domains.items()}
+        given = _plain(self.given_domains()).items()
+        return {name: sources_of(name, sources, self.text_field) for name, sources in given}
 
     def validation_sources(self) -> dict[str, tuple[Source, ...]]:
         """Where the text of each separate validation set comes from."""
-        if self.validation is None and isinstance(self.domains, str):
-            return {n: (Source(PREFIX + n),) for n, b in BUILTIN.items() if b.validation_only}
-        given = (self.validation or {}).items()
+        given = _plain(self.given_sets()).items()
         return {name: sources_of(name, sources, self.text_field) for name, sources in given}
+
+    def given_domains(self) -> Mapping[str, Given]:
+        """The domains one by one, also where they are the built-in ones."""
+        if isinstance(self.domains, str):
+            return {n: PREFIX + n for n, b in BUILTIN.items() if not b.validation_only}
+        return self.domains
+
+    def given_sets(self) -> Mapping[str, Given]:
+        """The separate validation sets, one by one."""
+        if self.validation is None and isinstance(self.domains, str):
+            return {n: PREFIX + n for n, b in BUILTIN.items() if b.validation_only}
+        return self.validation or {}
 
     def fingerprint(self) -> str:
         """JSON text that changes whenever the corpus would: configuration, versions, files.
@@ -184,7 +239,10 @@ class CorpusConfig:
         if self.tokenizer is not None:
             inputs["tokenizer"] = _stamp(tokenizer_path(self.tokenizer))
         inputs["tools"] = [platform.python_version(), importlib.metadata.version("tokenizers")]
-        whole = {"format": FORMAT, "config": asdict(self), "inputs": inputs}
+        config = asdict(self)
+        if not self.derived_domains() and not self.derived_sets():
+            del config["sentinels"]  # there are none
+        whole = {"format": FORMAT, "config": config, "inputs": inputs}
         return json.dumps(whole, sort_keys=True)
 
     def _token_inputs(self) -> dict[str, Any]:
@@ -245,6 +303,19 @@ def tokenizer_path(given: str) -> Path:
             "or leave it out to have one trained on the domains"
         )
     return path
+
+
+def _plain(table: Mapping[str, Given] | None) -> dict[str, Given]:
+    """The domains or sets with text of their own."""
+    return {name: given for name, given in (table or {}).items() if not is_derived(given)}
+
+
+def _derived(table: Mapping[str, Given]) -> dict[str, Derived]:
+    return {
+        name: derived_of(name, given)
+        for name, given in table.items()
+        if isinstance(given, Mapping) and is_derived(given)
+    }
 
 
 def _check_builtin(name: str, sources: tuple[Source, ...]) -> None:

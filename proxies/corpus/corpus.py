@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.errors import InputError, TrainerError
+from proxies.corpus.objectives import BOUNDARY, CAUSAL, SPECIAL, Derived
 from proxies.corpus.tokenizer import load_tokenizer, token_bytes
 
 MANIFEST = "manifest.json"
@@ -29,7 +31,8 @@ class Corpus:
     Attributes:
         path: the corpus folder.
         manifest: what is in it: `sources`, `train` and `validation` (per name: tokens, bytes,
-            sha256, file), `questions` if any, `vocab`, `warnings`.
+            sha256, file), `questions` if any, `vocab`, `warnings`; `objectives` and `sentinels`
+            where there are some (`proxies.corpus.objective_entries`).
     """
 
     path: Path
@@ -74,8 +77,24 @@ class Corpus:
 
     @property
     def vocab(self) -> int:
-        """Entries of the vocabulary."""
+        """Entries of the vocabulary: the tokenizer's, then those of objectives if there are any."""
         return int(self.manifest["vocab"])
+
+    @cached_property
+    def derived(self) -> Mapping[str, Derived]:
+        """Domains and validation sets that are the text of another one under an objective."""
+        records = self.manifest.get("objectives", {})
+        return {name: Derived.of(record) for name, record in records.items()}
+
+    @property
+    def sentinels(self) -> int:
+        """Tokens that stand for hidden spans."""
+        return int(self.manifest.get("sentinels", 0))
+
+    @property
+    def boundary(self) -> int | None:
+        """The token between prefix and targets; None where all text is read from left to right."""
+        return self.vocab - self.sentinels - SPECIAL + BOUNDARY if self.sentinels else None
 
     @property
     def unit(self) -> str:
@@ -89,9 +108,27 @@ class Corpus:
         return shards
 
     def natural_sizes(self) -> dict[str, float]:
-        """What the natural mixture is in proportion to: tokens of shards, bytes of text."""
+        """What the natural mixture is in proportion to: tokens of shards, bytes of text.
+
+        Text that is trained on with several objectives counts once, in equal parts.
+        """
         key = "available_tokens" if self.shards else "available_bytes"
-        return {name: float(entry[key]) for name, entry in self.manifest["train"].items()}
+        uses = Counter(self.source_of(name) for name in self.domains)
+        return {
+            name: float(entry[key]) / uses[self.source_of(name)]
+            for name, entry in self.manifest["train"].items()
+        }
+
+    def source_of(self, name: str) -> str:
+        """The domain or set whose text one has: itself, where it is not derived."""
+        return self.derived[name].source if name in self.derived else name
+
+    def tags(self, name: str) -> dict[str, str]:
+        """What to constrain a domain by: source and objective, where there are objectives."""
+        if not self.derived:
+            return {}
+        of = self.derived.get(name)
+        return {"source": self.source_of(name), "objective": of.objective.name if of else CAUSAL}
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -107,7 +144,7 @@ class Corpus:
     def token_bytes(self) -> NDArray[np.int32]:
         """Bytes of text behind each token, shape (V,); 0 for special tokens."""
         lengths: NDArray[np.int32] = np.load(self.path / TOKEN_BYTES, allow_pickle=False)
-        return lengths
+        return np.pad(lengths, (0, self.vocab - len(lengths)))
 
     def unique_tokens(self) -> dict[str, int]:
         """Training tokens available per domain."""
@@ -165,8 +202,9 @@ class Corpus:
         """Check that every domain and validation set fills at least one sequence.
 
         Raises:
-            InputError: one is shorter than `context` + 1 tokens.
+            InputError: one is shorter than `context` + 1 tokens, or an objective does not fit.
         """
+        self.require_objectives(context)
         for split in ("train", "validation"):
             for name, entry in self.manifest[split].items():
                 if entry["tokens"] < context + 1:
@@ -176,6 +214,15 @@ class Corpus:
                         f"sequence of {context} + 1; add text, drop the domain, or set a smaller "
                         "`context`"
                     )
+
+    def require_objectives(self, context: int) -> None:
+        """Check that objectives are what they say in sequences of `context` tokens.
+
+        Raises:
+            InputError: see `proxies.corpus.objectives.Objective.check`.
+        """
+        for name, of in self.derived.items():
+            of.objective.check(name, context, self.sentinels)
 
     def small_domains(self, batch_tokens: int) -> tuple[str, ...]:
         """Warnings for domains that do not fill one training batch."""
@@ -201,6 +248,8 @@ class Corpus:
     def _verify(self) -> None:
         for split in ("train", "validation"):
             for name, entry in self.manifest[split].items():
+                if name in self.derived:  # the files of its source
+                    continue
                 if token_hash(self._load(split, name)) != entry["sha256"]:
                     raise self.damaged(
                         f"the {split} tokens of {name!r} ({entry['file']}) are not those that were "
@@ -224,7 +273,7 @@ class Corpus:
         if hashlib.sha256(text).hexdigest() != self.manifest["tokenizer"]["sha256"]:
             raise self.damaged(f"{TOKENIZER} is not the tokenizer whose tokens the shards hold")
         lengths = token_bytes(load_tokenizer(self.path / TOKENIZER))
-        if not np.array_equal(lengths, self.token_bytes):
+        if not np.array_equal(lengths, self.token_bytes[: len(lengths)]):
             raise self.damaged(f"{TOKEN_BYTES} does not fit {TOKENIZER}")
 
 

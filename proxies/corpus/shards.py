@@ -18,6 +18,7 @@ from proxies.corpus.config import FORMAT, CorpusConfig
 from proxies.corpus.corpus import MANIFEST, TOKEN_BYTES, TOKENIZER, token_hash
 from proxies.corpus.counts import Counts, Met, printable
 from proxies.corpus.encoder import Encoder
+from proxies.corpus.objective_entries import with_objectives
 from proxies.corpus.sources import Source
 from proxies.corpus.tokenizer import check_size
 
@@ -92,12 +93,15 @@ class Shards:
         tokenizer: Tokenizer = self.encoder.tokenizer
         (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
         np.save(folder / TOKEN_BYTES, self.encoder.lengths, allow_pickle=False)
-        manifest = {
-            "format": FORMAT,
-            "sources": self.sources,
+        entries = {
             "train": self.train,
             "validation": {name: self.validation[name] for name in ordered},
             "vocab": len(self.encoder.lengths),
+        }
+        manifest = {
+            "format": FORMAT,
+            "sources": self.sources,
+            **with_objectives(config, entries),
             "tokenizer": {
                 "trained": config.tokenizer is None,
                 "sha256": hashlib.sha256((folder / TOKENIZER).read_bytes()).hexdigest(),

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from mixopt.errors import InputError
 from proxies.corpus.config import FORMAT, CorpusConfig, load_named_tokenizer, tokenizer_path
 from proxies.corpus.corpus import MANIFEST, TOKEN_BYTES, VOCABULARY, token_hash
+from proxies.corpus.objective_entries import with_objectives
 from proxies.corpus.tokenizer import end_token, token_bytes
 from proxies.token_shards.ports import Ids
 from proxies.token_shards.sample import Sample, Wanted, draw
@@ -216,8 +217,7 @@ def _finish(
         "format": FORMAT,
         "sources": drawn.sources,
         "shards": drawn.places,
-        **entries,
-        "vocab": vocabulary.size,
+        **with_objectives(config, {**entries, "vocab": vocabulary.size}),
         "vocabulary": {"ids": len(vocabulary.ids), "sha256": token_hash(vocabulary.ids)},
         "unit": "nats/token" if config.tokenizer is None else "bits/byte",
         "tokenizer": {

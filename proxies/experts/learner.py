@@ -99,7 +99,8 @@ class Learner:
             pools=self._pools,
         )
         with one_thread():
-            learn = TrainingStep(model, Optimizers(model, recipe))
+            boundary = self._corpus.boundary
+            learn = TrainingStep(model, Optimizers(model, recipe), boundary=boundary)
             for step, count in zip(steps, np.diff(before), strict=True):
                 ids = torch.from_numpy(batches.take(int(count)))[None]
                 if not math.isfinite(float(learn(step, ids))):

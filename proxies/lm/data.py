@@ -11,6 +11,7 @@ are. *One stream*: what comes at a position does not depend on how much follows,
 continues to more tokens reads what it would have read without the stop.
 """
 
+import itertools
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +23,8 @@ from numpy.typing import NDArray
 from mixopt.runs import Realised
 from mixopt.runs.schedule import Phases
 from proxies.corpus import Corpus
+from proxies.lm.examples import Examples, Ints
 
-Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
@@ -153,10 +154,14 @@ class Batches:
         self._order, self.counts = self._draw(shares, Drawing.start(offsets))
         pools = pools or corpus.unique_tokens()
         self._streams = {name: corpus.train_tokens(name)[: pools[name]] for name in self._names}
-        self._starts = [
-            sequence_starts(len(self._streams[name]), context, seed, name) for name in self._names
-        ]
+        self._examples, self._seed = Examples(corpus, context, seed), seed
+        self._numbered = [self._all_starts(name) for name in self._names]
         self._context, self._position = context, 0
+
+    def _all_starts(self, name: str) -> Iterator[tuple[int, int]]:
+        """Number and start of a domain's sequences, endlessly."""
+        length = self._examples.stride(name)
+        return enumerate(sequence_starts(len(self._streams[name]), length, self._seed, name))
 
     def _draw(
         self, shares: Sequence[Mapping[str, float]], drawing: Drawing
@@ -193,7 +198,7 @@ class Batches:
     def skip(self, count: int) -> None:
         """Pass over `count` sequences: those that a run has trained on before it continues."""
         for domain in self._order[self._position : self._position + count]:
-            next(self._starts[domain])
+            next(self._numbered[domain])
         self._position += count
 
     def domains(self, count: int) -> list[str]:
@@ -203,15 +208,34 @@ class Batches:
 
     def places(self, count: int) -> list[tuple[str, int]]:
         """Domain and start of the next `count` sequences, which are then behind."""
+        return [(name, start) for name, (_, start) in self._next(count)]
+
+    def _next(self, count: int) -> list[tuple[str, tuple[int, int]]]:
         row = self._order[self._position : self._position + count]
         self._position += count
-        return [(self._names[domain], next(self._starts[domain])) for domain in row]
+        return [(self._names[domain], next(self._numbered[domain])) for domain in row]
 
     def take(self, count: int) -> NDArray[np.int64]:
         """The next `count` sequences, (count, T + 1): inputs are [:, :-1], targets [:, 1:]."""
-        length = self._context + 1
-        rows = [self._streams[name][at : at + length] for name, at in self.places(count)]
-        return np.stack(rows).astype(np.int64)
+        streams, read = self._streams, self._examples.read
+        rows = [read(name, streams[name], at, k) for name, (k, at) in self._next(count)]
+        return np.stack(rows)
+
+    def bearing(self) -> dict[str, int]:
+        """Tokens of each domain that bear loss in the whole run."""
+        totals = dict.fromkeys(self._names, 0)
+        for counts in self.counts:
+            for name, number in counts.items():
+                totals[name] += number
+        return {
+            name: self._examples.bearing(
+                name,
+                self._streams[name],
+                ((start, k) for k, start in itertools.islice(self._all_starts(name), number)),
+            )
+            for name, number in totals.items()
+            if number
+        }
 
 
 def losses_by_domain(losses: Floats, domains: Sequence[str]) -> dict[str, float]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from proxies.corpus import Corpus
+from proxies.lm.examples import Examples, bears_loss, rows_of
 from proxies.lm.functions import token_nats
 from proxies.lm.model import PackedModel
 
@@ -33,7 +34,7 @@ class ValidationSet:
     Attributes:
         name: of the set.
         ids: (s, T + 1) tokens.
-        bytes: (s, T) bytes of each target.
+        bytes: (s, T) bytes of each target; 0 where it bears no loss or stands for no text.
         documents: (s, T) the document that each target belongs to, numbered from 0.
         nats: of the unit that losses are told in: ln 2 for bits, 1 for nats.
     """
@@ -59,15 +60,19 @@ def validation_sets(
     """About `tokens` tokens of every validation set, taken evenly from all of it.
 
     The same sequences for every run of a corpus, so that sampling them adds no noise between runs.
+    Of a set under an objective they are its examples, scored where their targets are text.
     """
-    sets = []
+    sets, examples = [], Examples(corpus, context, seed=0)
     for name in corpus.validation_sets:
         stream = corpus.validation_tokens(name)
-        starts = scored_starts(len(stream), context, tokens)
-        ids = np.stack([stream[start : start + context + 1] for start in starts]).astype(np.int64)
+        starts = scored_starts(len(stream), examples.stride(name), tokens)
+        ids, places = rows_of(examples, name, stream, starts.tolist())
         lengths = corpus.token_bytes[ids[:, 1:]].astype(np.int64)
+        if name in examples:
+            assert corpus.boundary is not None
+            lengths *= bears_loss(torch.from_numpy(ids), corpus.boundary).numpy().astype(np.int64)
         ends = np.concatenate(([0], np.cumsum(corpus.token_bytes[np.asarray(stream)] == 0)))
-        owners = np.stack([ends[start + 1 : start + context + 1] for start in starts])
+        owners = ends[places[:, 1:]]
         documents = np.unique(owners, return_inverse=True)[1].reshape(owners.shape)
         sets.append(
             ValidationSet(

@@ -26,7 +26,7 @@ from torch import Tensor
 from mixopt.space.simplex import Array
 from proxies.lm.model import Copies, PackedModel
 from proxies.lm.packing import sequences_at_once
-from proxies.lm.steps import pack_loss
+from proxies.lm.steps import pack_loss, token_weights
 
 SKETCH = 4096
 """r: entries of a sketch; an inner product is right to |g| |h| / sqrt(r)."""
@@ -77,10 +77,11 @@ class Gradients:
         scope: `"full"`: all parameters; `"last"`: the last matrix before the head, that out of the
             last block; `"head"`: the output head; `"sketch"`: a count sketch of all parameters,
             with signs and places that are the same in every run.
+        boundary: see `proxies.lm.steps.token_weights`.
     """
 
-    def __init__(self, model: PackedModel, scope: str) -> None:
-        self._model, self._scope = model, scope
+    def __init__(self, model: PackedModel, scope: str, boundary: int | None = None) -> None:
+        self._model, self._scope, self._boundary = model, scope, boundary
         self._copies: dict[int, Copies] = {}
 
     def of(self, sets: Sequence[Tensor]) -> list[list[Gradient]]:
@@ -120,7 +121,9 @@ class Gradients:
             self._copies[times].follow()
             model = self._copies[times]
         try:
-            pack_loss(model, ids.flatten(0, 1)).sum().backward()  # type: ignore[no-untyped-call]
+            every = ids.flatten(0, 1)
+            weights = token_weights(every, self._boundary)
+            pack_loss(model, every, weights=weights).sum().backward()  # type: ignore[no-untyped-call]
             parts = {name: grad.float() for name, grad in self._parts(model)}
             rows, of_rows = self._of_rows(model)
         finally:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mixopt.space.simplex import Array
 from proxies.lm.evaluate import nats
+from proxies.lm.examples import mean_loss
 from proxies.lm.gradients import PARTS, Gradients, products, sequences_of_look
 from proxies.lm.mixing import Member
 from proxies.lm.model import PackedModel
@@ -36,7 +37,8 @@ class Looks:
     def __init__(self, setting: Setting, model: PackedModel, members: Sequence[Member]) -> None:
         self._setting, self._model, self._members = setting, model, members
         self._mixed = members[0].mixed
-        self._gradients = Gradients(model, self._mixed.needs.scope)
+        self._boundary = setting.corpus.boundary
+        self._gradients = Gradients(model, self._mixed.needs.scope, self._boundary)
         self.flops = 0.0
 
     def values(self, wanted: frozenset[str], step: int, batch: int) -> list[dict[str, Array]]:
@@ -60,8 +62,11 @@ class Looks:
     def _heldout(self) -> Array:
         """(K, n) mean nats a token of the targets."""
         targets = self._mixed.targets
-        losses = nats(self._model, torch.cat([of.ids for of in targets]))
+        ids = torch.cat([of.ids for of in targets])
+        losses = nats(self._model, ids)
         self._count(2.0, sum(of.tokens for of in targets))
+        if self._boundary is not None:  # a sequence under an objective has fewer that bear loss
+            losses = mean_loss(losses.double(), ids, self._boundary)[..., None]
         parts = torch.split(losses, [len(of.ids) for of in targets], dim=1)
         return torch.stack([part.double().mean((1, 2)) for part in parts], dim=1).cpu().numpy()
 

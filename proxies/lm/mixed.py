@@ -27,15 +27,16 @@ from mixopt.mixers import Measured, Segment, record
 from mixopt.ports import Report
 from mixopt.runs import Observation, RunSpec
 from proxies.lm.checkpoint import Checkpoint
-from proxies.lm.data import Drawing, Ints
+from proxies.lm.data import Drawing
 from proxies.lm.evaluate import Score, nats
+from proxies.lm.examples import Ints, mean_loss
 from proxies.lm.looks import Looks
 from proxies.lm.mixing import Member, Tally, mixed_of
 from proxies.lm.packing import sequences_at_once
 from proxies.lm.recipe import Recipe
 from proxies.lm.reference import frozen_models, reference_spec, reference_tensors
 from proxies.lm.setting import Setting
-from proxies.lm.steps import learn
+from proxies.lm.steps import learn, token_weights
 from proxies.lm.train import Pack, Run, continued
 
 _OF_REFERENCE = frozenset({"excess", "excess_mean"})
@@ -246,12 +247,14 @@ class MixedPack(Pack):
             losses = told = self._learn(number, ids)
         else:
             each = self._weighed(number, ids, which)
-            losses = told = each.mean(-1)
+            boundary = self.setting.corpus.boundary
+            losses = told = mean_loss(each, ids, boundary)
             if self._compared:
                 assert self._reference is not None
                 beside = nats(self._reference, ids)
                 excess = (each - beside).clamp(min=0)
-                told = torch.stack([losses, beside.mean(-1), excess.mean(-1)], dim=1)
+                means = (mean_loss(of, ids, boundary) for of in (beside, excess))
+                told = torch.stack([losses, *means], dim=1)
                 self.extra += 2.0 * self.setting.recipe.shape.params * count * length
         for member, row, of_run in zip(self.members, which, told, strict=True):
             member.tally.add(row, length, of_run)
@@ -268,7 +271,8 @@ class MixedPack(Pack):
         shape, device = self.setting.recipe.shape, self.setting.device
         at_once = sequences_at_once(shape, runs, device)
         ranks = self.setting.ranks
-        learn(self.model, self.optimizers, ranks, at_once, ids, each=each, weights=weights)
+        by_token = token_weights(ids, self.setting.corpus.boundary, weights)
+        learn(self.model, self.optimizers, ranks, at_once, ids, each=each, weights=by_token)
         return each
 
     def _sequences(self, first: int, steps: int) -> int:

@@ -19,7 +19,7 @@ from mixopt.runs import RunSpec
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
 from proxies.lm.checkpoint import Checkpoint
-from proxies.lm.data import Ints
+from proxies.lm.examples import Ints, sharing
 from proxies.lm.setting import Setting
 from proxies.lm.splits import SteeringSet, steering_sets
 from proxies.lm.steered import SteeredBatches
@@ -96,7 +96,7 @@ def mixed_of(setting: Setting, spec: RunSpec) -> Mixed:
         context=context,
         seed=spec.seed,
         pools=setting.pools(spec.scale.tokens),
-        ends={of.name: of.ends for of in targets if of.ends is not None},
+        ends=sharing(corpus, {of.name: of.ends for of in targets if of.ends is not None}),
     )
     mixture = setup.reference(needs)
     reference = None if mixture is None else Mixture(domains, tuple(mixture.tolist()))

@@ -39,7 +39,12 @@ class Resident:
 
     @classmethod
     def of(cls, corpus: Corpus, device: torch.device, room: float) -> "Resident | None":
-        """The tokens on a device; None where they take more than `room` bytes."""
+        """The tokens on a device; None where they take more than `room` bytes.
+
+        Also where a domain has an objective: its sequences are made on the host.
+        """
+        if corpus.derived:
+            return None
         streams = {name: corpus.train_tokens(name) for name in corpus.domains}
         kind = next(iter(streams.values())).dtype
         if sum(stream.nbytes for stream in streams.values()) > room:

@@ -14,6 +14,7 @@ from proxies.corpus import Corpus
 from proxies.corpus.repetition import RepetitionMatch, pool_sizes
 from proxies.lm.checkpoint import Checkpoints
 from proxies.lm.evaluate import ValidationSet
+from proxies.lm.examples import Examples
 from proxies.lm.multiple_choice import Questions
 from proxies.lm.ranks import Ranks
 from proxies.lm.recipe import Recipe
@@ -66,6 +67,11 @@ class Setting:
             proxy_tokens=proxy_tokens,
             context=self.recipe.shape.context,
         )
+
+    def text_share(self, domain: str) -> float:
+        """Tokens of a domain's text over those trained on: below 1 under an objective."""
+        context = self.recipe.shape.context
+        return Examples(self.corpus, context, 0).stride(domain) / context
 
     def checkpoints(self, spec: RunSpec, *, apart: bool = False) -> Checkpoints:
         """The checkpoints of a run.

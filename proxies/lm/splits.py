@@ -23,6 +23,7 @@ from torch import Tensor
 from mixopt.errors import InputError, did_you_mean
 from proxies.corpus import Corpus
 from proxies.lm.evaluate import scored_starts
+from proxies.lm.examples import Examples, rows_of
 
 SHARE = 20
 """One part in so many of a domain's training text is steered by, at most."""
@@ -30,6 +31,8 @@ _LONGEST = 2
 """A document that would take so many times as much is cut."""
 _LEAST = 4
 """Sequences of a domain, with which it can give one to steer by."""
+SEED = 0
+"""Of the examples that are made of text under an objective: the same for every run."""
 _ENOUGH = 4
 """Unscored documents are taken alone if they hold one part in so many of what is wanted."""
 
@@ -84,6 +87,7 @@ def steering_sets(
         InputError: a target is no validation set, or nothing of it is left to steer by.
     """
     sets = []
+    examples = Examples(corpus, context, SEED)
     for name in targets:
         if name not in corpus.validation_sets:
             known = did_you_mean(name, corpus.validation_sets)
@@ -92,10 +96,12 @@ def steering_sets(
             end = training_end(corpus, name, context, tokens)
             stream = corpus.train_tokens(name)[end:]
             starts = scored_starts(len(stream), context, tokens)
-            sets.append(SteeringSet(name, _rows(stream, starts, context, device), end))
+            ids = _rows(examples, name, stream, starts)
+            sets.append(SteeringSet(name, ids.to(device), end))
         else:
             stream = corpus.validation_tokens(name)
-            starts, shared = unscored(stream, corpus.token_bytes, scored, context)
+            lengths = [(Examples(corpus, c, SEED).stride(name), number) for c, number in scored]
+            starts, shared = unscored(stream, corpus.token_bytes, lengths, context)
             if not len(starts):
                 raise InputError(
                     f"all of {name!r} is scored, and nothing is left to steer by; lower "
@@ -103,8 +109,8 @@ def steering_sets(
                     "targets"
                 )
             some = np.linspace(0, len(starts) - 1, min(len(starts), max(1, tokens // context)))
-            rows = _rows(stream, starts[some.round().astype(int)], context, device)
-            sets.append(SteeringSet(name, rows, None, shared))
+            ids = _rows(examples, name, stream, starts[some.round().astype(int)])
+            sets.append(SteeringSet(name, ids.to(device), None, shared))
     return sets
 
 
@@ -169,8 +175,5 @@ def _stretches(free: NDArray[np.bool_], context: int) -> NDArray[np.int64]:
     return np.concatenate([np.zeros(0, dtype=np.int64), *starts])
 
 
-def _rows(
-    stream: NDArray[Any], starts: NDArray[np.int64], context: int, device: torch.device
-) -> Tensor:
-    rows = [np.asarray(stream[start : start + context + 1]) for start in starts.tolist()]
-    return torch.from_numpy(np.stack(rows).astype(np.int64)).to(device)
+def _rows(examples: Examples, name: str, stream: NDArray[Any], starts: NDArray[np.int64]) -> Tensor:
+    return torch.from_numpy(rows_of(examples, name, stream, starts.tolist())[0])

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from mixopt.errors import InputError
 from mixopt.runs import Realised
 from proxies.corpus import Corpus
-from proxies.lm.data import Drawing, Ints, generator, spread
+from proxies.lm.data import Drawing, generator, spread
+from proxies.lm.examples import Examples, Ints
 from proxies.lm.resident import Place
 
 
@@ -86,9 +87,14 @@ class SteeredBatches:
     ) -> None:
         self._names, self._context = names, context
         self._streams = {name: corpus.train_tokens(name)[: pools[name]] for name in names}
+        self._examples = Examples(corpus, context, seed)
         self._sequences = [
             Sequences(
-                pools[name], context, seed, name, min(pools[name], ends.get(name, pools[name]))
+                pools[name],
+                self._examples.stride(name),
+                seed,
+                name,
+                min(pools[name], ends.get(name, pools[name])),
             )
             for name in names
         ]
@@ -128,17 +134,17 @@ class SteeredBatches:
 
     def places(self, count: int) -> list[Place]:
         """Domain and start of the next `count` sequences, which are then behind."""
-        return [self._place(domain) for domain in self._advance(count).tolist()]
+        return [(name, start) for name, start, _ in self._numbered(count)]
 
     def take(self, count: int) -> NDArray[np.int64]:
         """The next `count` sequences, (count, T + 1)."""
-        return self._read(self.places(count))
+        return self._read(self._numbered(count))
 
     def ahead(self, domain: int, count: int) -> NDArray[np.int64]:
         """The next sequences of one domain, (count, T + 1), which stay ahead."""
         first, sequences = int(self._next[domain]), self._sequences[domain]
         name = self._names[domain]
-        return self._read([(name, sequences[k]) for k in range(first, first + count)])
+        return self._read([(name, sequences[k], k) for k in range(first, first + count)])
 
     def realised(self, batch: int) -> Realised:
         """What was drawn so far, as one phase; see `Batches.realised`."""
@@ -151,12 +157,26 @@ class SteeredBatches:
         self._position += count
         return row
 
-    def _place(self, domain: int) -> Place:
+    def bearing(self) -> dict[str, int]:
+        """Tokens of each domain that bear loss, in what was drawn so far."""
+        drawn = zip(self._names, self._sequences, self._next.tolist(), strict=True)
+        return {
+            name: self._examples.bearing(
+                name, self._streams[name], ((sequences[k], k) for k in range(count))
+            )
+            for name, sequences, count in drawn
+            if count
+        }
+
+    def _numbered(self, count: int) -> list[tuple[str, int, int]]:
+        """Domain, start and number of the next sequences, which are then behind."""
+        return [self._place(domain) for domain in self._advance(count).tolist()]
+
+    def _place(self, domain: int) -> tuple[str, int, int]:
         number = int(self._next[domain])
         self._next[domain] += 1
-        return self._names[domain], self._sequences[domain][number]
+        return self._names[domain], self._sequences[domain][number], number
 
-    def _read(self, places: list[Place]) -> NDArray[np.int64]:
-        length = self._context + 1
-        rows = [self._streams[name][start : start + length] for name, start in places]
-        return np.stack(rows).astype(np.int64)
+    def _read(self, places: list[tuple[str, int, int]]) -> NDArray[np.int64]:
+        streams, read = self._streams, self._examples.read
+        return np.stack([read(name, streams[name], start, k) for name, start, k in places])

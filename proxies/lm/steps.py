@@ -20,6 +20,7 @@ from torch import Tensor
 
 from proxies.lm.compiling import MOST_OFF, compile_blocks, disagreement, pays
 from proxies.lm.evaluate import logits_at_once
+from proxies.lm.examples import bears_loss, mean_loss
 from proxies.lm.functions import cross_entropy
 from proxies.lm.model import HALVES, PackedModel
 from proxies.lm.optimizer import Optimizers
@@ -41,14 +42,37 @@ def pack_loss(
         model: K runs.
         ids: (K, B, T + 1).
         each: (K, B, T) float32, filled with the loss of each token where it is given.
-        weights: (K, B) float32, multipliers of the sequences' losses in the mean.
+        weights: (K, B, T) float32, multipliers of the tokens' losses in the mean.
     """
     features = model.features(ids[..., :-1], training=True)
     limit = logits_at_once(model.device)
     of_tokens = None if each is None else each.view(len(ids), -1)
-    by_token = None if weights is None else weights.repeat_interleave(ids.shape[2] - 1, dim=1)
+    by_token = None if weights is None else weights.flatten(1)
     targets = ids[..., 1:].flatten(1)
     return cross_entropy(features, model.head(), targets, limit, of_tokens, by_token)
+
+
+def token_weights(
+    ids: Tensor, boundary: int | None, of_sequences: Tensor | None = None
+) -> Tensor | None:
+    """What makes the mean over a batch one over the tokens that bear loss, (K, B, T) float32.
+
+    Every one of them counts alike, whatever the domain: a sequence counts by how many it has.
+
+    Args:
+        ids: (K, B, T + 1), the whole batch.
+        boundary: see `proxies.lm.examples`; None: all tokens bear loss.
+        of_sequences: (K, B) float32, multipliers of the sequences' losses.
+
+    Returns:
+        None where all weights are 1.
+    """
+    shape = (*ids.shape[:2], ids.shape[2] - 1)
+    if boundary is None:
+        return None if of_sequences is None else of_sequences[..., None].expand(shape)
+    bears = bears_loss(ids, boundary)
+    weights = bears / bears.mean((1, 2), keepdim=True)
+    return weights if of_sequences is None else weights * of_sequences[..., None]
 
 
 def learn(
@@ -70,7 +94,7 @@ def learn(
         at_once: sequences whose gradients are taken together.
         ids: (K, B, T + 1).
         each: (K, B, T) float32, filled with the loss of each token of this rank's share.
-        weights: (K, B) float32, multipliers of the sequences' losses.
+        weights: (K, B, T) float32, multipliers of the tokens' losses; see `token_weights`.
     """
     share = ranks.share(ids.shape[1])
     mine = ids[:, share]
@@ -78,8 +102,8 @@ def learn(
     kept = repeat(None) if each is None else torch.split(each[:, share], at_once, dim=1)
     weighed = repeat(None) if weights is None else torch.split(weights[:, share], at_once, dim=1)
     parts = torch.split(mine, at_once, dim=1) if mine.shape[1] else ()
-    for part, of_tokens, of_sequences in zip(parts, kept, weighed, strict=False):
-        loss = pack_loss(model, part, of_tokens, of_sequences) * (part.shape[1] / ids.shape[1])
+    for part, of_tokens, multipliers in zip(parts, kept, weighed, strict=False):
+        loss = pack_loss(model, part, of_tokens, multipliers) * (part.shape[1] / ids.shape[1])
         loss.sum().backward()  # type: ignore[no-untyped-call]
         losses = losses + loss.detach()
     ranks.sum_gradients(model.leaves.values())
@@ -87,14 +111,34 @@ def learn(
     return ranks.sum(losses)
 
 
-def learn_by_sequence(
-    model: PackedModel, optimizers: Optimizers, ranks: Ranks, at_once: int, ids: Tensor
+def learn_by_run(
+    model: PackedModel,
+    optimizers: Optimizers,
+    ranks: Ranks,
+    at_once: int,
+    ids: Tensor,
+    *,
+    boundary: int | None = None,
 ) -> Tensor:
-    """The same step as `learn`: mean loss of each sequence before it, (K, B) nats per token."""
+    """`learn` from the tokens that bear loss (`token_weights`): mean loss of each run, (K,)."""
+    return learn(model, optimizers, ranks, at_once, ids, weights=token_weights(ids, boundary))
+
+
+def learn_by_sequence(
+    model: PackedModel,
+    optimizers: Optimizers,
+    ranks: Ranks,
+    at_once: int,
+    ids: Tensor,
+    *,
+    boundary: int | None = None,
+) -> Tensor:
+    """The same step as `learn_by_run`: mean loss of each sequence, (K, B) nats per token."""
     runs, sequences, length = ids.shape
     each = torch.zeros(runs, sequences, length - 1, device=model.device)
-    learn(model, optimizers, ranks, at_once, ids, each=each)
-    return ranks.sum(each.mean(-1))
+    weights = token_weights(ids, boundary)
+    learn(model, optimizers, ranks, at_once, ids, each=each, weights=weights)
+    return ranks.sum(mean_loss(each, ids, boundary))
 
 
 class TrainingStep:
@@ -110,6 +154,8 @@ class TrainingStep:
             neither recorded nor compiled.
         at_once: sequences of a run whose gradients are taken together; by what the memory holds.
         by_sequence: the loss of every sequence comes back, not of every run; nothing else differs.
+        boundary: where a sequence has this token, loss is on its targets alone; see
+            `proxies.lm.examples`. None: on all tokens.
     """
 
     def __init__(
@@ -120,11 +166,14 @@ class TrainingStep:
         *,
         at_once: int | None = None,
         by_sequence: bool = False,
+        boundary: int | None = None,
     ) -> None:
         self._model, self._optimizers, ranks = model, optimizers, ranks or Ranks()
         self._at_once = at_once or sequences_at_once(model.shape, model.runs, model.device)
         self._learn: Callable[[Tensor], Tensor] = partial(
-            learn_by_sequence if by_sequence else learn, model, optimizers, ranks, self._at_once
+            learn_by_sequence if by_sequence else learn_by_run,
+            *(model, optimizers, ranks, self._at_once),
+            boundary=boundary,
         )
         self._pace: Pace | None = None
         if model.device.type == "cuda" and ranks.world == 1:

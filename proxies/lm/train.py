@@ -49,6 +49,10 @@ class Source(Protocol):
         """What the whole run draws; `batch`: sequences of the largest step."""
         ...
 
+    def bearing(self) -> dict[str, int]:
+        """Tokens of each domain that bear loss."""
+        ...
+
 
 @dataclass
 class Run:
@@ -157,7 +161,11 @@ class Pack:
 
     def _stepping(self) -> TrainingStep:
         return TrainingStep(
-            self.model, self.optimizers, self.setting.ranks, by_sequence=self.by_sequence
+            self.model,
+            self.optimizers,
+            self.setting.ranks,
+            by_sequence=self.by_sequence,
+            boundary=self.setting.corpus.boundary,
         )
 
     def train(self) -> list[Observation]:
@@ -299,6 +307,7 @@ class Pack:
         recipe, shape = self.setting.recipe, self.setting.recipe.shape
         pools = self.setting.pools(run.spec.scale.tokens)
         seen = run.batches.realised(recipe.largest_batch).tokens
+        objectives = self.setting.corpus.derived
         return {
             "params": shape.params,
             "width": shape.width,
@@ -312,7 +321,10 @@ class Pack:
             "ranks": self.setting.ranks.world,
             "continued_from": run.continued_from,
             "train_loss_nats": float(np.mean(run.losses[-self._tail :])),
-            "epochs": {name: round(n / pools[name], 4) for name, n in seen.items()},
+            "epochs": {
+                name: round(n * self.setting.text_share(name) / pools[name], 4)
+                for name, n in seen.items()
+            },
             "standard_error": errors_of(scores),
             "curve_standard_error": run.errors,
             "repetition": record(
@@ -321,6 +333,7 @@ class Pack:
                 proxy_tokens=run.spec.scale.tokens,
                 weights=run.spec.mixture.to_dict(),
             ),
+            **({"loss_tokens": run.batches.bearing()} if objectives else {}),
         }
 
     @property

@@ -111,13 +111,15 @@ class LanguageModelTrainer:
             InputError: a domain's text is missing, empty or shorter than a sequence.
         """
         corpus = self.corpus(cache)
-        corpus.require_context(self.model_config.context or 64)
+        shortest, longest = (self.model_config.context or c for c in (min(CONTEXTS), max(CONTEXTS)))
+        corpus.require_context(shortest)
+        corpus.require_objectives(longest)
         train = corpus.manifest["train"]
         if self.repetition is not None:
             self.repetition.check(corpus.domains)
         available = corpus.available_tokens()
         domains = tuple(
-            Domain(name, tokens=available[name], prior=size)
+            Domain(name, tokens=available[name], prior=size, tags=corpus.tags(name))
             for name, size in corpus.natural_sizes().items()
         )
         notes = {

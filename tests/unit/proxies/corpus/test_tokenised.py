@@ -85,6 +85,29 @@ def shards(folder: Path, **more: Any) -> dict[str, Any]:
     return domains
 
 
+def test_shards_may_be_trained_on_under_an_objective(text, tmp_path):
+    plain = LanguageModelTrainer(domains=text, vocab=300, **SMALL)
+    settings = as_shards(plain.corpus(tmp_path / "text"), tmp_path / "shards")
+    filled = {"filled": {"source": "rocks", "objective": "infill", "span": 2}}
+    answers = []
+    for given in ({"domains": text}, settings):
+        domains = {**given["domains"], **filled}
+        trainer = LanguageModelTrainer(**(given | {"domains": domains}), vocab=300, **SMALL)
+        cache = tmp_path / str(len(answers))
+        trainer.prepare(cache)
+        (seen,) = trainer.train([RunSpec(Mixture.of({"birds": 0.5, "filled": 0.5}), SCALE)], cache)
+        assert seen.ok, seen.error
+        answers.append(seen)
+    assert answers[0].metrics == answers[1].metrics
+    assert answers[0].info["loss_tokens"] == answers[1].info["loss_tokens"]
+    (tmp_path / "unnamed").mkdir()
+    unnamed = shards(tmp_path / "unnamed")
+    trainer = LanguageModelTrainer(domains=unnamed | filled, vocab=64, **SMALL)
+    info = trainer.prepare(tmp_path / "c")
+    assert info.unit == "nats/token"
+    assert info.notes["vocab"] == 64 + 2 + 32  # rows of their own, whatever `vocab` has room for
+
+
 def test_without_a_tokenizer_losses_are_in_nats_per_token(tmp_path):
     domains = shards(tmp_path)
     trainer = LanguageModelTrainer(domains=domains, vocab=64, learning_rate=1e-9, **SMALL)

@@ -1,0 +1,270 @@
+"""Sequences out of a domain's text: as it stands, or as examples of an objective.
+
+An example is a function of the text and of (seed, domain, number of the sequence): a run that
+resumes, and another mixture with the same seed, read the same ones. Prefix, boundary, targets and,
+where these do not fill the sequence, more boundaries; so the tokens themselves say which of them
+bear loss, and a batch is one tensor of whole sequences whatever its domains are.
+
+Notation:
+    T + 1 tokens of a sequence; L of them from the source, n hidden, in s spans
+"""
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from proxies.corpus import Corpus
+from proxies.corpus.objectives import END, SPECIAL, Objective
+
+Ints = NDArray[np.int64]
+
+NOWHERE = -1
+"""The place in the source of a token that is not from there."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Tokens that are not the tokenizer's.
+
+    Attributes:
+        boundary: between prefix and targets, and behind these.
+        ends: (V,) whether a token ends a document.
+    """
+
+    boundary: int
+    ends: NDArray[np.bool_]
+
+    @property
+    def end(self) -> int:
+        """Of the targets; of `infill` of each span."""
+        return self.boundary + END
+
+    @property
+    def sentinel(self) -> int:
+        """The first one; the k-th span is behind the k-th."""
+        return self.boundary + SPECIAL
+
+
+@dataclass(frozen=True)
+class Example:
+    """A sequence of an objective.
+
+    Attributes:
+        ids: (T + 1,) tokens.
+        places: (T + 1,) where each is from, counted from the first token of the source;
+            `NOWHERE` of sentinels, boundaries and ends.
+    """
+
+    ids: Ints
+    places: Ints
+
+
+def example(
+    objective: Objective, tokens: Ints, context: int, words: Vocabulary, draws: np.random.Generator
+) -> Example:
+    """Make an example of L tokens.
+
+    Args:
+        objective: L is its `source_tokens` of the context.
+        tokens: (L,).
+        context: T.
+        words: tokens beyond those of the text.
+        draws: where spans lie.
+    """
+    starts, ends = _spans(objective, words.ends[tokens], draws)
+    ids = np.full(context + 1, words.boundary, dtype=np.int64)
+    places = np.full(context + 1, NOWHERE, dtype=np.int64)
+    every, spans = np.arange(len(tokens)), np.arange(len(starts))
+    of_token = np.searchsorted(starts, every, side="right") - 1  # the last span that has begun
+    hidden = (of_token >= 0) & (every < ends[of_token])
+    before: Ints = np.cumsum(hidden) - hidden  # hidden tokens before each
+    if objective.name == "s":  # one span at the end, which needs no sentinel
+        at = every + hidden
+    else:
+        behind = len(tokens) - int(hidden.sum()) + len(spans) + 1  # where the targets begin
+        extra = 2 if objective.name == "infill" else 1
+        of_target = behind + before + extra * of_token + 1
+        at = np.where(hidden, of_target, every - before + of_token + 1)
+        ids[starts - before[starts] + spans] = words.sentinel + spans
+        ids[behind + before[starts] + extra * spans] = words.sentinel + spans
+        last = spans if extra == 2 else spans[-1:]
+        ids[at[ends[last] - 1] + 1] = words.end
+    ids[at], places[at] = tokens, every
+    return Example(ids, places)
+
+
+def _spans(
+    objective: Objective, document_ends: NDArray[np.bool_], draws: np.random.Generator
+) -> tuple[Ints, Ints]:
+    """(s,) starts and ends of the hidden spans, in order, none next to another."""
+    length = len(document_ends)
+    if objective.name == "s":
+        hidden = objective.hidden(length)
+        return np.array([length - hidden]), np.array([length])
+    if objective.name == "infill":
+        first, stop = _longest_document(document_ends)
+        hidden = objective.hidden(stop - first, 2 * objective.rate * draws.random())
+        kept = stop - first - hidden
+        spans = min(objective.spans(hidden), kept + 1)
+        between = _segments(kept + 2, spans + 1, draws)
+        between[[0, -1]] -= 1  # it may begin and end with a span
+        between[0] += first
+    else:  # the form of T5: begins with text, ends with a span
+        hidden = objective.hidden(length)
+        spans = objective.spans(hidden)
+        between = _segments(length - hidden, spans, draws)
+    sizes = _segments(hidden, spans, draws)
+    starts = np.cumsum(between[:spans]) + np.cumsum(sizes) - sizes
+    return starts, starts + sizes
+
+
+def _segments(total: int, parts: int, draws: np.random.Generator) -> Ints:
+    """(parts,) whole numbers above 0 that sum to `total`, each such list equally likely."""
+    cuts = np.sort(draws.choice(total - 1, parts - 1, replace=False)) + 1
+    return np.diff(np.concatenate(([0], cuts, [total])))
+
+
+def _longest_document(document_ends: NDArray[np.bool_]) -> tuple[int, int]:
+    """Where the longest stretch without the end of a document lies; of two tokens at least."""
+    edges = np.concatenate(([-1], np.flatnonzero(document_ends), [len(document_ends)]))
+    longest = int(np.diff(edges).argmax())
+    first, stop = int(edges[longest]) + 1, int(edges[longest + 1])
+    return (first, stop) if stop - first >= 2 else (0, len(document_ends))
+
+
+class Examples:
+    """Reads the sequences of some domains, or of validation sets.
+
+    Args:
+        corpus: the data.
+        context: T.
+        seed: of the run.
+    """
+
+    def __init__(self, corpus: Corpus, context: int, seed: int) -> None:
+        self._context, self._seed = context, seed
+        self._objectives = {name: of.objective for name, of in corpus.derived.items()}
+        self._strides = {n: of.source_tokens(context) for n, of in self._objectives.items()}
+        self._words = None
+        if corpus.boundary is not None:
+            self._words = Vocabulary(corpus.boundary, corpus.token_bytes == 0)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a domain or set is read under an objective."""
+        return name in self._objectives
+
+    def stride(self, name: str) -> int:
+        """L: tokens of the text from one sequence to the next; T where it is read as it stands."""
+        return self._strides.get(name, self._context)
+
+    def read(self, name: str, stream: NDArray[np.integer], start: int, number: int) -> Ints:
+        """A sequence, (T + 1,).
+
+        Args:
+            name: of the domain.
+            stream: its tokens.
+            start: where the sequence begins there.
+            number: of the sequence, in the order of the run.
+        """
+        if name not in self._objectives:
+            return stream[start : start + self._context + 1].astype(np.int64)
+        return self.example(name, stream, start, number).ids
+
+    def example(self, name: str, stream: NDArray[np.integer], start: int, number: int) -> Example:
+        """A sequence of a domain under an objective; see `read`."""
+        assert self._words is not None
+        objective = self._objectives[name]
+        tokens = stream[start : start + self.stride(name)].astype(np.int64)
+        # a counter gives every sequence numbers of its own, whichever are read before it
+        key = np.array([self._seed % 2**64, zlib.crc32(f"objective/{name}".encode())], np.uint64)
+        bits = np.random.Philox(key=key, counter=np.array([0, 0, 0, number], np.uint64))
+        draws = np.random.Generator(bits)
+        return example(objective, tokens, self._context, self._words, draws)
+
+    def bearing(
+        self, name: str, stream: NDArray[np.integer], places: Iterable[tuple[int, int]]
+    ) -> int:
+        """Tokens that bear loss in some sequences of a domain.
+
+        Args:
+            name: of the domain.
+            stream: its tokens.
+            places: start and number of each sequence.
+        """
+        objective = self._objectives.get(name)
+        if objective is None:
+            return self._context * sum(1 for _ in places)
+        if objective.name == "infill":  # each sequence draws its own share
+            assert self._words is not None
+            rows = (self.read(name, stream, start, number) for start, number in places)
+            return sum(_bearing(ids, self._words.boundary) for ids in rows)
+        length = self.stride(name)
+        return objective.lengths(*objective.most(length), length)[1] * sum(1 for _ in places)
+
+
+def _bearing(ids: Ints, boundary: int) -> int:
+    first = int(np.argmax(ids == boundary))
+    return int(np.count_nonzero(ids[first:] != boundary))
+
+
+def bears_loss(ids: Tensor, boundary: int) -> Tensor:
+    """Which targets bear loss, (..., T) float32 of 0 and 1.
+
+    All of a sequence without a boundary; else those behind its first one, boundaries themselves
+    left out.
+
+    Args:
+        ids: (..., T + 1) tokens.
+        boundary: the token.
+    """
+    is_boundary = ids == boundary
+    passed = is_boundary.cumsum(-1)
+    within = (passed[..., :-1] == 1) & ~is_boundary[..., 1:]
+    return (within | (passed[..., -1:] == 0)).to(torch.float32)
+
+
+def mean_loss(each: Tensor, ids: Tensor, boundary: int | None) -> Tensor:
+    """Mean loss of every sequence over its targets that bear loss, (...).
+
+    Args:
+        each: (..., T) losses of tokens.
+        ids: (..., T + 1) tokens.
+        boundary: None: all of them do.
+    """
+    if boundary is None:
+        return each.mean(-1)
+    bears = bears_loss(ids, boundary)
+    return (each * bears).sum(-1) / bears.sum(-1)
+
+
+def rows_of(
+    examples: Examples, name: str, stream: NDArray[np.integer], starts: Sequence[int]
+) -> tuple[Ints, Ints]:
+    """Sequences of a set, numbered from 0, and the place in the stream of each token.
+
+    Returns:
+        (b, T + 1) tokens, and places; those of tokens that are not from the text are the
+        sequence's first.
+    """
+    rows, places = [], []
+    for number, start in enumerate(starts):
+        if name in examples:
+            made = examples.example(name, stream, start, number)
+            rows.append(made.ids)
+            places.append(start + np.maximum(made.places, 0))
+        else:
+            rows.append(examples.read(name, stream, start, number))
+            places.append(start + np.arange(len(rows[-1])))
+    return np.stack(rows), np.stack(places)
+
+
+def sharing(corpus: Corpus, ends: Mapping[str, int]) -> dict[str, int]:
+    """Where the training text of domains ends: of all that have the text of one that ends there."""
+    of_sources = {corpus.source_of(name): end for name, end in ends.items()}
+    every = ((name, corpus.source_of(name)) for name in corpus.domains)
+    return {name: of_sources[source] for name, source in every if source in of_sources}
