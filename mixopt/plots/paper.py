@@ -12,6 +12,7 @@ from mixopt.lazy import require
 from mixopt.plots.style import BLUE, FAINT, GREEN, INK, ORANGE
 
 _ROW = 0.28  # inches per domain
+_ROWS = 24  # domains that have a row of their own
 
 
 def _figure(width: float, height: float, **grid: Any) -> tuple[Any, Any]:
@@ -20,8 +21,24 @@ def _figure(width: float, height: float, **grid: Any) -> tuple[Any, Any]:
     return made, made.subplots(**grid)
 
 
+def _plain(figure: Any) -> Any:
+    """The figure with every text as it is: names of users are no formulas between dollars."""
+    for text in figure.findobj(require("matplotlib.text").Text):
+        text.set_parse_math(False)
+    return figure
+
+
 def weights(frame: pd.DataFrame, prior: str) -> Any:
-    """Bars of `share` per `domain` with `low` and `high`, and the column `prior` as marks."""
+    """Bars of `share` per `domain` with `low` and `high`, and the column `prior` as marks.
+
+    Of more than 25 domains the 24 with the largest shares have rows, and the others one together.
+    """
+    if len(frame) > _ROWS + 1:
+        kept = frame.nlargest(_ROWS, "share")
+        rest = frame.drop(kept.index)
+        sums = {"domain": f"{len(rest)} others", "share": rest["share"].sum()}
+        others = pd.DataFrame([sums | {prior: rest[prior].sum()}])
+        frame = pd.concat([kept, others], ignore_index=True)
     rows = frame.iloc[::-1]
     figure, axes = _figure(5.0, 1.1 + _ROW * len(rows))
     reach = np.clip([rows["share"] - rows["low"], rows["high"] - rows["share"]], 0.0, None)
@@ -29,8 +46,8 @@ def weights(frame: pd.DataFrame, prior: str) -> Any:
     axes.errorbar(rows["share"], rows["domain"], xerr=reach, fmt="none", ecolor=INK, capsize=2)
     axes.plot(rows[prior], rows["domain"], "D", color=ORANGE, ms=4, label=prior)
     axes.set_xlabel("share of training tokens")
-    axes.legend(frameon=False, fontsize="small")
-    return figure
+    axes.legend(frameon=False, fontsize="small", loc="lower right")
+    return _plain(figure)
 
 
 def response(frame: pd.DataFrame, axis: str) -> Any:
@@ -49,7 +66,7 @@ def response(frame: pd.DataFrame, axis: str) -> Any:
         place.set_visible(False)
     figure.supxlabel("share of tokens", fontsize="small")
     figure.supylabel(axis, fontsize="small")
-    return figure
+    return _plain(figure)
 
 
 def scatter(
@@ -66,7 +83,7 @@ def scatter(
     axes.locator_params(nbins=5)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    return figure
+    return _plain(figure)
 
 
 def history(frame: pd.DataFrame, axis: str) -> Any:
@@ -77,4 +94,4 @@ def history(frame: pd.DataFrame, axis: str) -> Any:
     axes.set_xlabel("spent")
     axes.set_ylabel(axis)
     axes.legend(frameon=False, fontsize="small")
-    return figure
+    return _plain(figure)

@@ -30,6 +30,7 @@ from mixopt.plots.style import (
 from mixopt.space.simplex import Array
 
 _COLUMNS, _NARROW_COLUMNS = 4, 2
+_TITLE = 18  # characters of a name over its panel
 _PANEL, _TOP, _FOOT, _GAP = 190, 76, 56, 56  # pixels: a row of panels, above, below, between
 
 
@@ -83,7 +84,7 @@ def response_curves(
         place = {"xref": f"x{i + 1} domain", "yref": f"y{i + 1} domain", "x": 0.5, "y": 1.0}
         if i == 0:
             place |= {"xref": "x domain", "yref": "y domain"}
-        titles.append(_text(name, **place, yanchor="bottom"))
+        titles.append(_text(shortened(name, _TITLE), **place, yanchor="bottom"))
     wide, narrow = (_axes(shares, window, c) for c in (_COLUMNS, _NARROW_COLUMNS))
     titles += [
         _text("share of tokens", xref="paper", yref="paper", x=0.5, y=0, yshift=-28, yanchor="top"),

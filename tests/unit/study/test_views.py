@@ -191,3 +191,21 @@ def test_what_a_study_writes_gets_its_folder_and_is_whole(told: Study, tmp_path:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write .*give another path"):
         mixopt.save_study(told, tmp_path / "file" / "study.json")
+
+
+def test_pictures_of_sixty_long_names_are_readable_and_no_name_is_a_formula() -> None:
+    names = [r"$\frac$", *(f"a-rather-long-name-{i}" for i in range(59))]
+    space = MixtureSpace(names)
+    study = Study(space, "loss", law="ridge")
+    W = np.random.default_rng(0).dirichlet(np.ones(60), 40)
+    frame = pd.DataFrame(W, columns=[f"w/{d}" for d in names])
+    study.tell(frame.assign(**{"m/loss": 1 - W[:, 0]}))
+    drawn = study.plot.weights(backend="matplotlib")
+    drawn.canvas.draw()  # a name that is taken for a formula fails here
+    labels = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    assert len(labels) == 25
+    assert labels[0] == "36 others"
+    assert labels[-1] == r"$\frac$"
+    study.plot.response([r"$\frac$"], backend="matplotlib").canvas.draw()
+    titles = [note.text for note in study.plot.response().layout.annotations]
+    assert max(len(title) for title in titles if "long-name" in title or "…" in title) <= 18
