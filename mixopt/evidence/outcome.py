@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from mixopt import laws, proposers
-from mixopt.diagnostics import DomainValues, EpochMismatch, Trust, epoch_mismatch
+from mixopt.diagnostics import DomainValues, EpochMismatch, epoch_mismatch
 from mixopt.diagnostics.unlike import doubts
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
-from mixopt.evidence.failures import burnt
 from mixopt.evidence.reached import far, predictions, reach_of, reached
 from mixopt.evidence.run_doubts import doubts_of_runs, unpredicted
 from mixopt.evidence.stored import plain, restored
+from mixopt.evidence.trusted import ALONE, trusted
 from mixopt.evidence.verdict import Verdict, headline, judge, weighed
 from mixopt.judging.measuring import Beside
 from mixopt.proposers import Recommendation, Surrogate
@@ -32,8 +32,6 @@ from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace, html
 from mixopt.strategies import Answer, Problem, TradeOff
 
-_MEASURED = "what a law is asked (the answer was measured against its rivals, not predicted)"
-_ALONE = "every domain was tried alone, and what is left out says nothing of the others"
 FORMAT = 4
 """Of a stored outcome; another one is refused, and concluded anew from the runs."""
 
@@ -256,7 +254,7 @@ def sweep_outcome(
             problem.space,
             _epochs(problem, observations, answer.mixture, unique or {}),
             repeats=_repeats(problem, observations),
-            alone="" if answer.domain_values is None else _ALONE,
+            alone="" if answer.domain_values is None else ALONE,
         ),
         rng=rng,
         curve=False,
@@ -266,7 +264,7 @@ def sweep_outcome(
     return Outcome(
         surrogate,
         recommendation.widened(checkup.widening),
-        replace(checkup, trust=_trusted(answer, told, confirmation, observations)),
+        replace(checkup, trust=trusted(answer, told, confirmation, observations)),
         _names(runs),
         confirmation,
         runs=len(observations),
@@ -304,22 +302,6 @@ def _recommended(
         gains=answer.gains,
     )
     return replace(made, reach=reach_of(problem.target, runs))
-
-
-def _trusted(
-    answer: Answer,
-    told: Trust,
-    confirmation: Confirmation | None,
-    observations: Sequence[Observation],
-) -> Trust:
-    """The verdict of the gates in the light of how the answer came about, and of fresh seeds."""
-    if answer.measured:
-        unasked = _MEASURED if answer.domain_values is None else f"what a law is asked ({_ALONE})"
-        told = Trust("do not trust", (), (unasked,))
-    if answer.remedied is not None:
-        told = told.after(answer.remedied.before, answer.remedied.runs)
-    verdict, broken = weighed(told, confirmation), burnt(observations)
-    return verdict if broken is None else verdict.asked(broken)
 
 
 def table_outcome(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mixopt import Domain, InputError, MixtureSpace, Objective, Observation, RunSpec, Scale
+from mixopt.diagnostics import Gate
 from mixopt.evidence.outcome import Outcome, sweep_outcome
 from mixopt.runs.kinds import BRANCH, RECOMMENDED, REFERENCE, TIME_AVERAGE
 from mixopt.runs.objective import Guard
@@ -147,6 +148,18 @@ def test_what_only_hurts_leaves_the_base_and_confirms_nothing() -> None:
     assert answer.mixture.array == pytest.approx(BASE)
     assert answer.gains["natural"].raw == 0
     assert "no last stage is predicted to beat the control" in answer.notes[-1]
+    told = sweep_outcome(problem, done, answer).checkup.trust
+    assert told.line.startswith("Trust the ranking only: none that was tried beats the control")
+
+
+def test_a_stage_without_fresh_seeds_is_not_trusted_whatever_else_is_asked() -> None:
+    recipe, problem = tailpatch(confirm_seeds=0), question()
+    done = play(recipe, problem, noise=1e-6)
+    told = sweep_outcome(problem, done, recipe.answer(problem, done)).checkup.trust
+    assert told.level == "do not trust"
+    assert "luck is not told from merit" in told.line
+    beside = Gate.unmeasured("past promotions", "none", None, allows="trust")
+    assert told.also(beside).level == "do not trust"
 
 
 def test_what_luck_may_gain_leaves_the_base() -> None:
