@@ -34,6 +34,7 @@ LAWS: dict[str, str] = {
     "stacking": "mixopt.laws.scales.stacking:Stacking",
     "cokriging": "mixopt.laws.processes.cokriging:CoKriging",
     "truncated": "mixopt.laws.processes.truncated:Truncated",
+    "botorch": "mixopt.laws.processes.botorch:BoTorchProcess",
     "gp-residual": "mixopt.laws.processes.residual:Residual",
     "epochs": "mixopt.laws.epochs:Epochs",
     "repeated": "mixopt.laws.repetition:Repeated",

@@ -51,7 +51,8 @@ _CONTRAST = 0.2  # Hellinger distance at which two runs show a difference
 _APART = 0.1  # Hellinger distance between proxy runs of one round
 _LOOK = 400  # mixtures at most among which the next proxy run is looked for
 _PROXY_ROUND = 16
-_OBJECTIVE = "objective"  # the one metric, where there is no process per metric
+OBJECTIVE = "objective"
+"""The one metric, where there is no process per metric."""
 
 
 ScaleProcess = Literal["cokriging", "truncated"]
@@ -261,7 +262,7 @@ def believed(ledger: Ledger, surrogate: Surrogate) -> Ledger:
     Raises:
         InputError: the surrogate knows the objective alone, not the metrics of a run.
     """
-    if surrogate.metrics == (_OBJECTIVE,):
+    if surrogate.metrics == (OBJECTIVE,):
         raise InputError("wait: false over several scales needs a process per metric (composite)")
     expected = []
     for spec in ledger.pending:
@@ -314,8 +315,8 @@ def fit_scales(
     objective = problem.objective
     if not composite:
         units = standardized(objective, runs)
-        runs, *before = (_as_objective(table, units) for table in (runs, *earlier))
-        objective, earlier = Objective.of(_OBJECTIVE), tuple(before)
+        runs, *before = (as_objective(table, units) for table in (runs, *earlier))
+        objective, earlier = Objective.of(OBJECTIVE), tuple(before)
     names = fitted_metrics(runs, objective, every_metric=every_metric)
     if every_metric:
         names = _begun(names, runs, earlier, problem)
@@ -351,10 +352,10 @@ def _begun(
     return tuple(n for n, some in zip(names, known, strict=True) if some or n in needed)
 
 
-def _as_objective(runs: RunTable, objective: Objective) -> RunTable:
+def as_objective(runs: RunTable, objective: Objective) -> RunTable:
     """The runs with the objective as their only metric."""
     Y = objective.value(runs.values(objective.needed), objective.needed)[:, None]
-    return replace(runs, metrics=(_OBJECTIVE,), Y=Y)
+    return replace(runs, metrics=(OBJECTIVE,), Y=Y)
 
 
 def _at(scale: Scale) -> Array:

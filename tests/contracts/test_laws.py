@@ -11,6 +11,7 @@ FAST = {
     "bootstrap": {"draws": 6},
     "auto": {"folds": 2},
     "conformal": {"folds": 4},
+    "botorch": {"iterations": 25},
     # All domains alike, for their order must not matter.
     "epochs": {"tokens": (0.5,) * 4, "budget": 1.0},
 }

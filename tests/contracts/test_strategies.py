@@ -39,15 +39,28 @@ SMALL: dict[str, dict[str, Any]] = {
     "mixture-experiment": {"runs": 12},
     "rungs": {"design": 6, "proposals": 4},
     "climb": {"rounds": (8, 4), "candidates": 200},
-    "admire": {"runs": 6},
-    "mfms": {"runs": 10, "design": 6},
+    "admire": {"runs": 4, "iterations": 30},
+    "mfms": {"runs": 8, "design": 6, "iterations": 30},
     "optuna:tpe": {"design": 4, "runs": 8},
+}
+NEEDS = {
+    "optuna:tpe": "optuna",
+    "regmix": "lightgbm",
+    "climb": "lightgbm",
+    "admire": "botorch",
+    "mfms": "botorch",
 }
 TRAINED = [name for name, place in STRATEGIES.items() if "strategies.online" not in place]
 """Online methods need a trainer that mixes: see tests/unit/strategies/test_online.py."""
 NAMES = [*TRAINED, "optuna:tpe"]
 SCHEDULED = ("two-phase", "dmt", "anneal", "tailpatch", "microanneal")
 """They ask for runs whose mixture changes, which no pool holds."""
+
+
+def installed(name: str) -> None:
+    """Skip where the library of a strategy is not."""
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
 
 
 def problem(*, pool: bool = False, seed: int = 0) -> Problem:
@@ -73,10 +86,7 @@ def play(recipe: Strategy, question: Problem) -> list[Observation]:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("pool", [False, True], ids=["space", "pool"])
 def test_every_strategy_asks_for_new_allowed_runs_and_answers(name: str, pool: bool) -> None:
-    if name.startswith("optuna"):
-        pytest.importorskip("optuna")
-    if name in {"regmix", "climb"}:
-        pytest.importorskip("lightgbm")
+    installed(name)
     question = problem(pool=pool)
     recipe = strategy(name, **SMALL.get(name, {}))
     if pool and traits_of(recipe).schedules:
@@ -102,8 +112,7 @@ def test_every_strategy_asks_for_new_allowed_runs_and_answers(name: str, pool: b
     "name", ["ladder", "climb", "optuna:tpe", "auto", "pareto", "joint", "two-phase"]
 )
 def test_the_same_store_gives_the_same_runs_in_any_order(name: str) -> None:
-    if name.startswith("optuna"):
-        pytest.importorskip("optuna")
+    installed(name)
     question, settings = problem(), SMALL[name]
     done = play(strategy(name, **settings), question)
     first = sum(o.spec.kind == DESIGN for o in done)
@@ -115,8 +124,7 @@ def test_the_same_store_gives_the_same_runs_in_any_order(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in {"regmix", "climb", "baselines"}])
 def test_earlier_runs_change_the_choice_of_those_who_declare_it_alone(name: str) -> None:
-    if name.startswith("optuna"):
-        pytest.importorskip("optuna")
+    installed(name)
     question, recipe = problem(), strategy(name, **SMALL.get(name, {}))
     rng = np.random.default_rng(5)
     mixtures = [SPACE.mixture(w) for w in SPACE.project(rng.dirichlet(np.ones(4), size=30))]
@@ -184,10 +192,7 @@ def swept(name: str, question: Problem, dies: Callable[[int], bool] = lambda _: 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("pool", [False, True], ids=["space", "pool"])
 def test_a_kill_between_any_two_openings_changes_no_run(name: str, pool: bool) -> None:
-    if name.startswith("optuna"):
-        pytest.importorskip("optuna")
-    if name in {"regmix", "climb"}:
-        pytest.importorskip("lightgbm")
+    installed(name)
     if pool and name in SCHEDULED:
         pytest.skip("a pool holds no schedules: refused, see above")
     question = problem(pool=pool)
@@ -202,8 +207,7 @@ def test_what_is_left_of_a_design_does_not_depend_on_how_much_is_known(
     name: str, pool: bool
 ) -> None:
     """The strategy alone, without the journal of the sweep."""
-    if name.startswith("optuna"):
-        pytest.importorskip("optuna")
+    installed(name)
     if pool and name in SCHEDULED:
         pytest.skip("a pool holds no schedules: refused, see above")
     question, recipe = problem(pool=pool), strategy(name, **SMALL.get(name, {}))
@@ -249,8 +253,7 @@ def fails(spec: RunSpec) -> Observation:
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "baselines"])
 def test_a_store_of_failed_runs_is_answered_in_words(name: str) -> None:
-    if name.startswith("optuna"):
-        pytest.importorskip("optuna")
+    installed(name)
     question = problem()
     recipe = strategy(name, **SMALL.get(name, {}))
     done = [fails(s) for s in recipe.next(question, [], [])]

@@ -127,7 +127,7 @@ def test_the_admire_protocol_takes_the_first_48_and_prices_by_size(
     path: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.json"
-    arguments = f"{path} --strategies admire --budget 3 --seeds 1 --protocol admire --json {out}"
+    arguments = f"{path} --strategies admire --budget 0.6 --seeds 1 --protocol admire --json {out}"
     assert main(arguments.split()) == 0
     records = json.loads(out.read_text())
     assert records[0]["runs"] == 2

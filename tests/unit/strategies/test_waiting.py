@@ -101,7 +101,7 @@ def test_what_is_under_way_at_any_scale_is_known_less_little() -> None:
 def test_a_process_of_the_objective_alone_cannot_look_ahead_over_scales() -> None:
     world = make_world(4, 2, seed=0, kind="two-scales")
     problem = problem_of(world)
-    recipe = strategy("admire", wait=False, batch=2)
+    recipe = strategy("ladder", wait=False, batch=2, composite=False, design=2)
     first: Sequence[RunSpec] = recipe.next(problem, [], [])
     done = [world.run(s) for s in first]
     pending = [replace(problem.run(world.space.uniform, PROPOSAL), seed=5)]
