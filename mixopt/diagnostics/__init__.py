@@ -10,7 +10,7 @@ from mixopt.diagnostics.distance import (
     extrapolation,
 )
 from mixopt.diagnostics.domain_values import DomainValues, domain_values
-from mixopt.diagnostics.epoch_control import EpochControl, epoch_control
+from mixopt.diagnostics.epoch_control import EpochControl, epoch_control, objective_control
 from mixopt.diagnostics.foretelling import Foretelling, foretelling
 from mixopt.diagnostics.gates import Gate, Remedy
 from mixopt.diagnostics.held_out_errors import Errors, Order, held_out_errors, order_effects
@@ -58,6 +58,7 @@ __all__ = [
     "influence",
     "learning_curve",
     "noise",
+    "objective_control",
     "order_effects",
     "transfer",
     "trust",

@@ -23,10 +23,14 @@ from mixopt.diagnostics.validation import (
 )
 from mixopt.errors import InputError
 from mixopt.laws.base import Ints
-from mixopt.laws.epochs import Epochs
+from mixopt.laws.epochs import Epochs, epochs
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
+from mixopt.space import MixtureSpace
 from mixopt.space.simplex import Array
+
+_OBJECTIVE = "objective"
+_LEAST = 24  # runs; of fewer, held-out errors say little of what knowing sizes adds
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,11 @@ class EpochControl:
         )
         if not self.learns:
             return [f"the law of epochs learns nothing from these runs: held-out error {told}"]
-        answer = "knowing epochs helps" if self.helps else "knowing epochs is not seen to help"
+        answer = "knowing epochs is not seen to help"
+        if self.helps:
+            answer = "knowing epochs helps"
+        elif self.error < self.shares:
+            answer = "knowing epochs helps against shares alone, and no more than some other sizes"
         return [f"{answer}: held-out error {told}"]
 
 
@@ -124,6 +132,28 @@ def epoch_control(
         np.array([error(_exchanged(sizes, rng), table) for _ in range(draws)]),
         np.array([error(sizes, _scrambled(table, strata, rng)) for _ in range(draws)]),
     )
+
+
+def objective_control(
+    runs: RunTable, objective: Objective, space: MixtureSpace, *, rng: np.random.Generator
+) -> EpochControl | None:
+    """`epoch_control` of the objective itself, by nine exchanges and three folds.
+
+    None where it does not arise: fewer than 24 runs or several scales; sizes or a budget that are
+    not known, or all sizes alike; or no run that passes over a domain more than once.
+    """
+    sizes, budget = space.tokens, space.budget
+    known = budget is not None and bool((np.isfinite(sizes) & (sizes > 0)).all())
+    if not known or budget is None or len(runs) < _LEAST or np.ptp(sizes) == 0:
+        return None
+    repeats = (epochs(runs.W, sizes, budget) > 1.0).any()
+    if not repeats or scale_numbers(checked_runs(runs)).max() > 0:
+        return None
+    value = objective.value(runs.Y, runs.metrics)
+    if not np.isfinite(value).all() or np.ptp(value) == 0:
+        return None
+    alone = replace(runs, metrics=(_OBJECTIVE,), Y=value[:, None])
+    return epoch_control(alone, sizes, budget, Objective.of(_OBJECTIVE), folds=3, rng=rng)
 
 
 def _exchanged(sizes: Array, rng: np.random.Generator) -> Array:

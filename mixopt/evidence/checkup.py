@@ -8,6 +8,7 @@ import numpy as np
 from mixopt import diagnostics, laws
 from mixopt.diagnostics import (
     CrossValidation,
+    EpochControl,
     EpochMismatch,
     Extrapolation,
     Influence,
@@ -42,6 +43,8 @@ class Checkup:
         widening: by how much the law misses held-out runs more than it claims, at least 1; the sd
             of the answer is to be widened by it.
         missing: what could not be measured, and why.
+        knowing_epochs: whether knowing the domains' sizes helps to predict the objective, where
+            they are known and runs repeat their data.
     """
 
     validation: CrossValidation | None
@@ -54,6 +57,7 @@ class Checkup:
     trust: Trust
     widening: float = 1.0
     missing: Mapping[str, str] = field(default_factory=dict, hash=False)
+    knowing_epochs: EpochControl | None = None
 
     def lines(self) -> list[str]:
         """In plain words, the verdict last."""
@@ -64,6 +68,7 @@ class Checkup:
             self.curve,
             self.extrapolation,
             self.epochs,
+            self.knowing_epochs,
         )
         told = [line for part in parts if part is not None for line in part.lines()]
         reasons = [f"no {name}: {why}" for name, why in self.missing.items()]
@@ -111,6 +116,11 @@ def check(
     )
     if beside.alone:
         influence = replace(influence, interaction=np.full_like(influence.interaction, np.nan))
+    knowing_epochs: EpochControl | None = None
+    if searched is None:
+        knowing_epochs = diagnostics.objective_control(
+            runs, surrogate.objective, beside.space, rng=np.random.default_rng(0)
+        )
     return Checkup(
         measured.validation,
         measured.extrapolation,
@@ -122,4 +132,5 @@ def check(
         gated(surrogate, runs, recommendation, beside, measured, rng=rng, searched=searched),
         widening(where, measured.validation),
         missing,
+        knowing_epochs,
     )

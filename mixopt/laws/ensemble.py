@@ -3,14 +3,15 @@
 Two Gaussian processes (on sqrt w and log w) fit best within a scale; formulas bend the right way
 outside the runs, need few of them and transfer well. Each metric gets the weights of least held-out
 error, drawn towards equal weights (`stacking_weights`), and intervals that are scaled to cover
-held-out runs.
+held-out runs. Where the domains' tokens and the budget of the target are known, the law of epochs
+stands beside them if the runs that were held out say so.
 
 Notation:
     W: (n, m) mixtures; Y: (n, k) metrics; weights: (l, k) of l laws
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from mixopt.laws.base import (
     Law,
     Prediction,
     Runs,
+    Sized,
     check_runs,
     numbers,
     several_scales,
@@ -35,6 +37,8 @@ from mixopt.space.simplex import Array
 DEFAULT = ("gp", "gp-log", "log-linear-sqrt", "shukor-additive", "bimix")
 MANY_DOMAINS = ("gp", "gp-log", "log-linear-sqrt", "log-linear")
 """Beyond 64 domains formulas with several parameters per domain cost minutes and tell little."""
+_EPOCHS = "epochs"
+_SURE = 2.0  # standard errors by which held-out squared error has to fall for the law of epochs
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,26 @@ class Ensemble:
         shrink: how far weights are drawn to equal ones, in units of the best law's squared error.
         transfer: sd of what another scale does differently, in units of the sd of a metric: errors
             below it are as good as none. The same mixtures at two scales correlate at about .995.
+        tokens: (m,) unique tokens per domain; where all are known, and the budget, the law `epochs`
+            is tried beside the others. A sweep, a study and `mixopt fit` give those of the space.
+        budget: training tokens of the target.
     """
 
     laws: Sequence["str | Law"] | None = None
     folds: int = 5
     shrink: float = 0.1
     transfer: float = 0.1
+    tokens: Sequence[float] | None = None
+    budget: float | None = None
 
     takes_scales: ClassVar[bool] = True
+
+    def sized(self, tokens: Array, budget: float | None) -> "Ensemble":
+        """The same with tokens and budget where it was not given any."""
+        if self.tokens is None and not np.isfinite(tokens).any():
+            return self
+        own = tuple(tokens.tolist()) if self.tokens is None else self.tokens
+        return replace(self, tokens=own, budget=budget if self.budget is None else self.budget)
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator
@@ -70,23 +86,59 @@ class Ensemble:
             return law("stacking", base=self).fit(runs.W, runs.Y, runs.scale, rng=rng)
         few = runs.W.shape[1] <= 64
         laws = self.laws or (DEFAULT if few else MANY_DOMAINS)
-        made = [as_law(x) for x in laws]
+        made = [self._with_sizes(as_law(x)) for x in laws]
         parts = tuple(x.fit(runs.W, runs.Y, rng=rng) for x in made)
-        predictions = self._held_out(made, parts, runs, rng)
+        seed = int(rng.integers(2**62))
+        predictions = self._held_out(made, parts, runs, seed)
         if predictions is None:
             k = runs.Y.shape[1]
             return FittedEnsemble(parts, np.full((len(parts), k), 1.0 / len(parts)), np.ones(k))
-        errors = np.stack([runs.Y - f.mean for f in predictions])
-        floor = self.transfer**2 * np.nanvar(runs.Y, axis=0)
-        weights = stacking_weights(errors, self.shrink, floor)
+        weights = self._weights(runs.Y, predictions)
+        if few and self.laws is None and self._knows_epochs:
+            more = self._epochs(runs, predictions, weights, seed)
+            if more is not None:
+                parts, predictions = (*parts, more[0]), [*predictions, more[1]]
+                weights = self._weights(runs.Y, predictions)
         together = combine(predictions, weights)
         return FittedEnsemble(parts, weights, sd_factors(runs.Y, together), together)
 
+    def _epochs(
+        self, runs: Runs, predictions: Sequence[Prediction], weights: Array, seed: int
+    ) -> tuple[FittedLaw, Prediction] | None:
+        """The law of epochs and its held-out predictions; None where the others are as good alone.
+
+        It has random numbers of its own, so that where it is left out nothing else changes.
+        """
+        made = self._with_sizes(as_law(_EPOCHS))
+        fitted = made.fit(runs.W, runs.Y, rng=np.random.default_rng(seed))
+        told = self._held_out([made], [fitted], runs, seed)
+        if told is None:
+            return None
+        both = [*predictions, *told]
+        wider = combine(both, self._weights(runs.Y, both)).mean
+        if not _better(runs.Y, wider, combine(predictions, weights).mean):
+            return None
+        return fitted, told[0]
+
+    @property
+    def _knows_epochs(self) -> bool:
+        sizes = np.asarray(() if self.tokens is None else self.tokens, dtype=float)
+        known = sizes.size > 0 and bool((np.isfinite(sizes) & (sizes > 0)).all())
+        return known and self.budget is not None
+
+    def _with_sizes(self, law: Law) -> Law:
+        if self.tokens is None or not isinstance(law, Sized):
+            return law
+        return law.sized(np.asarray(self.tokens, dtype=float), self.budget)
+
+    def _weights(self, Y: Array, predictions: Sequence[Prediction]) -> Array:
+        errors = np.stack([Y - f.mean for f in predictions])
+        return stacking_weights(errors, self.shrink, self.transfer**2 * np.nanvar(Y, axis=0))
+
     def _held_out(
-        self, made: Sequence[Law], parts: Sequence[FittedLaw], runs: Runs, rng: np.random.Generator
+        self, made: Sequence[Law], parts: Sequence[FittedLaw], runs: Runs, seed: int
     ) -> list[Prediction] | None:
         """Held-out predictions of every law on the same folds; None where runs are too few."""
-        seed = int(rng.integers(2**62))
         try:
             return [
                 held_out(x, p, runs, folds=self.folds, rng=np.random.default_rng(seed))
@@ -94,6 +146,15 @@ class Ensemble:
             ]
         except InputError:
             return None
+
+
+def _better(Y: Array, one: Array, other: Array) -> bool:
+    """Whether the held-out means `one` (n, k) are nearer to Y than `other`, beyond chance."""
+    unit = np.nanvar(Y, axis=0)
+    gained = ((Y - other) ** 2 - (Y - one) ** 2) / np.where(unit > 0, unit, np.inf)
+    per_run = np.nanmean(gained[np.isfinite(gained).any(axis=1)], axis=1)
+    error = float(per_run.std(ddof=1) / np.sqrt(len(per_run))) if len(per_run) > 1 else np.inf
+    return bool(per_run.mean() > _SURE * error)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -30,6 +30,7 @@ from scipy.optimize import minimize_scalar, nnls
 from mixopt.errors import InputError
 from mixopt.laws.base import (
     JSON,
+    FittedLaw,
     Ints,
     Prediction,
     Runs,
@@ -194,6 +195,37 @@ class Epochs:
             standard, sizes, float(self.budget), shape, signs, floors, theta, covariance, noise
         )
 
+    def refit(
+        self,
+        fitted: FittedLaw,
+        W: Array,
+        Y: Array,
+        scale: Array | None = None,
+        *,
+        rng: np.random.Generator,
+    ) -> FittedLaw:
+        """Learn the amplitudes anew; units, shape and floors stay as they were learned.
+
+        Raises:
+            InputError: see `fit`.
+        """
+        if not isinstance(fitted, FittedEpochs):
+            return self.fit(W, Y, scale, rng=rng)
+        runs = one_scale(check_runs(W, Y, scale), "epochs")
+        E = epochs(runs.W, fitted.sizes, fitted.budget)
+        X, T = fitted.shape.columns(E), fitted.signs * fitted.standard.forward(runs.Y)
+        seen, ridge = np.isfinite(runs.Y), fitted.shape.ridge
+        lowest = np.where(seen, T, np.inf).min(axis=0) - _LEAST_DROP
+        floors = np.minimum(fitted.floors, lowest)
+        fits = []
+        for j, floor in enumerate(floors):
+            rows = seen[:, j]
+            c, learned = amplitudes(X[rows], T[rows, j], floor, ridge)
+            fits.append(_judged(X[rows], T[rows, j], floor, np.append(c, learned)))
+        theta, covariance, noise = (np.array(part) for part in zip(*fits, strict=True))
+        noise = np.where(fitted.standard.flat, 0.0, noise)
+        return replace(fitted, floors=floors, theta=theta, covariance=covariance, noise=noise)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FittedEpochs(Shown):
@@ -355,11 +387,16 @@ def _fit_metric(
     seen = folds.seen[:, j]
     gamma = _FLAT_GAMMA if flat else float(np.exp(log_gamma))
     floor, theta = folds.learn(X, ridge, gamma, j, sign, seen)
-    y, f = sign * folds.T[seen, j], _curve(X[seen], floor, theta)
+    return floor, *_judged(X[seen], sign * folds.T[seen, j], floor, theta)
+
+
+def _judged(X: Array, y: Array, floor: float, theta: Array) -> tuple[Array, Array, float]:
+    """Theta (q,), its covariance (q, q) and the residual sd of the runs y (n,) that it fits."""
+    f = _curve(X, floor, theta)
     n, free = len(y), 1 + int((theta[1:] > 0).sum())
     noise2 = float(((y - f) ** 2).sum()) / max(n - free, 0.3 * n) + 1e-8
-    J = (f - floor)[:, None] * np.hstack([np.ones((n, 1)), X[seen]])
+    J = (f - floor)[:, None] * np.hstack([np.ones((n, 1)), X])
     # The prior is about the metric: a floor far below makes the same effect a smaller amplitude.
     prior = np.eye(theta.size) * (float(np.mean(f - floor)) / PRIOR_SD) ** 2
     covariance = np.asarray(np.linalg.inv(J.T @ J / noise2 + prior), dtype=float)
-    return floor, theta, covariance, float(np.sqrt(noise2))
+    return theta, covariance, float(np.sqrt(noise2))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mixopt.errors import InputError
 from mixopt.space.simplex import SUM_TOLERANCE, Array
 
-WEIGHT, METRIC = "w/", "m/"
+WEIGHT, METRIC, EPOCHS = "w/", "m/", "epochs/"
 
 
 class Role(StrEnum):

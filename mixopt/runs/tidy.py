@@ -23,6 +23,7 @@ from mixopt.runs.cells import (
     where_in,
 )
 from mixopt.runs.columns import (
+    EPOCHS,
     FACTS,
     METRIC,
     WEIGHT,
@@ -39,6 +40,7 @@ from mixopt.runs.columns import (
     simple,
 )
 from mixopt.runs.conditions import rows_where
+from mixopt.runs.epoch_columns import check_epochs
 from mixopt.space import simplex
 from mixopt.space.simplex import SUM_TOLERANCE, Array
 
@@ -90,6 +92,8 @@ def checked(frame: pd.DataFrame, *, where: str | None = None, renormalize: bool 
     Y, gaps = _metrics(named, metrics, commas=commas)
     rest = named.drop(columns=[*weights, *metrics])
     facts = checked_facts(rest, commas=commas)
+    passes = check_epochs(rest, facts, [c[len(WEIGHT) :] for c in weights], W, commas=commas)
+    facts = facts.assign(**passes)
     check_scales(facts)
     check_identity(facts)
     return Tidy(
@@ -260,7 +264,9 @@ def _unused(rest: pd.DataFrame) -> list[str]:
     others = [
         c
         for c in rest.columns
-        if c[:2] not in {WEIGHT, METRIC} and c not in {"run", *FACTS} and not is_unnamed(c)
+        if not c.startswith((WEIGHT, METRIC, EPOCHS))
+        and c not in {"run", *FACTS}
+        and not is_unnamed(c)
     ]
     if others:
         notes.append(f"used by --where alone: {_plural(len(others))}, {listing(others)}")

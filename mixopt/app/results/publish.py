@@ -25,6 +25,7 @@ from mixopt.execution.limits import LIMIT, PAUSED
 from mixopt.runs import Observation, Scale, Schedule, What
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, last_words
+from mixopt.runs.table_space import table_space as sized_space
 from mixopt.space import Domain, Mixture, MixtureSpace
 from mixopt.space.counts import Count
 from mixopt.strategies import Answering, strategy
@@ -210,9 +211,12 @@ def command() -> str:
 
 
 def table_space(runs: RunTable, spec: Spec | None = None) -> MixtureSpace:
-    """The space of a run table: all mixtures of its domains, or what a spec allows of them."""
+    """The space of a run table: all mixtures of its domains, or what a spec allows of them.
+
+    Sizes of the domains are the spec's where there is one, else those that its epochs tell.
+    """
     if spec is None:
-        return MixtureSpace(runs.domains)
+        return sized_space(runs)
     return spec.make_space(tuple(Domain(name) for name in runs.domains))
 
 

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from mixopt.diagnostics import epoch_control
+from mixopt.diagnostics import epoch_control, objective_control
 from mixopt.diagnostics.epoch_control import _scrambled
 from mixopt.diagnostics.validation import as_table
 from mixopt.errors import InputError
 from mixopt.laws.epochs import Shape, epochs
+from mixopt.runs.objective import Objective
+from mixopt.space import MixtureSpace
 
 SIZES = np.array([0.02, 0.2, 0.6, 1.0])
 
@@ -65,3 +67,22 @@ def test_metrics_are_exchanged_within_a_scale_and_none_is_lost():
 def test_what_cannot_be_compared_is_refused(tokens, draws, rule):
     with pytest.raises(InputError, match=rule):
         epoch_control(world(SIZES), tokens, 1.0, draws=draws, rng=generator())
+
+
+def test_the_control_of_an_objective_arises_where_runs_repeat_domains_of_known_size() -> None:
+    W, Y = world(SIZES)
+    table, aim = as_table((W, Y)), Objective.of("metric0")
+    names = table.domains
+
+    def asked(runs=table, budget=1.0, sizes=SIZES):
+        space = MixtureSpace(dict(zip(names, sizes, strict=True)), budget=budget, epochs=np.inf)
+        return objective_control(runs, aim, space, rng=generator())
+
+    told = asked()
+    assert told is not None
+    assert told.error < told.shares
+    assert told.exchanged.size == 9
+    assert asked(budget=1e-3) is None  # nothing is repeated
+    assert asked(budget=None) is None
+    assert asked(sizes=np.full(4, 0.1)) is None
+    assert asked(runs=table.take(np.arange(40) < 20)) is None

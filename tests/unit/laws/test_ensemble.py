@@ -1,11 +1,13 @@
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mixopt.laws import law
+from mixopt.laws import fitted_law, law
 from mixopt.laws.base import Prediction, check_runs
 from mixopt.laws.ensemble import Ensemble
+from mixopt.laws.epochs import Shape, epochs
 from mixopt.laws.folds import group_folds
 from mixopt.laws.held_out import refit_folds, sd_factors, stacking_weights
 
@@ -217,3 +219,39 @@ def test_thirty_runs_of_belief_hold_intervals_back():
     wide = Prediction(np.zeros((3000, 1)), np.full((3000, 1), 0.5), np.zeros(1))
     assert sd_factors(huge, wide)[0] == 4.0
     assert sd_factors(huge * 1e-9, wide)[0] == 0.5
+
+
+def scarce(repeats: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(60, 4) mixtures, two metrics that know epochs alone, and the domains' sizes."""
+    rng = np.random.default_rng(seed)
+    sizes = np.array([1.0 / repeats, 0.2, 0.6, 1.0])
+    W = rng.dirichlet(np.full(4, 0.7), 60)
+    X = Shape(1.0, 0.7).columns(epochs(W, sizes, 1.0))
+    Y = 0.9 + np.exp(X @ np.array([[0.6] * 4 + [0.2] * 4, [0.9] * 4 + [0.1] * 4]).T)
+    return W, Y + 0.01 * Y.std(axis=0) * rng.standard_normal(Y.shape), sizes
+
+
+def test_the_law_of_epochs_stands_beside_the_others_where_held_out_runs_say_so() -> None:
+    W, Y, sizes = scarce(50.0)
+    fits = [
+        made.fit(W[:40], Y[:40], rng=np.random.default_rng(0))
+        for made in (Ensemble(), Ensemble().sized(sizes, 1.0))
+    ]
+    assert "epochs" not in fits[0].members
+    assert fits[1].members["epochs"].min() > 0.2
+    errors = [np.abs(f.predict(W[40:]).mean - Y[40:]).mean() for f in fits]
+    assert errors[1] < 0.8 * errors[0]
+    again = fitted_law(json.loads(json.dumps(fits[1].to_dict())))
+    np.testing.assert_allclose(again.predict(W).mean, fits[1].predict(W).mean)
+
+
+def test_where_sizes_mean_nothing_or_are_not_known_nothing_changes() -> None:
+    W, _, sizes = scarce(50.0)
+    Y = 2.0 + 3.0 * ((W - 0.25) ** 2).sum(axis=1, keepdims=True)
+    plain = Ensemble().fit(W, Y, rng=np.random.default_rng(0)).predict(W)
+    unknown = np.array([np.nan, *sizes[1:]])
+    for told, budget in ((sizes, 1.0), (sizes, None), (unknown, 1.0)):
+        fitted = Ensemble().sized(told, budget).fit(W, Y, rng=np.random.default_rng(0))
+        assert "epochs" not in fitted.members
+        np.testing.assert_array_equal(fitted.predict(W).mean, plain.mean)
+        np.testing.assert_array_equal(fitted.predict(W).sd, plain.sd)
