@@ -17,82 +17,33 @@ from threadpoolctl import threadpool_limits
 from mixopt.errors import InputError, MixoptError
 from proxies.corpus.counts import printable
 from proxies.corpus.survey import BYTES_PER_TOKEN
-from proxies.heap.clusters import MOST, Candidate, best
+from proxies.heap.clusters import Candidate, best
+from proxies.heap.config import TIERS, HeapConfig
 from proxies.heap.heap import Heap
 from proxies.heap.look import Look, Tell, look, silent
-from proxies.heap.placing import Plan, by_embeddings, by_field, by_words, open_embeddings
-from proxies.heap.writing import Part, write
+from proxies.heap.placing import (
+    Plan,
+    all_in_one,
+    by_embeddings,
+    by_field,
+    by_words,
+    open_embeddings,
+)
+from proxies.heap.quality import BUILTIN, scores_of
+from proxies.heap.tiers import UNSCORED, part_by_quality
+from proxies.heap.writing import How, Part, write
 
 FORMAT = 1
 MANIFEST = "_manifest.json"
 SECTION = "domains.yaml"
+SPACE = "space.yaml"
 
 _FEW = 50  # documents; a domain of fewer is pointed out
 
 
-@dataclass(frozen=True)
-class HeapConfig:
-    """What to cut, and how.
-
-    Attributes:
-        paths: files, folders or URLs, in the forms of a spec's data.
-        text_field: of records; looked for where it is empty.
-        encoding: of files without a byte-order mark; UTF-8 where it is empty.
-        suffixes: of the files of folders that are read; as of a spec's data where there are none.
-        k: clusters; None: as many as are found.
-        field: of records, whose values are the domains; empty: clusters.
-        embeddings: a .npy file with a row for each document; None: clusters of words.
-        keep: other fields of records that are written with the text.
-        drop_duplicates: whether documents that are nearly one before them are left out.
-        seed: of the sample and the clusters.
-    """
-
-    paths: tuple[str, ...]
-    text_field: str = ""
-    encoding: str = ""
-    suffixes: tuple[str, ...] = ()
-    k: int | None = None
-    field: str = ""
-    embeddings: Path | None = None
-    keep: tuple[str, ...] = ()
-    drop_duplicates: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.paths:
-            raise InputError("no data are named; name a file, a folder or a URL of text")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; give a whole number from 0 on")
-        if self.k is not None and not 2 <= self.k <= MOST:
-            raise InputError(f"k is {self.k}; give 2 to {MOST} clusters, or 'auto'")
-        if self.field and (self.k is not None or self.embeddings is not None):
-            other = "k" if self.k is not None else "embeddings"
-            raise InputError(
-                f"field {self.field!r} tells the domains, and {other} is of clusters; give one of "
-                "them"
-            )
-        if "text" in self.keep:
-            raise InputError("keep: 'text' is where the text is written; name other fields")
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Fields that are read beside the text, each once."""
-        return tuple(dict.fromkeys([*filter(None, [self.field]), *self.keep]))
-
-    @property
-    def source(self) -> dict[str, Any]:
-        """Settings of the source, as a spec has them."""
-        given = {
-            "text_field": self.text_field,
-            "encoding": self.encoding,
-            "suffixes": list(self.suffixes),
-        }
-        return {key: value for key, value in given.items() if value}
-
-
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """Domains that were cut from a heap, the largest first.
+    """Domains that were cut from a heap, the largest first, and tiers of a domain together.
 
     Attributes:
         folder: of their files, one `<name>.jsonl` each, `domains.yaml` and `_manifest.json`.
@@ -136,6 +87,8 @@ class Cut:
             "domains": [
                 {
                     "name": part.name,
+                    "parent": part.parent or None,
+                    "tier": part.tier or None,
                     "file": f"{part.name}.jsonl",
                     "documents": part.documents,
                     "bytes": part.bytes,
@@ -177,20 +130,25 @@ def cut_heap(config: HeapConfig, out: Path, tell: Tell = silent) -> Cut:
     if config.embeddings is not None:
         open_embeddings(config.embeddings)  # before anything is read
     with threadpool_limits(limits=1), _new_folder(out) as (folder, scratch):
+        scores = scores_of(config.quality, config.quality_low, config.fields)
         heap = Heap.open(config.paths, config.source, config.fields)
         seen = look(heap, bool(config.field), scratch, config.seed, tell)
+        _check_fields(config, heap, seen.absent)
         plan = _plan(config, heap, seen, tell)
-        parts, without = write(heap, seen, plan, folder, (config.drop_duplicates, tell))
+        how = How(config.drop_duplicates, scores, tell)
+        parts = write(heap, seen, plan, folder, how)
+        if scores:
+            parts = part_by_quality(parts, folder, config.tiers or TIERS)
         _check_several(parts)
         notes = [
             *seen.counts.check(heap.name, heap.listing.skipped),
             *plan.notes,
             *_odd_parts(parts),
-            *_odd_fields(config, heap, without),
+            *_odd_fields(config, heap, seen.absent),
         ]
         cut = Cut(
             out,
-            tuple(sorted((p for p in parts if p.documents), key=lambda p: -p.bytes)),
+            _in_order(parts),
             seen.documents,
             int(seen.empty.sum()),
             int(seen.exact.sum()),
@@ -205,13 +163,33 @@ def cut_heap(config: HeapConfig, out: Path, tell: Tell = silent) -> Cut:
 
 
 def _plan(config: HeapConfig, heap: Heap, seen: Look, tell: Tell) -> Plan:
+    if config.k == 1:
+        return all_in_one(Path(heap.name).name.partition(".")[0])
     if config.field:
-        if set(seen.values) == {None}:
-            raise heap.no_field(config.field)
         return by_field(seen, config.field)
     if config.embeddings is not None:
         return by_embeddings(seen, config.embeddings, config.k, config.seed, tell)
     return by_words(seen, config.k, config.seed, tell)
+
+
+def _check_fields(config: HeapConfig, heap: Heap, absent: Sequence[str]) -> None:
+    if config.field in absent:
+        words = "or leave it out to have documents put together by their words"
+        raise heap.no_field(config.field, words)
+    missing = [name for name in (*config.quality, *config.quality_low) if name in absent]
+    if missing:
+        words = f"or score by {', '.join(BUILTIN)} or module:function"
+        raise heap.no_field(missing[0], words)
+
+
+def _in_order(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Those that hold documents, the largest first; tiers of a domain stay together."""
+    sizes: dict[str, int] = {}
+    for part in parts:
+        whole = part.parent or part.name
+        sizes[whole] = sizes.get(whole, 0) + part.bytes
+    ordered = sorted(parts, key=lambda part: -sizes[part.parent or part.name])
+    return tuple(part for part in ordered if part.documents)
 
 
 def _check_several(parts: Sequence[Part]) -> None:
@@ -231,13 +209,16 @@ def _odd_parts(parts: Sequence[Part]) -> Iterator[str]:
     if few:
         yield (
             f"of few documents, which are little to train on and to hold some out of: "
-            f"{', '.join(few)}; join them with other domains, or ask for fewer clusters"
+            f"{', '.join(few)}; join them with other domains, or ask for fewer"
         )
+    unscored = [f"{p.name} ({p.documents})" for p in parts if p.tier == UNSCORED]
+    if unscored:
+        yield f"documents without a score are in domains of their own: {', '.join(unscored)}"
 
 
-def _odd_fields(config: HeapConfig, heap: Heap, without: Sequence[str]) -> Iterator[str]:
-    if without:
-        yield f"no record has a value in {', '.join(map(repr, without))}; --keep wrote none"
+def _odd_fields(config: HeapConfig, heap: Heap, absent: Sequence[str]) -> Iterator[str]:
+    if absent:
+        yield f"no record has a value in {', '.join(map(repr, absent))}; --keep wrote none"
     named = {*config.fields, heap.text_field}
     others = [n for n in heap.known_fields() if n not in named]
     if others:
@@ -252,8 +233,15 @@ def _describe(cut: Cut, folder: Path) -> None:
     manifest = json.dumps(cut.to_dict(), indent=1, ensure_ascii=False)
     (folder / MANIFEST).write_text(manifest + "\n", encoding="utf-8")
     section = {"domains": {p.name: str(cut.folder / f"{p.name}.jsonl") for p in cut.domains}}
-    text = yaml.safe_dump(section, sort_keys=False, allow_unicode=True, width=10**6)
-    (folder / SECTION).write_text(text, encoding="utf-8")
+    _write_yaml(folder / SECTION, section)
+    tags = {p.name: {"tags": {"topic": p.parent, "quality": p.tier}} for p in cut.domains if p.tier}
+    if tags:
+        _write_yaml(folder / SPACE, {"domains": tags})
+
+
+def _write_yaml(path: Path, values: dict[str, Any]) -> None:
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=10**6)
+    path.write_text(text, encoding="utf-8")
 
 
 @contextmanager

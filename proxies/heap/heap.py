@@ -99,13 +99,18 @@ class Heap:
                 return [str(key) for key in first] if isinstance(first, Mapping) else []
         return []
 
-    def no_field(self, name: str) -> InputError:
-        """What to say where no record has a field: those that the first one has."""
+    def no_field(self, name: str, otherwise: str) -> InputError:
+        """What to say where no record has a field: those that the first one has.
+
+        Args:
+            name: of the field.
+            otherwise: what else to do about it than to name another.
+        """
         known = self.known_fields()
         beside = did_you_mean(name, known) if known else "its files are documents, not records"
         return InputError(
             f"no document of {self.name!r} has a field {name!r} ({printable(beside, 600)}); name "
-            "another field, or leave it out to have documents put together by their words"
+            f"another field, {otherwise}"
         )
 
 

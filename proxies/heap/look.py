@@ -42,6 +42,7 @@ class Look:
         sample: numbers of the documents of the sample, ascending; none is empty or was met before.
         extracts: their text, as far as it is looked at.
         sample_values: their values of the field that tells domains.
+        absent: fields of which no document has a value.
         values: of the field that tells domains, in the order in which they were met, and of how
             many documents each is; None stands for no value.
     """
@@ -54,6 +55,7 @@ class Look:
     sample: NDArray[np.int64]
     extracts: tuple[str, ...]
     sample_values: tuple[str | None, ...]
+    absent: tuple[str, ...]
     values: dict[str | None, int]
 
     @property
@@ -105,6 +107,7 @@ def _look(
     reservoir = _Reservoir(rng)
     digests, empty, size = array("Q"), array("b"), 0
     values: dict[str | None, int] = {}
+    absent = dict(enumerate(heap.fields))
     for document in heap.documents(counts):
         nothing = not document.text.strip()
         empty.append(nothing)
@@ -115,6 +118,8 @@ def _look(
         if nothing:
             continue
         size += len(document.text.encode())
+        for place in [place for place in absent if document.values[place] is not None]:
+            del absent[place]
         value = _count_value(heap, document.values[0], values) if by_field else None
         reservoir.offer(document, value)
     counts.check(heap.name, heap.listing.skipped)
@@ -136,6 +141,7 @@ def _look(
         np.array([number for number, _, _ in kept], dtype=np.int64),
         tuple(text for _, text, _ in kept),
         tuple(value for _, _, value in kept),
+        tuple(absent.values()),
         values,
     )
 

@@ -81,6 +81,20 @@ class ByField:
         return np.array(numbers, dtype=int), np.ones(len(numbers))
 
 
+@dataclass(frozen=True)
+class InOne:
+    """All in the same."""
+
+    def of(self, documents: Sequence[Document]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """See `Places`."""
+        return np.zeros(len(documents), dtype=int), np.ones(len(documents))
+
+
+def all_in_one(name: str) -> Plan:
+    """One domain, to be parted by quality."""
+    return Plan(tuple(names_of_values([name])), ((),), InOne())
+
+
 def by_words(seen: Look, k: int | None, seed: int, tell: Tell) -> Plan:
     """Clusters of words.
 

@@ -1,6 +1,7 @@
 """The second reading of a heap: every document into the file of its domain."""
 
 import json
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,13 +12,46 @@ from typing import IO
 from mixopt.errors import InputError
 from proxies.corpus.counts import Counts
 from proxies.heap.heap import Document, Heap
-from proxies.heap.look import Look, Tell
+from proxies.heap.look import Look, Tell, silent
 from proxies.heap.placing import Plan
+from proxies.heap.quality import Score
 
 EXAMPLES = 2
 _SHOWN = 160  # characters of an example
 _BATCH = 256  # documents
 _BUFFER = 2**16
+
+
+@dataclass
+class Marks:
+    """What is remembered of each document of a domain, in the order of its file.
+
+    Attributes:
+        scores: of its quality, those of a document after another.
+        sizes: bytes of text.
+        closeness: to the middle of the domain.
+        near: whether it is nearly one before it.
+    """
+
+    scores: "array[float]" = field(default_factory=lambda: array("d"))
+    sizes: "array[int]" = field(default_factory=lambda: array("q"))
+    closeness: "array[float]" = field(default_factory=lambda: array("f"))
+    near: "array[int]" = field(default_factory=lambda: array("b"))
+
+
+@dataclass(frozen=True)
+class How:
+    """How a heap is written.
+
+    Attributes:
+        drop: whether near-duplicates are left out.
+        scores: of quality, that are marked for each document.
+        tell: is told of progress, in bytes of text.
+    """
+
+    drop: bool = False
+    scores: tuple[Score, ...] = ()
+    tell: Tell = silent
 
 
 @dataclass
@@ -32,6 +66,9 @@ class Part:
         near: documents that are nearly one before them, wherever that is; written unless they are
             dropped.
         examples: the beginnings of the documents nearest to its middle.
+        marks: of its documents; empty where they are not scored.
+        parent: the domain of which it is a tier of quality; empty if it is none.
+        tier: which.
     """
 
     name: str
@@ -40,6 +77,9 @@ class Part:
     bytes: int = 0
     near: int = 0
     examples: tuple[str, ...] = ()
+    marks: Marks = field(default_factory=Marks)
+    parent: str = ""
+    tier: str = ""
     _nearest: list[tuple[float, str]] = field(default_factory=list)
 
     def add(self, text: str, size: int, closeness: float) -> None:
@@ -62,8 +102,6 @@ class _Files:
         self._fields = fields
         self._stack = ExitStack()
         self._files: dict[str, IO[bytes]] = {}
-        self.without = set(fields)
-        """Fields of which no record had a value."""
 
     def __enter__(self) -> "_Files":
         return self
@@ -78,15 +116,12 @@ class _Files:
             self._files[name] = self._stack.enter_context(path.open("wb", buffering=_BUFFER))
         beside = zip(self._fields, document.values, strict=True)
         record = {"text": document.text} | {k: v for k, v in beside if v is not None}
-        self.without -= record.keys()
         # halves of characters may stand in other fields than the text
         line = json.dumps(record, ensure_ascii=False, default=str) + "\n"
         self._files[name].write(line.encode("utf-8", errors="replace"))
 
 
-def write(
-    heap: Heap, seen: Look, plan: Plan, out: Path, how: tuple[bool, Tell]
-) -> tuple[list[Part], list[str]]:
+def write(heap: Heap, seen: Look, plan: Plan, out: Path, how: How) -> list[Part]:
     """Write a .jsonl file per domain: an object a line, the text under `text`.
 
     Args:
@@ -94,18 +129,16 @@ def write(
         seen: what the first reading gave.
         plan: the domains.
         out: folder of the files.
-        how: whether near-duplicates are dropped, and who is told of progress, in bytes of text.
+        how: what is left out and marked, and who is told of progress.
 
     Returns:
-        The domains, in the order of the plan (one may be empty, and has no file); and the fields
-        of which no record had a value.
+        The domains, in the order of the plan; one may be empty, and has no file.
 
     Raises:
         InputError: the files have changed since the first reading.
     """
-    drop, tell = how
     parts = [Part(name, terms) for name, terms in zip(plan.names, plan.terms, strict=True)]
-    left_out = seen.empty | seen.near if drop else seen.empty
+    left_out = seen.empty | seen.near if how.drop else seen.empty
     done, read = 0, 0
     with _Files(out, heap.fields) as files:
         for batch in _batches(heap.documents(Counts())):
@@ -120,10 +153,16 @@ def write(
                 size = len(document.text.encode())
                 parts[place].add(document.text, size, float(near))
                 parts[place].near += bool(seen.near[document.number])
+                if how.scores:
+                    marks = parts[place].marks
+                    marks.scores.extend(score.of(document) for score in how.scores)
+                    marks.sizes.append(size)
+                    marks.closeness.append(near)
+                    marks.near.append(bool(seen.near[document.number]))
                 done += size
-            tell("writing", done, seen.size)
+            how.tell("writing", done, seen.size)
     _check_unchanged(heap, seen, read, last=True)
-    return parts, sorted(files.without)
+    return parts
 
 
 def _check_unchanged(heap: Heap, seen: Look, read: int, *, last: bool) -> None:

@@ -41,6 +41,21 @@ def domains(
     drop_duplicates: Annotated[
         bool, typer.Option("--drop-duplicates", help="Leave near-duplicates out.")
     ] = False,
+    quality: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SCORE",
+            help="Part domains by quality, high is good: length, letters, variety, a field, "
+            "or module:function (repeatable).",
+        ),
+    ] = None,
+    quality_low: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCORE", help="The same, low is good (repeatable)."),
+    ] = None,
+    tiers: Annotated[
+        int | None, typer.Option(metavar="N", help="Tiers of quality a domain (default: 3).")
+    ] = None,
     keep: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Write this field of records too (repeatable)."),
@@ -72,6 +87,9 @@ def domains(
         "embeddings": embeddings,
         "keep": tuple(keep or ()),
         "drop_duplicates": drop_duplicates,
+        "quality": tuple(quality or ()),
+        "quality_low": tuple(quality_low or ()),
+        "tiers": tiers,
         "seed": seed,
     }
     config = load(_CONFIG)(**given)

@@ -14,6 +14,7 @@ from mixopt.runs import short_number
 
 _SECONDS = 5.0
 _TERMS = 5
+_MANY = 8  # domains; of more, one example each is enough on a screen
 
 Values = Mapping[str, Any]
 
@@ -42,22 +43,23 @@ class CutProgress:
     def __call__(self, stage: str, done: float, whole: float) -> None:
         """Show how far it is; `whole` is 0 where it is unknown."""
         amount = f" {short_number(done)} bytes of text" if done else ""
-        line = f"{stage}{amount}{f' ({percent(done / whole, 0)})' if whole else ''}"
+        amount += f" ({percent(done / whole, 0)})" if whole else ""
         if self._live:
-            self._live.update(line)
+            self._live.update(f"{stage}{amount}")
             return
         now = time.monotonic()
         if stage != self._stage or now - self._last >= _SECONDS:
             self._stage, self._last = stage, now
-            console.say(f"[{stage}]{amount}{f' ({percent(done / whole, 0)})' if whole else ''}")
+            console.say(f"[{stage}]{amount}")
 
 
 def show_domains(manifest: Values) -> None:
     """The table of domains, examples, how many clusters were tried, and what was left out."""
     console.out.print(_table(manifest["domains"]))
     console.out.print()
+    several = len(manifest["domains"]) <= _MANY
     for domain in manifest["domains"]:
-        for example in domain["examples"]:
+        for example in domain["examples"] if several else domain["examples"][:1]:
             console.out.print(Text(domain["name"], style="bold") + Text(f": {example}"))
     if manifest["clusters"]["tried"]:
         console.out.print()

@@ -246,3 +246,64 @@ def test_fields_that_are_not_written_are_named(rows, heap_of, tmp_path):
     seen = cut(heap_of(rows), tmp_path / "out", k=3, keep=("nix",))
     assert any("topic, id (--keep" in note for note in seen.notes)
     assert any("no record has a value in 'nix'" in note for note in seen.notes)
+
+
+def test_domains_are_parted_by_quality_inside_each(rows, heap_of, tmp_path):
+    rng = np.random.default_rng(0)
+    for row in rows:  # planted: one topic is better on the whole, and each has better and worse
+        row["score"] = float(rng.normal() + (3 if row["topic"] == "law" else 0))
+    rows[5]["score"] = None
+    seen = cut(heap_of(rows), tmp_path / "out", field="topic", quality=("score",), tiers=2)
+    topic = rows[5]["topic"]
+    own = written(seen)
+    assert set(own) == {
+        *(f"{name}-q{tier}" for name in ("sea", "law", "art") for tier in (1, 2)),
+        f"{topic}-unscored",
+    }
+    for name in ("sea", "law", "art"):
+        best, worst = ([row["score"] for row in own[f"{name}-q{tier}"]] for tier in (1, 2))
+        assert min(best) > max(worst)
+        assert {row["topic"] for row in own[f"{name}-q1"]} == {name}
+    sizes = {part.name: part.bytes for part in seen.domains}
+    assert sizes["sea-q1"] == pytest.approx(sizes["sea-q2"], rel=0.05)
+    assert sum(part.documents for part in seen.domains) == 240
+    assert not (seen.folder / "sea.jsonl").exists()
+    assert any(f"without a score.*{topic}-unscored" in n or f"{topic}-unscored (1)" in n
+               for n in seen.notes)  # fmt: skip
+    space = yaml.safe_load((seen.folder / "space.yaml").read_text())["domains"]
+    assert space["law-q2"] == {"tags": {"topic": "law", "quality": "q2"}}
+    assert set(space) == set(own)
+
+
+def test_a_single_source_is_parted_by_quality_alone(rows, heap_of, tmp_path):
+    seen = cut(heap_of(rows), tmp_path / "out", k=1, quality_low=("id",), tiers=4)
+    assert [part.name for part in seen.domains] == [f"heap-q{tier}" for tier in (1, 2, 3, 4)]
+    assert [part.tier for part in seen.domains] == ["q1", "q2", "q3", "q4"]
+    ids = [row["id"] for own in written(seen).values() for row in own]
+    assert ids == list(range(240)), "low numbers are good ones, and order stays inside a tier"
+
+
+def test_tiers_know_their_duplicates_and_examples(rows, heap_of, tmp_path):
+    again = [{**row, "text": f"{row['text']} end"} for row in rows[:3]]
+    seen = cut(heap_of([*rows, *again]), tmp_path / "out", k=3, quality=("length",))
+    assert sum(part.near for part in seen.domains) == 3
+    for part, own in zip(seen.domains, written(seen).values(), strict=True):
+        assert part.documents == len(own)
+        assert part.bytes == sum(len(row["text"].encode()) for row in own)
+        assert all(any(row["text"].startswith(e) for row in own) for e in part.examples)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"tiers": 3}, "tiers is 3 and no score is named"),
+        ({"quality": ("length",), "tiers": 1}, "tiers is 1; give 2 to 10"),
+        ({"quality": ("length",), "quality_low": ("length",)}, "'length' is named twice"),
+        ({"quality": ("scor",)}, "no document of 'heap.jsonl' has a field 'scor'.*length, letters"),
+        ({"quality": ("topic",)}, "is 'art', no number|is 'sea', no number|is 'law', no number"),
+    ],
+)
+def test_quality_that_cannot_be_told_is_refused(given, message, rows, heap_of, tmp_path):
+    with pytest.raises(InputError, match=message):
+        cut(heap_of(rows), tmp_path / "out", field="topic", **given)
+    assert [p.name for p in tmp_path.iterdir()] == ["heap.jsonl"]
