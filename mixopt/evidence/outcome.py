@@ -276,7 +276,7 @@ def sweep_outcome(
             *_guards(recommendation),
             *doubts_of_runs(observations),
         ),
-        notes=(*answer.notes, *unpredicted(runs, surrogate)),
+        notes=(*answer.notes, *unpredicted(problem, runs, surrogate)),
         settings=answer.settings,
         front=answer.front,
         rests_on=evidence_of(problem, observations, how),

@@ -8,6 +8,7 @@ from mixopt.proposers import Surrogate
 from mixopt.runs import Observation
 from mixopt.runs.kinds import RECOMMENDED
 from mixopt.runs.run_table import RunTable
+from mixopt.strategies import Problem
 
 
 def doubts_of_runs(observations: Sequence[Observation]) -> tuple[str, ...]:
@@ -42,8 +43,14 @@ def _precisions(observations: Sequence[Observation]) -> tuple[str, ...]:
     )
 
 
-def unpredicted(runs: RunTable, surrogate: Surrogate) -> tuple[str, ...]:
-    """Metrics that the law could not start from, where it fits metrics one by one."""
+def unpredicted(problem: Problem, runs: RunTable, surrogate: Surrogate) -> tuple[str, ...]:
+    """Metrics that the law could not start from, where it fits metrics one by one.
+
+    With one scale and no earlier study a law starts from nothing: what it does not predict then,
+    nobody asked it for.
+    """
+    if len(problem.scales) == 1 and not problem.earlier:
+        return ()
     left = ", ".join(name for name in runs.metrics if name not in surrogate.metrics)
     if not left or not set(surrogate.metrics) <= set(runs.metrics):
         return ()
