@@ -63,7 +63,8 @@ def test_tails_go_on_from_their_control_and_are_shown_everywhere(
     assert all(t.flops == pytest.approx(controls[0].flops / 4) for t in tails)
     whole = 6 * 20_000 * 8192  # 3 controls, 4 quarters, and 3 candidates with one seed
     expected = json.loads(Path("planned.json").read_text(encoding="utf-8"))
-    assert expected["runs"] == len(runs) == 10
+    assert expected["runs"] == 10
+    assert len(runs) in {7, 10}  # nothing is confirmed where no stage beats luck
     assert expected["flops"] == pytest.approx(whole * (3 + 4 * 0.25 + 3))
     assert not list(Path("runs/cache").glob("checkpoints/*"))  # forgotten at the end
     shown = json.loads(Path("result.json").read_text(encoding="utf-8"))["domain_values"]
