@@ -17,6 +17,7 @@ from mixopt.diagnostics.unlike import doubts
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
+from mixopt.evidence.priced import priced, prices_as_json
 from mixopt.evidence.reached import far, predictions, reach_of, reached
 from mixopt.evidence.run_doubts import doubts_of_runs, unpredicted
 from mixopt.evidence.stored import plain, restored
@@ -24,6 +25,7 @@ from mixopt.evidence.trusted import ALONE, trusted
 from mixopt.evidence.verdict import Verdict, headline, judge, weighed
 from mixopt.judging.measuring import Beside
 from mixopt.proposers import Recommendation, Surrogate
+from mixopt.proposers.prices import Prices
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Observation
 from mixopt.runs.knobs import Value
@@ -32,7 +34,7 @@ from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace, html
 from mixopt.strategies import Answer, Problem, TradeOff
 
-FORMAT = 4
+FORMAT = 5
 """Of a stored outcome; another one is refused, and concluded anew from the runs."""
 
 
@@ -67,6 +69,7 @@ class Outcome:
         front: the trade-offs between several objectives, by the first of them.
         rests_on: see `evidence_of`.
         domain_values: what each domain was measured to be worth, where that was asked.
+        prices: what it costs to leave out or to bound a tier, where domains have tags or groups.
     """
 
     surrogate: Surrogate
@@ -83,6 +86,7 @@ class Outcome:
     front: tuple[TradeOff, ...] = ()
     rests_on: str = ""
     domain_values: DomainValues | None = None
+    prices: Prices = field(default_factory=Prices)
 
     @property
     def objective(self) -> Objective:
@@ -154,6 +158,7 @@ class Outcome:
             "laws": self.surrogate.law_weights(),
             "settings": dict(self.settings),
             "domain_values": None if self.domain_values is None else self.domain_values.to_dict(),
+            "prices": prices_as_json(self.prices),
             "front": [
                 {"mixture": t.mixture.to_dict(), "objectives": dict(t.objectives)}
                 for t in self.front
@@ -240,6 +245,9 @@ def sweep_outcome(
             runs, problem.objective, problem.space, laws.law("auto"), rng=rng, every_metric=True
         )
     recommendation = _recommended(problem, answer, surrogate, runs, rng)
+    prices = priced(
+        surrogate, recommendation, problem.space, W=runs.W, rng=rng, measured=answer.measured
+    )
     confirmation: Confirmation | None = None
     if any(o.spec.kind.confirms for o in observations):
         try:
@@ -281,6 +289,7 @@ def sweep_outcome(
         front=answer.front,
         rests_on=evidence_of(problem, observations, how),
         domain_values=answer.domain_values,
+        prices=prices.widened(checkup.widening),
     )
 
 
@@ -327,6 +336,9 @@ def table_outcome(
         runs=len(runs),
         flops=float(np.nansum(runs.costs)),
         warnings=(*runs.notes, *unlike, *reached(recommendation), *_guards(recommendation)),
+        prices=priced(surrogate, recommendation, space, W=runs.W, rng=rng).widened(
+            checkup.widening
+        ),
     )
 
 

@@ -168,7 +168,9 @@ def recommend(
     if not levels:
         gains = {}
     elif not gains:
-        gains = {name: _gain(surrogate, w, b.array) for name, b in baselines(space).items()}
+        gains = {
+            name: independent_gain(surrogate, w, b.array) for name, b in baselines(space).items()
+        }
     return Recommendation(
         mixture=space.mixture(w),
         value=value,
@@ -206,7 +208,7 @@ def gain(surrogate: Surrogate, w: Array, reference: Array) -> Gain:
         InputError: the law gives variances only.
     """
     if surrogate.objective.reduce != "mean":
-        return _gain(surrogate, w, reference)
+        return independent_gain(surrogate, w, reference)
     both = np.stack([w, reference])
     mean, _ = surrogate.moments(both)
     weights = surrogate.objective.coefficients(surrogate.metrics)
@@ -215,7 +217,8 @@ def gain(surrogate: Surrogate, w: Array, reference: Array) -> Gain:
     return _shrunk(float(mean[1] - mean[0]), float(np.sqrt(max(variance, 0.0))))
 
 
-def _gain(surrogate: Surrogate, w: Array, reference: Array) -> Gain:
+def independent_gain(surrogate: Surrogate, w: Array, reference: Array) -> Gain:
+    """Predicted gain of one mixture (m,) over another, their errors taken as independent."""
     mean, sd = surrogate.moments(np.stack([w, reference]))
     return _shrunk(float(mean[1] - mean[0]), float(np.hypot(*sd)))
 

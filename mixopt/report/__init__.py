@@ -8,6 +8,7 @@ from mixopt.report import (
     law_figures,
     mixing,
     page,
+    prices,
     promoted,
     run_list,
     sections,
@@ -39,6 +40,7 @@ _ORDER = (
     sections.mixture,
     figures.shares,
     trade_offs.settings,
+    prices.prices,
     mixing.mixing,
     domain_values.values,
     # what it brings, and what it took

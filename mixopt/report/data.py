@@ -17,6 +17,7 @@ from mixopt.evidence.decision import Decision
 from mixopt.evidence.past import Past
 from mixopt.laws.base import Prediction
 from mixopt.proposers import Recommendation
+from mixopt.proposers.prices import Prices
 from mixopt.runs import UNSTATED, Kind, Observation, RunSpec, Scale, What
 from mixopt.runs.kinds import GIVEN
 from mixopt.runs.objective import Objective
@@ -114,6 +115,7 @@ class ReportData:
         settings: recommended values of what was searched with the mixture, by name.
         front: mixtures that no other beats in every objective, each with its objectives by name.
         domain_values: what each domain was measured to be worth at the end of a run.
+        prices: what it costs to leave out or to bound a tier of domains.
         reason: why there is no recommendation, where there is none.
         origin: whose study it is, when it ran, and where its runs are.
         evidence: what diagnostics measured.
@@ -138,6 +140,7 @@ class ReportData:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     front: tuple[tuple[Mixture, Mapping[str, float]], ...] = ()
     domain_values: DomainValues | None = None
+    prices: Prices = field(default_factory=Prices)
     reason: str = ""
     origin: Origin = field(default_factory=Origin)
     evidence: Evidence = field(default_factory=Evidence)

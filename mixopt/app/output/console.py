@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from mixopt.app.output.price_table import price_table
 from mixopt.app.output.value_table import value_table
 from mixopt.app.running.launch import Sweep
 from mixopt.errors import InputError, screen
@@ -197,6 +198,9 @@ def show_outcome(
     if outcome.domain_values is not None:
         out.print()
         out.print(value_table(outcome.domain_values, outcome.objective, out.width))
+    if outcome.prices.rows:
+        out.print()
+        out.print(price_table(outcome))
     if outcome.front:
         out.print()
         out.print(_front_table(outcome))

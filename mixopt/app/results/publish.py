@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from mixopt.app.results.reports import REPORT, observations_of, write_report
@@ -22,6 +23,7 @@ from mixopt.evidence.past import learned
 from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.heartbeat import driver_of
 from mixopt.execution.limits import LIMIT, PAUSED
+from mixopt.proposers.prices import Change, Price, price, tier_named
 from mixopt.runs import Observation, Scale, Schedule, What
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, last_words
@@ -178,6 +180,30 @@ def answer(sweep: Sweep) -> tuple[Mixture | Schedule, dict[str, Any]]:
     plan = recommended.schedule or recommended.mixture
     provenance = {"sweep": sweep.spec.name, **summary}
     return plan, {"predictions": summary["predicted"], "provenance": provenance}
+
+
+def price_of(sweep: Sweep, outcome: Outcome, tier: str, at_most: float) -> Price:
+    """What it costs to bound a tier of domains, as the model of the outcome predicts it.
+
+    Args:
+        sweep: that was concluded.
+        outcome: what it has shown.
+        tier: `tag=value`, or the name of a group.
+        at_most: the largest share of its domains together.
+
+    Raises:
+        InputError: an unknown tier, a share outside [0, 1], an answer that was measured and not
+            predicted, or whose predictions tell the ranking only.
+    """
+    space, answer = sweep.problem.space, outcome.recommendation
+    named = tier_named(space, tier)
+    if outcome.prices.reason:
+        raise InputError(f"nothing has a predicted price here: {outcome.prices.reason}")
+    W = RunTable.from_observations([o for o in _searched(sweep) if o.ok], space.names).W
+    change: Change | float = at_most if at_most > 0 else "without"
+    rng = np.random.default_rng([sweep.problem.seed, len(W)])
+    row = price(outcome.surrogate, space, answer.mixture.array, named, change, W=W, rng=rng)
+    return row.widened(outcome.checkup.widening)
 
 
 def next_steps(folder: Path, store: str = "mlflow", *, rules: bool = False) -> dict[str, str]:

@@ -35,12 +35,33 @@ class GroupSpec(Strict):
             raise ValueError("give either 'domains' or 'tag'")
         return self
 
-    def members(self, known: Sequence[Domain]) -> tuple[str, ...]:
-        """The names of its domains."""
+    def members(self, name: str, known: Sequence[Domain]) -> tuple[str, ...]:
+        """The names of its domains.
+
+        Args:
+            name: of the group.
+            known: all domains.
+
+        Raises:
+            SpecError: no domain has a tag, or all its tags; or none of its domains holds a token.
+        """
+        field = f"space.groups.{name}"
         if self.domains:
             return tuple(self.domains)
+        for tag, value in self.tag.items():
+            _check_tag(tag, value, known, f"{field}.tag")
         wanted = self.tag.items()
-        return tuple(d.name for d in known if wanted <= dict(d.tags).items())
+        members = tuple(d for d in known if wanted <= dict(d.tags).items())
+        if not members:
+            asked = ", ".join(f"{tag}: {value}" for tag, value in wanted)
+            raise SpecError(f"no domain has all of {{{asked}}}; ask for fewer tags", f"{field}.tag")
+        if all(d.tokens == 0 for d in members):
+            raise SpecError(
+                f"its domains ({', '.join(d.name for d in members)}) hold no tokens, so that no "
+                "run can draw from it; give their tokens, or leave the group out",
+                field,
+            )
+        return tuple(d.name for d in members)
 
 
 class SpaceSpec(Strict):
@@ -107,7 +128,7 @@ class SpaceSpec(Strict):
                 domains,
                 dict(self.bounds),
                 groups=[
-                    Group(name, group.members(domains), group.lower, group.upper)
+                    Group(name, group.members(name, domains), group.lower, group.upper)
                     for name, group in self.groups.items()
                 ],
                 ties=[Tie(name, ratios) for name, ratios in self.ties.items()],
@@ -124,6 +145,23 @@ class SpaceSpec(Strict):
                 "space",
             )
         return space
+
+
+def _check_tag(tag: str, value: str, known: Sequence[Domain], field: str) -> None:
+    """Refuse a tag, or a value of it, that no domain has.
+
+    Raises:
+        SpecError: names what is known.
+    """
+    values = {d.tags[tag] for d in known if tag in d.tags}
+    if not values:
+        tags = sorted({t for d in known for t in d.tags})
+        more = did_you_mean(tag, tags) if tags else "give domains tags under space.domains"
+        raise SpecError(f"no domain has the tag {tag!r}; {more}", field)
+    if value not in values:
+        raise SpecError(
+            f"no domain has {tag}: {value}; {did_you_mean(value, sorted(values))}", field
+        )
 
 
 def _override(domain: Domain, spec: DomainSpec | None) -> Domain:

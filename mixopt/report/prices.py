@@ -1,0 +1,50 @@
+"""What an answer's tiers cost: licences, qualities and groups left out, halved or set free."""
+
+from mixopt.evidence.priced import change_in_words, told
+from mixopt.report.blocks import Block, Bullets, Cell, Chip, Section, State, Table
+from mixopt.report.data import ReportData
+from mixopt.report.wording import MISSING, percent, signed
+
+_STATES: dict[str, State] = {"costs": "no", "wins": "yes"}
+
+
+def prices(data: ReportData) -> Section | None:
+    """Every tier with the predicted cost of each change, and the mixture that is best then."""
+    asked = data.prices
+    if not asked.rows:
+        return None
+    rows: list[list[Cell]] = []
+    for row in asked.rows:
+        low, high = row.interval
+        known = row.mixture is not None
+        rows.append(
+            [
+                row.tier.name,
+                ", ".join(row.tier.domains),
+                change_in_words(row),
+                Chip(told(row), _STATES.get(told(row), "open")),
+                percent(row.share),
+                signed(row.cost) if known else MISSING,
+                f"{signed(low)} to {signed(high)}" if known else MISSING,
+                _largest(row.mixture.to_dict()) if row.mixture is not None else MISSING,
+            ]
+        )
+    heads = ["tier", "domains", "changed", "", "share now", "cost", "90 % interval", "then best"]
+    reasons = [f"{r.tier.name}, {change_in_words(r)}: {r.reason}" for r in asked.rows if r.reason]
+    if asked.unasked:
+        reasons.append(f"Not asked for: {', '.join(asked.unasked)}; see 'mixopt price'.")
+    more: list[Block] = [Bullets(reasons)] if reasons else []
+    return Section(
+        "prices",
+        "May it be left out?",
+        [Table(heads, rows, text=4, tall=len(rows) > 16), *more],
+        f"What the change costs in {data.objective_axis} as the law predicts it, above zero is "
+        "worse: the best mixture under the changed bound against the recommended one. A tier is "
+        "the domains with one tag, or a group with bounds. No run has checked these mixtures.",
+        "Tiers",
+    )
+
+
+def _largest(shares: dict[str, float], most: int = 4) -> str:
+    order = sorted(shares.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {percent(share)}" for name, share in order[:most] if share > 0)
