@@ -130,6 +130,34 @@ class Runs:
 
 
 @dataclass(frozen=True)
+class Preferences:
+    """Sliders over a front, one an objective: the page's script shows the mixture they ask for.
+
+    Attributes:
+        names: of the objectives, lower is better.
+        values: (n, k) objectives of every mixture of the front.
+        domains: names.
+        mixtures: (n, m) shares.
+    """
+
+    kind: ClassVar[str] = "preferences"
+    names: Sequence[str]
+    values: Sequence[Sequence[float]]
+    domains: Sequence[str]
+    mixtures: Sequence[Sequence[float]]
+
+    @property
+    def front(self) -> dict[str, Any]:
+        """All of it as plain JSON values."""
+        return {
+            "names": list(self.names),
+            "values": [list(row) for row in self.values],
+            "domains": list(self.domains),
+            "mixtures": [list(row) for row in self.mixtures],
+        }
+
+
+@dataclass(frozen=True)
 class Answer:
     """The card at the top.
 
@@ -151,7 +179,7 @@ class Answer:
     tiles: Sequence[tuple[str, str]] = ()
 
 
-Block = Table | Bullets | Words | Tiles | Facts | Fold | Plot | Runs | Answer
+Block = Table | Bullets | Words | Tiles | Facts | Fold | Plot | Runs | Preferences | Answer
 
 
 @dataclass(frozen=True)

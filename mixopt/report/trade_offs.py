@@ -3,7 +3,7 @@
 import numpy as np
 
 from mixopt.proposers.pareto import spread_out
-from mixopt.report.blocks import Cell, Section, Table
+from mixopt.report.blocks import Cell, Preferences, Section, Table
 from mixopt.report.data import ReportData
 from mixopt.report.wording import count, number, percent
 
@@ -64,10 +64,16 @@ def front(data: ReportData) -> Section | None:
         [*(number(values[name]) for name in names), *(percent(mixture[d]) for d in domains)]
         for mixture, values in shown
     ]
+    choice = Preferences(
+        names,
+        F.tolist(),
+        data.space.names,
+        [[mixture[d] for d in data.space.names] for mixture, _ in data.front],
+    )
     return Section(
         "front",
         "Mixtures along the front",
-        [Table([*names, *(f"share of {d}" for d in domains)], rows, text=0)],
+        [choice, Table([*names, *(f"share of {d}" for d in domains)], rows, text=0)],
         f"{len(shown)} of {len(data.front)} mixtures, evenly from one end to the other. The "
         "recommended mixture is the compromise that was asked for.",
         "Trade-offs",

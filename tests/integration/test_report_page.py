@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 from sandbox import mixopt, write
 
+from mixopt import MixtureSpace, Objective
+from mixopt.report import ReportData, render
+
 pytestmark = [pytest.mark.services, pytest.mark.mlflow]
 CHROMIUM = Path("/usr/bin/chromium")
 NASTY = "<script>\"q'ü"
@@ -169,6 +172,76 @@ def test_a_choice_draws_another_picture(browser: Browser, four: Path) -> None:
     page.select_option("select[data-for=responses]", index=1)
     page.wait_for_function(f"(old) => {panels} !== old", arg=before)
     assert browser.complaints == []
+
+
+FRONT = [(0.0, 1.0), (0.1, 0.5), (0.3, 0.2), (0.6, 0.05), (1.0, 0.0)]
+CHOSEN = """[...document.querySelectorAll("#preferences-table tbody tr")]
+  .map((row) => [row.cells[0].textContent, Number(row.dataset.at)])"""
+
+
+@pytest.fixture
+def trade_offs(tmp_path: Path) -> Path:
+    """The page of a stored front of five mixtures, in units that differ a hundredfold."""
+    space = MixtureSpace(["web", NASTY])
+    front = tuple(
+        (space.mixture([1 - a, a]), {"prose": 2 + a, NASTY: 300 + 100 * b}) for a, b in FRONT
+    )
+    file = tmp_path / "report.html"
+    data = ReportData("front", space, Objective.of(["prose", NASTY]), front=front)
+    file.write_text(render(data), encoding="utf-8")
+    return file
+
+
+def slide(page: Any, *weights: int) -> None:
+    for k, weight in enumerate(weights):
+        page.evaluate(
+            "([k, w]) => { const s = document.getElementById(`weight-${k}`); s.value = w;"
+            " s.dispatchEvent(new Event('input', {bubbles: true})); }",
+            [k, weight],
+        )
+
+
+def test_sliders_read_the_stored_front_in_units_of_what_it_spans(
+    browser: Browser, trade_offs: Path
+) -> None:
+    page = browser.open(trade_offs, width=390)
+    for weights, best in (((100, 0), 0), ((0, 100), 4), ((50, 50), 2), ((0, 0), 2), ((20, 80), 3)):
+        slide(page, *weights)
+        costs = [(weights[0] or 1) * a + (weights[1] or 1) * b for a, b in FRONT]
+        if min(weights) > 0:
+            assert costs.index(min(costs)) == best
+        assert page.evaluate(CHOSEN) == [["now", best]]
+    page.focus("#weight-0")
+    page.keyboard.press("End")  # works by the keyboard
+    assert page.inner_text("output[for=weight-0]") == "56 %"
+    assert NASTY in page.inner_text("#preferences")
+    assert browser.complaints == []
+    is_whole(page)
+
+
+def test_the_weights_of_several_people_stand_side_by_side_with_what_is_fair_to_all(
+    browser: Browser, trade_offs: Path
+) -> None:
+    page = browser.open(trade_offs)
+    for name, weights in (("ada", (100, 0)), (NASTY, (0, 100))):
+        slide(page, *weights)
+        page.fill("#preferences-who", name)
+        page.click("#preferences-keep")
+    # Ada loses .3 of what the front spans at the third mixture, the other .2: any other is worse.
+    rows = [["now", 4], ["ada", 0], [NASTY, 4], ["fair to all kept", 2]]
+    assert page.evaluate(CHOSEN) == rows
+    page.click("#preferences-table button:has-text('Remove') >> nth=0")
+    assert page.evaluate(CHOSEN) == [["now", 4], [NASTY, 4]]
+    assert browser.complaints == []
+
+
+def test_without_a_script_the_front_is_its_table(browser: Browser, trade_offs: Path) -> None:
+    context = browser.driver.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(trade_offs.as_uri())
+    assert not page.is_visible("#preferences")
+    assert page.locator("#front table >> visible=true").count() == 1
+    context.close()
 
 
 def test_a_sweep_without_an_answer_has_a_page_that_says_why(

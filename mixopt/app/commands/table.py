@@ -34,7 +34,10 @@ COMMANDS = {
         "report",
         "Write a sweep's report anew from its store, also while it is running.",
     ),
-    "price": ("price", "What it costs to leave domains with one tag, or a group, out."),
+    "price": (
+        "price",
+        "What it costs in the predicted objective to leave a tier of domains out, or to cap it.",
+    ),
     "promote": (
         "promote",
         "Put a finished sweep's answer to the test before a large run, by rules given beforehand.",

@@ -272,5 +272,107 @@ function runsTable() {
   draw();
 }
 
+// -- preferences over a front -----------------------------------------------------------------------
+
+// The mixture of a stored front whose weighted objectives are least, each in units of what the front
+// spans. Several people's weights are kept side by side; for all of them, the mixture that leaves the
+// person who loses most with the least loss against their own best (and, of equals, the least in sum).
+function preferences() {
+  const front = readBlock("preferences-data");
+  if (!front) return;
+  const [box, table, keep, who] = ["", "-table", "-keep", "-who"].map((key) =>
+    document.getElementById("preferences" + key));
+  const sliders = [...box.querySelectorAll("input[type=range]")];
+  const low = front.names.map((_, k) => Math.min(...front.values.map((row) => row[k])));
+  const span = front.names.map((_, k) => Math.max(...front.values.map((row) => row[k])) - low[k]);
+  const unit = front.values.map((row) => row.map((y, k) => (span[k] > 0 ? (y - low[k]) / span[k] : 0)));
+  const kept = [];
+
+  // All at zero say nothing: then every objective counts alike.
+  const weights = () => {
+    const given = sliders.map((slider) => Number(slider.value));
+    const total = given.reduce((a, b) => a + b, 0);
+    return given.map((w) => (total > 0 ? w / total : 1 / given.length));
+  };
+  const costs = (w) => unit.map((row) => row.reduce((sum, y, k) => sum + w[k] * y, 0));
+  const best = (values) => values.indexOf(Math.min(...values));
+  const together = (everyone) => {
+    const regrets = everyone.map((w) => {
+      const all = costs(w);
+      const least = Math.min(...all);
+      return all.map((c) => c - least);
+    });
+    const worst = unit.map((_, i) => Math.max(...regrets.map((r) => r[i])));
+    const least = Math.min(...worst);
+    const sum = unit.map((_, i) => regrets.reduce((s, r) => s + r[i], 0));
+    return best(worst.map((value, i) => (value <= least + 1e-12 ? sum[i] : Infinity)));
+  };
+
+  function line(name, asked, at, remove) {
+    const row = document.createElement("tr");
+    const largest = front.domains.map((d, j) => [d, front.mixtures[at][j]]).filter(([, s]) => s > 0)
+      .sort((a, b) => b[1] - a[1]).slice(0, 6).map(([d, s]) => `${d} ${(100 * s).toFixed(1)} %`);
+    const cells = [name, asked ? asked.map((w) => Math.round(100 * w) + " %").join(" : ") : "–",
+      ...front.values[at].map((y) => show(y, "num")), largest.join(", ")];
+    cells.forEach((text, i) => {
+      const cell = document.createElement("td");
+      cell.className = i > 1 && i < cells.length - 1 ? "num" : "text";
+      cell.textContent = text;
+      row.append(cell);
+    });
+    const last = document.createElement("td");
+    if (remove) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = "Remove";
+      button.setAttribute("aria-label", "Remove " + name);
+      button.addEventListener("click", remove);
+      last.append(button);
+    }
+    row.append(last);
+    row.dataset.at = at;
+    return row;
+  }
+
+  function draw() {
+    const now = weights();
+    sliders.forEach((slider, k) => {
+      const text = Math.round(100 * now[k]) + " %";
+      slider.nextElementSibling.textContent = text;
+      slider.setAttribute("aria-valuetext", text);
+    });
+    const rows = [line("now", now, best(costs(now)))];
+    for (const one of kept) {
+      rows.push(line(one.name, one.weights, best(costs(one.weights)), () => {
+        kept.splice(kept.indexOf(one), 1);
+        draw();
+      }));
+    }
+    if (kept.length > 1) rows.push(line("fair to all kept", null, together(kept.map((one) => one.weights))));
+    rows[0].className = "mark";
+    table.tBodies[0].replaceChildren(...rows);
+  }
+
+  const head = document.createElement("tr");
+  const heads = ["whose", "weights", ...front.names, "mixture", ""];
+  heads.forEach((name, i) => {
+    const cell = document.createElement("th");
+    cell.scope = "col";
+    cell.className = i > 1 && i < heads.length - 2 ? "num" : "text";
+    cell.textContent = name;
+    head.append(cell);
+  });
+  table.tHead.replaceChildren(head);
+  for (const slider of sliders) slider.addEventListener("input", draw);
+  keep.addEventListener("click", () => {
+    kept.push({ name: who.value.trim() || `weights ${kept.length + 1}`, weights: weights() });
+    who.value = "";
+    draw();
+  });
+  box.hidden = false;
+  draw();
+}
+
+preferences();
 runsTable();
 drawPlots();

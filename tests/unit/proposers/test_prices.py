@@ -121,7 +121,7 @@ def test_a_cap_that_is_no_share_and_tiers_that_are_none_are_refused() -> None:
     assert (capped.change, capped.mixture["a"]) == ("cap", pytest.approx(0.75, abs=1e-3))  # type: ignore[index]
     with pytest.raises(InputError, match=r"is 1\.5; give a number 0 to 1"):
         price(surrogate, space, TARGET, tier, 1.5, W=UNIFORM, rng=rng)
-    with pytest.raises(InputError, match="no domain has the tag 'licence=gpl'.*licence=mit"):
+    with pytest.raises(InputError, match=r"no domain has the tag 'licence=gpl'.*licence=mit"):
         tier_named(space, "licence=gpl")
     with pytest.raises(InputError, match="unknown tier 'free'"):
         tier_named(space, "free")
