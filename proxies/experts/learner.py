@@ -21,6 +21,7 @@ from proxies.lm.model import PackedModel
 from proxies.lm.optimizer import Optimizers
 from proxies.lm.recipe import derive
 from proxies.lm.setting import Setting, one_thread
+from proxies.lm.splits import steering_sets
 from proxies.lm.steps import TrainingStep
 from proxies.lm.trainer import LanguageModelTrainer
 
@@ -86,7 +87,7 @@ class Learner:
         """
         if not len(steps):
             return parameters
-        recipe, model = self._recipe, self._with(parameters)
+        recipe, model = self._recipe, self.model(parameters)
         before = [recipe.sequences_before(step) for step in (*steps, steps.stop)]
         sequences, context = before[-1] - before[0], recipe.shape.context
         mixture = Mixture.of(weights, renormalize=True)
@@ -112,14 +113,14 @@ class Learner:
 
     def score(self, parameters: Parameters) -> dict[str, float]:
         """Bits per byte per validation set."""
-        model = self._with(parameters)
+        model = self.model(parameters)
         with one_thread():
             (scores,) = score(model, self._setting.validation)
         return {name: of_set.value for name, of_set in scores.items()}
 
     def log_probabilities(self, parameters: Parameters) -> dict[str, NDArray[np.float32]]:
         """Per validation set the natural log-probability of every scored token, (tokens,)."""
-        model = self._with(parameters)
+        model = self.model(parameters)
         with one_thread():
             return {v.name: self._scored(model, v) for v in self._setting.validation}
 
@@ -136,7 +137,32 @@ class Learner:
         setting = self._setting
         return PackedModel(self._recipe.shape, [self._seed], setting.device, setting.dtype)
 
-    def _with(self, parameters: Parameters) -> PackedModel:
+    @property
+    def boundary(self) -> int | None:
+        """The token between prefix and targets, where text is read under objectives."""
+        return self._corpus.boundary
+
+    def unscored(self, target: str, sequences: int) -> Tensor:
+        """Sequences of a validation set that are not scored, (b, T + 1), of about so many.
+
+        Of a training domain they are the end of its training text.
+
+        Raises:
+            InputError: there is no such set, or nothing of it is unscored.
+        """
+        setting, context = self._setting, self._recipe.shape.context
+        (chosen,) = steering_sets(
+            self._corpus,
+            (target,),
+            context=context,
+            tokens=sequences * context,
+            scored=setting.scored,
+            device=setting.device,
+        )
+        return chosen.ids[:sequences]
+
+    def model(self, parameters: Parameters) -> PackedModel:
+        """A model with these parameters."""
         model = self._fresh()
         model.set_tensors(0, parameters)
         return model

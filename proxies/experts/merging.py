@@ -13,7 +13,7 @@ domains of real text, 65 k tokens, 16 trained mixtures: the mean rank correlatio
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,13 @@ from mixopt.runs.files import write_atomically
 from mixopt.space import Mixture
 from mixopt.space.numbers import check_number
 from mixopt.space.simplex import Array
+from proxies.experts.adamerging import AdaMerging, Merged, adamerge
 from proxies.experts.agreement import Agreement, agreement, calibrate
 from proxies.experts.learner import Learner
+from proxies.experts.measures import entropy_on, loss_on
 from proxies.experts.pool import PATIENCE, Branching, ExpertPool, Parameters
 from proxies.experts.runs import Answer, answer_runs, of_experts
+from proxies.lm.setting import one_thread
 from proxies.lm.trainer import LanguageModelTrainer
 
 __all__ = ["Agreement", "MergeTrainer", "agreement", "average", "calibrate"]
@@ -40,6 +43,23 @@ _WARNING = (
     "metrics are those of averaged experts, not of models trained on mixtures: trust their ranks "
     "as far as the calibration in each run's info says, and confirm with trained runs"
 )
+
+
+@dataclass(frozen=True)
+class LearnedMerge:
+    """A merge with coefficients of its own per expert and parameter tensor.
+
+    Attributes:
+        merged: its parameters and coefficients, in the order of `domains`.
+        domains: (m) whose experts were merged.
+        metrics: what it scores.
+        uniform: what the average of the experts scores.
+    """
+
+    merged: Merged
+    domains: tuple[str, ...]
+    metrics: dict[str, float]
+    uniform: dict[str, float]
 
 
 class MergeTrainer:
@@ -94,6 +114,48 @@ class MergeTrainer:
         return answer_runs(
             self, specs, lambda seed: self._open(specs[0].scale, cache, seed, specs[0].data)
         )
+
+    def learned(
+        self,
+        cache: Path,
+        run: RunSpec,
+        target: str,
+        *,
+        guard: float | None = None,
+        sequences: int = 32,
+        settings: AdaMerging | None = None,
+    ) -> LearnedMerge:
+        """AdaMerging: learn coefficients on a little text of a target that is not scored.
+
+        Args:
+            cache: folder of corpora and experts; experts that are missing are trained.
+            run: whose scale, seed and data the experts have; its mixture has no part in it.
+            target: a validation set.
+            guard: None minimises the loss on the text. A number minimises the entropy of what is
+                predicted, as published, with so much of the divergence from the uniform merge; 0
+                has no guard against a model that is merely sure.
+            sequences: of the target that are read.
+            settings: of the learning.
+
+        Raises:
+            InputError: there is no such target, or nothing of it is unscored.
+            TrainerError: the training of an expert diverged.
+        """
+        if guard is not None:
+            check_number("guard", guard, least=0.0)
+        learner = Learner(self._trainer, cache, run.scale, seed=run.seed, data=run.data)
+        ids = learner.unscored(target, sequences)
+        pool = ExpertPool(learner, cache, self._branching)
+        start, experts = pool.start(), pool.experts()
+        uniform = average(experts, np.full(len(experts), 1 / len(experts)))
+        with one_thread():
+            by_loss = guard is None
+            measure = (
+                loss_on(learner, ids) if by_loss else entropy_on(learner, ids, uniform, guard or 0)
+            )
+            merged = adamerge(start, experts, measure, settings)
+        scores = learner.score(merged.parameters), learner.score(uniform)
+        return LearnedMerge(merged, learner.domains, *scores)
 
     def _open(self, scale: Scale, cache: Path, seed: int, data: str) -> "_Merged":
         learner = Learner(self._trainer, cache, scale, seed=seed, data=data)
