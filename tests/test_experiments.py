@@ -27,11 +27,13 @@ def test_a_spec_is_one_that_could_be_run(path: Path) -> None:
     assert spec.question
     given = spec.trainer.config.get("domains", "builtin")
     names = DOMAINS if given == "builtin" else tuple(given)
-    assert set(names) <= set(DOMAINS)
+    sets = set(spec.trainer.config.get("validation", ()))
+    texts = re.findall(r"builtin:(\w+)", str(given)) or names
+    assert set(texts) <= set(DOMAINS)
     space = MixtureSpace({name: 1e6 * (i + 1) for i, name in enumerate(names)})
     checks.check_guards(spec, space)
     objective = spec.make_objective()
-    assert set(objective.needed) <= {*names, "code_target"}
+    assert set(objective.needed) <= {*names, *sets, "code_target"}
     problem = Problem(space, objective, spec.make_scales(), trainer=spec.trainer.use)
     assert len(recipe.planned(problem)) > 10
 
