@@ -25,8 +25,11 @@ from mixopt.study.telling import (
     check_scale_asked,
     check_scales,
     covering_part,
+    known_law,
+    listed,
     objective_from,
     observation_of,
+    table_of,
 )
 from mixopt.study.views import Best, MixturesLike, best_of, mixtures_of, predicted
 from mixopt.study.whole_files import write_whole
@@ -77,7 +80,7 @@ class Study:
         seed: of all random numbers; the same study with the same seed answers the same.
 
     Raises:
-        InputError: no metric is named, or one twice.
+        InputError: no metric is named, or one twice, or an unknown law.
     """
 
     def __init__(
@@ -96,7 +99,7 @@ class Study:
         self.scale = scale
         self.target = target
         self.seed = seed
-        self.law = law
+        self.law = known_law(law)
         self._tables: list[RunTable] = []
         self._asked: dict[str, RunSpec] = {}
         self._surrogate: Surrogate | None = None
@@ -150,17 +153,12 @@ class Study:
         if isinstance(runs, Observation):
             self._check_asked(runs.spec)
             runs = [runs]
-        if not isinstance(runs, pd.DataFrame | RunTable):
-            runs = list(runs)
+        runs = listed(runs)
+        if isinstance(runs, list):
             failed = [self._asked.pop(o.run_id, None) for o in runs if not o.ok]
             if runs and len(runs) == sum(spec is not None for spec in failed):
                 return  # runs that were asked have failed, and that is all there is to know
-        if isinstance(runs, pd.DataFrame):
-            table = RunTable.from_frame(runs)
-        elif isinstance(runs, RunTable):
-            table = runs
-        else:
-            table = RunTable.from_observations(runs, self.space.names)
+        table = table_of(runs, self.space.names)
         self.objective.check(table.metrics)
         table = placed(table.within(self.space.names), self.scale)
         check_scales(table, self._asked, self._tables)
@@ -231,7 +229,7 @@ class Study:
             InputError: an unknown law, or too few runs for it.
         """
         if law is not None:
-            self.law, self._surrogate = law, None
+            self.law, self._surrogate = known_law(law), None
         return self.surrogate.fitted
 
     @property

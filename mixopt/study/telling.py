@@ -1,12 +1,15 @@
 """What a study is told: checked, and so much of it picked as laws can be fitted to."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from mixopt.designs.subset import covering_subset
-from mixopt.errors import InputError
+from mixopt.errors import InputError, did_you_mean
+from mixopt.laws import LAWS, Law
 from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective, weights_of
 from mixopt.runs.run_table import RunTable
@@ -21,10 +24,23 @@ def objective_from(minimize: Metrics | Objective, maximize: Metrics) -> Objectiv
     """
     if isinstance(minimize, Objective):
         return minimize
+    if not minimize and not maximize:
+        raise InputError("the study has no objective; name a metric: Study(space, minimize='loss')")
     twice = set(weights_of(minimize)) & set(weights_of(maximize))
     if twice:
         raise InputError(f"{min(twice)!r} is to be both minimised and maximised; name it once")
     return Objective.of(minimize, maximize)
+
+
+def known_law(law: str | Law) -> str | Law:
+    """The same, its name checked: a misspelt one is refused where it is written, and not kept.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if isinstance(law, str) and ":" not in law and law not in LAWS:
+        raise InputError(f"unknown law {law!r}; {did_you_mean(law, LAWS)}")
+    return law
 
 
 def _check_names(metrics: Mapping[str, float], objective: Objective) -> None:
@@ -80,6 +96,33 @@ def check_scales(table: RunTable, asked: Mapping[str, RunSpec], before: Sequence
             f"{those}; give all of them columns params and tokens, or make the study with "
             "scale=mixopt.Scale(params, tokens), which stands for runs that state none"
         )
+
+
+Told = pd.DataFrame | RunTable | list[Observation]
+
+
+def listed(runs: pd.DataFrame | RunTable | Iterable[Observation]) -> Told:
+    """Tables as they are, observations as a list.
+
+    Raises:
+        InputError: a path, which nobody has read.
+    """
+    if isinstance(runs, str | Path):
+        raise InputError(f"{runs} is a path; read it first: study.tell(read_table({str(runs)!r}))")
+    return runs if isinstance(runs, pd.DataFrame | RunTable) else list(runs)
+
+
+def table_of(runs: Told, domains: Sequence[str]) -> RunTable:
+    """The runs as a table.
+
+    Raises:
+        InputError: a frame that breaks a rule of the format, or no run that succeeded.
+    """
+    if isinstance(runs, RunTable):
+        return runs
+    if isinstance(runs, pd.DataFrame):
+        return RunTable.from_frame(runs)
+    return RunTable.from_observations(runs, domains)
 
 
 def observation_of(

@@ -5,6 +5,7 @@ Nothing is prepared: a few megabytes of each domain are read, the rest is estima
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,14 @@ class Survey:
     skipped: tuple[str, ...] = ()
 
 
+def _not_there(root: Path) -> str:
+    """What is wrong with a folder that does not exist, and the one that may be meant."""
+    above = root.parent
+    beside = [p.name for p in above.iterdir() if p.is_dir()] if above.is_dir() else []
+    close = get_close_matches(root.name, beside, n=1, cutoff=0.6)
+    return "not there; " + (f"did you mean {above / close[0]}?" if close else "name a folder")
+
+
 def survey(folder: str | Path) -> Survey:
     """Look at a folder: its folders are domains; where it has none, its files or kinds of files.
 
@@ -83,7 +92,7 @@ def survey(folder: str | Path) -> Survey:
     root = Path(folder)
     if not root.is_dir():
         what = "a file; name the folder that holds one folder or file per domain"
-        raise InputError(f"{folder} is {what if root.exists() else 'not there; name a folder'}")
+        raise InputError(f"{folder} is {what if root.exists() else _not_there(root)}")
     domains: dict[str, Seen] = {}
     validation: dict[str, Seen] = {}
     skipped: list[str] = []

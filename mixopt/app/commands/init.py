@@ -10,7 +10,7 @@ from mixopt.app.commands.application import app
 from mixopt.app.output import console
 from mixopt.app.results import publish
 from mixopt.app.spec import first_spec
-from mixopt.app.spec.spec_file import json_schema, read_spec
+from mixopt.app.spec.spec_file import EXPERIMENTS, json_schema, read_spec
 from mixopt.errors import InputError
 from mixopt.lazy import load
 from mixopt.runs import short_number
@@ -35,7 +35,7 @@ def init(
     Example: mixopt init my-data
     """
     called = name or first_spec.study_name(str(data))
-    folder = out or Path("experiments") / called
+    folder = out or EXPERIMENTS / called
     target = folder / "spec.yaml"
     if target.exists():
         raise InputError(f"{target} exists; give another folder with --out, or delete it")
@@ -60,4 +60,5 @@ def init(
     write_atomically(folder / "spec.schema.json", (json.dumps(json_schema()) + "\n").encode())
     read_spec(target)
     mixopt = publish.command()
-    console.say(f"Wrote {target}. Read it, then: {mixopt} run {folder}")
+    console.say(f"Wrote {target}. Read it, then: {mixopt} check {folder}")
+    console.say(f"Once that looks right: {mixopt} run {folder}")

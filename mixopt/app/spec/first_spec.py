@@ -63,7 +63,7 @@ objective:
 
 strategy:
   use: auto
-  design: {design}  # first runs, spread over the space: about five a domain
+  design: {design}  # first runs, spread over the space: five a domain, 16 at least
   proposals: {max(8, m)}  # runs that the laws ask for then
   batch: 4
   confirm_seeds: 3

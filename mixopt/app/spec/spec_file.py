@@ -1,5 +1,6 @@
 """From a spec file to checked values, or an error with field, line, rule and remedy."""
 
+import difflib
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from mixopt.errors import SpecError, did_you_mean, shorten
 from mixopt.space.counts import NAMING
 from mixopt.space.redaction import redact, shown
 
+EXPERIMENTS = Path("experiments")
+"""Where `mixopt init` writes studies, seen from where one calls it."""
 _PROBLEMS = 8  # shown at once
 _REMEDIES = {
     "bool_type": "write true or false",
@@ -26,6 +29,14 @@ _REMEDIES = {
     "too_long": "leave some out",
     "finite_number": "give a finite one",
 }
+
+
+def _meant(given: Path) -> str:
+    """The study below `experiments` that is called nearly so, to end a message with."""
+    folders = {file.parent.name: file.parent for file in EXPERIMENTS.glob("*/spec.yaml")}
+    wanted = given.parent.name if given.name == "spec.yaml" else given.stem
+    close = difflib.get_close_matches(wanted, sorted(folders), n=1, cutoff=0.6)
+    return f"; did you mean {folders[close[0]]}?" if close else ""
 
 
 def read_spec(path: str | Path) -> Spec:
@@ -44,7 +55,7 @@ def read_spec(path: str | Path) -> Spec:
             file = file / "spec.yaml"
         if not file.is_file():
             kind = "no file" if file.exists() else "no such file"
-            raise SpecError(f"{name}: {kind}; give the path of a spec.yaml")
+            raise SpecError(f"{name}: {kind}; give the path of a spec.yaml{_meant(Path(path))}")
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:

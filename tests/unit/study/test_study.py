@@ -367,3 +367,19 @@ def test_a_run_that_was_asked_and_failed_is_no_longer_waited_for() -> None:
     assert list(made._asked) == [third.run_id]
     with pytest.raises(InputError, match="not waited for"):
         made.forget(first)
+
+
+def test_what_a_cell_gets_wrong_is_said_and_changes_nothing() -> None:
+    space = MixtureSpace(["a", "b"])
+    with pytest.raises(InputError, match=r"no objective; name a metric: .*minimize='loss'"):
+        Study(space)
+    with pytest.raises(InputError, match=r"unknown law 'linaer'.*did you mean 'linear'"):
+        Study(space, "loss", law="linaer")
+    study = Study(space, "loss", law="linear")
+    with pytest.raises(InputError, match=r"runs\.csv is a path; read it first: .*read_table"):
+        study.tell("runs.csv")
+    frame = pd.DataFrame({"w/a": [0.1, 0.5, 0.9], "w/b": [0.9, 0.5, 0.1], "m/loss": [1.0, 2, 3]})
+    study.tell(frame)
+    with pytest.raises(InputError, match="unknown law"):
+        study.fit("linaer")
+    assert study.recommend().mixture["b"] == 1.0, "the law that was there stays"

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from mixopt.app.commands import app
 from mixopt.app.spec.first_spec import study_name
 from mixopt.app.spec.spec_file import read_spec
+from mixopt.errors import SpecError
 
 WORDS = "the quick brown fox jumps over the lazy dog and says so at some length\n"
 
@@ -33,6 +34,11 @@ def test_a_folder_becomes_a_spec_that_can_be_run(
     assert config["validation"] == {"test": "data/test"}
     assert list(spec.make_objective().metrics) == ["test"]
     assert (tmp_path / "experiments" / "data" / "spec.schema.json").is_file()
+    for wrong in ("data", "dta", "experiments/dat"):  # as one guesses after reading the line
+        with pytest.raises(SpecError, match=r"; did you mean experiments/data\?"):
+            read_spec(wrong if wrong != "data" else "data.yaml")
+    wrong = CliRunner().invoke(app, ["init", "dat"])
+    assert "dat is not there; did you mean data?" in str(wrong.exception)
     again = CliRunner().invoke(app, ["init", "data"])
     assert again.exception is not None
     assert "exists; give another folder with --out" in str(again.exception)
