@@ -37,6 +37,7 @@ def test_a_single_task_is_taken_whole(x: float):
     measure = entropies(lambda theta: theta["a"] * x)
     merged = adamerge(ZERO, [ONE], measure, AdaMerging(steps=1000))
     assert merged.coefficients == {"a": [1.0]}
+    assert merged.parameters["a"].item() == 1  # and not what Adam would go on to
     assert merged.values[-1] < merged.values[0]
 
 
