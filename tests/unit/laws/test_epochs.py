@@ -150,3 +150,18 @@ def test_a_study_of_a_space_with_a_budget_fits_it_by_name():
         study.tell(RunSpec(space.mixture(w), Scale(1_000_000, 1_000_000)), {"loss": float(y)})
     at = world(20, seed=1)
     np.testing.assert_allclose(study.fit().predict(at[0]).mean[:, 0], at[1][:, 0], atol=0.05)
+
+
+def test_a_refit_to_the_same_runs_is_the_fit_and_keeps_the_shape():
+    rng = np.random.default_rng(0)
+    W, sizes = rng.dirichlet(np.ones(3), 30), np.array([0.05, 0.4, 1.0])
+    X = Shape(1.0, 0.7).columns(epochs(W, sizes, 1.0))
+    Y = (0.9 + np.exp(X @ np.array([0.6] * 3 + [0.2] * 3)))[:, None]
+    law = Epochs(tuple(sizes), 1.0)
+    fitted = law.fit(W, Y, rng=np.random.default_rng(0))
+    again = law.refit(fitted, W, Y, rng=np.random.default_rng(1))
+    np.testing.assert_allclose(again.predict(W).mean, fitted.predict(W).mean, atol=1e-9)
+    np.testing.assert_allclose(again.predict(W).sd, fitted.predict(W).sd, rtol=1e-6)
+    part = law.refit(fitted, W[:20], Y[:20], rng=np.random.default_rng(1))
+    assert part.shape == fitted.shape
+    assert np.abs(part.predict(W[20:]).mean - Y[20:]).max() < 0.2 * Y.std()

@@ -4,6 +4,8 @@ from scipy.stats import spearmanr
 
 from mixopt.errors import InputError
 from mixopt.laws import law, law_for
+from mixopt.laws.base import Prediction
+from mixopt.laws.scales.affine import fit_affine
 from mixopt.laws.scales.correction import Correction
 
 
@@ -99,3 +101,15 @@ def test_bad_scales_are_named():
         bad[3, broken[0]] = broken[1]
         with pytest.raises(InputError, match=words):
             Correction().fit(W, Y, bad, rng=generator())
+
+
+def test_a_metric_that_does_not_follow_leaves_the_noise_of_the_other_alone() -> None:
+    rng = np.random.default_rng(0)
+    g = rng.standard_normal((24, 2))
+    Y = np.vstack([g, np.column_stack([0.5 + 0.9 * g[:, 0], rng.standard_normal(24)])])
+    at = np.repeat([0, 1], 24)
+    predicted = Prediction(np.vstack([g, g]), np.zeros((48, 2)), np.zeros(2))
+    maps = fit_affine(predicted, Y, at, source=0)
+    assert maps.b[1, 0] == pytest.approx(0.9, abs=0.01)
+    assert maps.noise[1, 0] < 0.05
+    assert maps.noise[1, 1] > 0.5
