@@ -62,11 +62,11 @@ def _figure(data: ReportData) -> Any:
     asked = textwrap.wrap(shortened(data.origin.question or data.title, 200), 106)
     words = textwrap.wrap(headline(data), 100)
     top = 0.5 + 0.16 * len(asked) + 0.19 * len(words)
-    height = top + 0.66 + _ROW * rows
+    height = top + 0.8 + _ROW * rows
     figure = require("matplotlib.figure").Figure(figsize=(_WIDE, height), facecolor="white")
     shares, against = figure.subplots(ncols=2, width_ratios=(1.0, 1.05))
     figure.subplots_adjust(
-        left=0.125, right=0.985, wspace=0.42, bottom=0.6 / height, top=1 - top / height
+        left=0.125, right=0.985, wspace=0.42, bottom=0.74 / height, top=1 - top / height
     )
     _words(figure, data, asked, words)
     _shares(shares, data)
@@ -152,7 +152,7 @@ def _confirmed(axes: Any, shown: Confirmation, axis: str) -> None:
     counts = sorted({len(values) for values in seeds.values()})
     often = f"{counts[0]} fresh seeds each" if len(counts) == 1 else "fresh seeds"
     left = len(seeds) - len(names)
-    more = f"; {left} more are worse" if left else ""
+    more = f"; {left} worse ones left out" if left else ""
     axes.set_xlabel(
         f"{shortened(axis, 44)}, lower is better\n{often}{more}\nband: recommended ± 2 seed sd",
         color=MUTED,

@@ -32,7 +32,7 @@ def test_a_folder_of_text_becomes_a_mixture_for_a_trainer(tmp_path: Path) -> Non
         for number in range(40):
             lines = [" ".join(rng.choice(words.split(), 12)) for _ in range(20)]
             (tmp_path / "my-data" / name / f"{number}.txt").write_text("\n".join(lines))
-    init, check, run, export = commands()
+    init, check, run, export = (line for line in commands() if line[0] != "domains")
     said = mixopt(*init, cwd=tmp_path).stderr
     assert re.search(r"web: .* bytes of text .* in 40 files", said)
     assert "Read it, then: " in said
