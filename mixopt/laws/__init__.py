@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixopt.errors import InputError, did_you_mean
-from mixopt.laws.base import FittedLaw, Law, Prediction, Sized, several_scales
+from mixopt.laws.base import FittedLaw, Law, Prediction, Sized, Tagged, several_scales
 from mixopt.lazy import build, load, lookup
 from mixopt.space import MixtureSpace
 
@@ -36,6 +36,7 @@ LAWS: dict[str, str] = {
     "truncated": "mixopt.laws.processes.truncated:Truncated",
     "botorch": "mixopt.laws.processes.botorch:BoTorchProcess",
     "gp-residual": "mixopt.laws.processes.residual:Residual",
+    "tiers": "mixopt.laws.tiers:Tiers",
     "epochs": "mixopt.laws.epochs:Epochs",
     "repeated": "mixopt.laws.repetition:Repeated",
     "bootstrap": "mixopt.laws.wrappers:Bootstrap",
@@ -82,15 +83,17 @@ def law_for(given: str | Law, scale: ArrayLike | None, space: MixtureSpace | Non
     Args:
         given: the law, or its name.
         scale: (n, 2) parameters and tokens of the runs; rows that do not say (NaN) are left out.
-        space: gives its tokens and budget to a law that counts epochs and was not given them (not
-            to laws inside another, such as `bootstrap`).
+        space: gives its tokens and budget to a law that counts epochs and was not given them, and
+            its tags to one that needs tiers (not to laws inside another, such as `bootstrap`).
 
     Raises:
-        InputError: see `law`.
+        InputError: see `law`; or tags that a law needs are not there.
     """
     made = as_law(given)
     if space is not None and isinstance(made, Sized):
         made = made.sized(space.tokens, space.budget)
+    if space is not None and isinstance(made, Tagged):
+        made = made.tagged(space.names, [d.tags for d in space.domains])
     if made.takes_scales or scale is None:
         return made
     stated = np.array(scale, dtype=float).reshape(-1, 2)

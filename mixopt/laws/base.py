@@ -5,7 +5,7 @@ Notation:
     scale: (n, 2) parameters and tokens of each row, or None where all runs share one scale
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -161,6 +161,23 @@ class Sized(Protocol):
         Args:
             tokens: (m,) unique tokens per domain, NaN where unknown.
             budget: training tokens of the target; None where unknown.
+        """
+        ...
+
+
+@runtime_checkable
+class Tagged(Protocol):
+    """A law that needs what the domains' tags say."""
+
+    def tagged(self, domains: Sequence[str], tags: Sequence[Mapping[str, str]]) -> Law:
+        """The same law with the tags where it was not given what they say.
+
+        Args:
+            domains: (m,) names.
+            tags: (m,) facts of each domain.
+
+        Raises:
+            InputError: what it needs is not there.
         """
         ...
 

@@ -321,6 +321,17 @@ def check_recipe(recipe: Any) -> None:
         )
 
 
+def check_law(recipe: Any, problem: Problem) -> None:
+    """Refuse a law that a strategy is to fit and that the domains' tags do not serve.
+
+    Raises:
+        InputError: see `laws.law_for`.
+    """
+    named = vars(recipe).get("law")
+    if isinstance(named, str):
+        laws.law_for(named, None, problem.space)
+
+
 def check_shares(name: str, given: Iterable[float]) -> tuple[float, ...]:
     """A setting that is a list of shares of a run, each once, in increasing order.
 

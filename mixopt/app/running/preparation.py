@@ -28,6 +28,7 @@ from mixopt.execution import check_executor
 from mixopt.ports import Trainer, TrainerInfo, capabilities_of
 from mixopt.space.redaction import password_of
 from mixopt.strategies import Checking, Parting, Problem, Strategy, traits_of
+from mixopt.strategies.ledger import check_law
 from mixopt.tracking import check_store, database_file, database_uri, location
 
 RUNS = runs_folder()
@@ -97,6 +98,7 @@ def prepared(spec: Spec, folder: Path, *, dry: Path | None = None) -> Prepared:
     at("objective", lambda: problem.objective.check(info.metrics))
     check_guards(spec, problem.space)
     check_mixers(recipe, trainer, problem)
+    at("strategy", lambda: check_law(recipe, problem))
     if isinstance(recipe, Checking):
         at("strategy", lambda: recipe.check(problem, info.metrics))
     return Prepared(recipe, trainer, runtime, info, problem)

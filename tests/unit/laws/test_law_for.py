@@ -60,7 +60,7 @@ def test_these_laws_take_several_scales() -> None:
     several = {name for name in LAWS if law(name).takes_scales}
     assert several == {
         *("auto", "stacking", "correction", "cokriging", "truncated"),
-        *("shukor-additive", "shukor-joint", "capacity-competition"),
+        *("shukor-additive", "shukor-joint", "capacity-competition", "tiers", "botorch"),
     }
 
 
