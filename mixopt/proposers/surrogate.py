@@ -15,7 +15,7 @@ from mixopt.designs.baselines import baselines
 from mixopt.errors import InputError
 from mixopt.laws import law_for
 from mixopt.laws.base import FittedLaw, Law, Prediction, Weighted, joint_of, mean_of
-from mixopt.runs import Scale
+from mixopt.runs import UNSTATED, Scale
 from mixopt.runs.objective import Objective
 from mixopt.runs.reach import Reach, seen_scales
 from mixopt.runs.run_table import RunTable, standardized
@@ -296,7 +296,7 @@ def fit_surrogate(
     scales = runs.scales
     stated = seen_scales(scales)
     wanted = stated[-1] if stated else None
-    if target is not None:
+    if target is not None and target != UNSTATED:
         wanted = (float(target.params), float(target.tokens))
         if not stated:
             raise InputError(
