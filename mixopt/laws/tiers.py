@@ -13,7 +13,7 @@ Notation:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class Tiers:
     """
 
     tiers: tuple[int, ...] = ()
-    takes_scales: bool = True
+    takes_scales: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tiers", _checked(self.tiers) if self.tiers else ())

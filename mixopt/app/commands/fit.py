@@ -10,6 +10,7 @@ from mixopt.app.output import console
 from mixopt.app.results import publish
 from mixopt.app.running import expected
 from mixopt.app.spec.spec_file import read_spec
+from mixopt.runs.columns import EPOCHS
 from mixopt.runs.reading import read_table
 from mixopt.study import Study
 
@@ -81,6 +82,8 @@ def fit(
     target = publish.scale_asked(at) if at else None
     study = Study(space, objective, law=law, target=target, seed=seed)
     with console.results_to(json) as write:
+        if spec is not None and any(str(name).startswith(EPOCHS) for name in runs.facts):
+            console.say(f"Columns {EPOCHS}<domain> are not used: with --spec sizes are those of it")
         for line in expected.of_table(runs, objective, space):
             console.say(line)
         outcome = publish.fit_table(runs, study, console.working)

@@ -82,7 +82,11 @@ def test_priors_come_from_a_spec(path: Path) -> None:
         "scales: [{params: 1k, tokens: 1k}]\nobjective: {minimize: loss}\n"
         "space: {domains: {web: {prior: 8}, code: {prior: 1}, math: {prior: 1}}}\n"
     )
+    table = pd.read_csv(path)
+    epochs = {f"epochs/{name}": 2.0 * table[f"w/{name}"] for name in ("web", "code", "math")}
+    table.assign(**epochs).to_csv(path, index=False)
     values, screen = answered(path, "--spec", str(spec))
+    assert "Columns epochs/<domain> are not used: with --spec" in screen
     assert "natural" in values["predicted"]["gains"]
     assert re.search(r"web +80\.0 %", screen)
     assert "natural" in screen
