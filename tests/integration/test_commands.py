@@ -39,6 +39,7 @@ class TestFinishedSweep:
         assert after["recommended"] == before["recommended"]
         assert after["validated"] == before["validated"]
 
+    @pytest.mark.slow
     def test_report_and_export_read_the_store(self, finished: Path) -> None:
         mixopt("report", "runs/tiny", "--out", "again.html", cwd=finished)
         page = (finished / "again.html").read_text()
@@ -57,6 +58,7 @@ class TestFinishedSweep:
         refused = mixopt("export", "runs/tiny", "-f", "hf-dataset", cwd=finished, ok=False)
         assert "did you mean 'hf-datasets'" in refused.stderr
 
+    @pytest.mark.slow
     def test_status_and_list_read_the_store_alone(self, finished: Path) -> None:
         values = json.loads((finished / "out.json").read_text())
         (finished / "elsewhere").mkdir(exist_ok=True)
@@ -101,6 +103,7 @@ def test_bad_specs_are_refused_in_words(
     assert message in refused.stderr
 
 
+@pytest.mark.slow
 def test_fit_reads_a_table_without_a_cluster(tmp_path: Path) -> None:
     rows = ["w/web,w/code,m/loss,m/accuracy"]
     for i in range(21):

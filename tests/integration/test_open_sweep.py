@@ -10,6 +10,7 @@ from mixopt import InputError, Mixture, open_sweep
 from mixopt.errors import StoreError
 
 
+@pytest.mark.slow
 def test_a_sweep_is_opened_read_and_gone_on_with(tmp_path: Path, monkeypatch) -> None:
     strategy = {"use": "random", "runs": 12}
     write(tmp_path, strategy=strategy, execution={"use": "local", "stop_after": {"runs": 8}})

@@ -77,6 +77,7 @@ def test_closing_kills_what_is_under_way_and_leaves_the_cluster(make: Any) -> No
     assert len(observations(drain(other, 2))) == 2
 
 
+@pytest.mark.slow
 def test_a_driver_of_its_own_finds_trainers_in_its_folder_and_stops_at_ctrl_c(
     tmp_path: Path,
 ) -> None:

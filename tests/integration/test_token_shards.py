@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import token_files
 import yaml
 from sandbox import mixopt
@@ -11,6 +12,7 @@ from sandbox import mixopt
 CONFIG = {"vocab": 128, "context": 16, "width": 32, "bigrams": 0, "batch": 4}
 
 
+@pytest.mark.slow
 def test_a_mixture_of_megatron_shards_is_exported_to_megatron(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     domains = {}

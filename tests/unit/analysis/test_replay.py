@@ -38,6 +38,7 @@ def path(tmp_path: Path) -> Path:
     return found
 
 
+@pytest.mark.slow
 def test_records_hold_what_was_promised(path: Path, tmp_path: Path) -> None:
     out, drawn = tmp_path / "out.json", tmp_path / "out.png"
     arguments = f"{path} --strategies auto,random --budget 6 --seeds 2 --initial 5 --json {out}"
@@ -123,6 +124,7 @@ def test_worlds_know_their_optimum() -> None:
         assert world.space.contains(world.optimum, 1e-6)[0]
 
 
+@pytest.mark.slow
 def test_the_admire_protocol_takes_the_first_48_and_prices_by_size(
     path: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +167,7 @@ def test_a_table_without_scales_or_with_missing_metrics_plays() -> None:
     assert "runs to best" in summary([{"strategy": "x", "seed": 0, **r} for r in records])
 
 
+@pytest.mark.slow
 def test_an_oracle_fitted_to_real_runs_follows_them_and_can_be_searched() -> None:
     pytest.importorskip("sklearn")
     runs = RunTable.from_frame(table(scales=False, n=120), renormalize=True)
