@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from mixopt.app.output.live import Live
 from mixopt.app.output.price_table import price_table
 from mixopt.app.output.value_table import value_table
 from mixopt.app.running.launch import Sweep
@@ -53,32 +53,18 @@ def set_verbosity(*, quiet: bool, verbose: bool) -> None:
         logging.getLogger("proxies").setLevel(logging.INFO)
 
 
-class SweepProgress:
+class SweepProgress(Live[Progress]):
     """Shows a sweep's status: a bar on a terminal, plain lines elsewhere."""
 
     def __init__(self, unit: str = "") -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24))
+        line = TextColumn("{task.fields[line]}")
+        super().__init__(Progress(*columns, line, console=err) if err.is_terminal else None)
         self._unit = unit
-        self._live: Progress | None = None
         self._last = 0.0
         self._seen = ("", -1)
-        if err.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24))
-            self._live = Progress(*columns, TextColumn("{task.fields[line]}"), console=err)
+        if self._live:
             self._task = self._live.add_task("starting", total=None, line="")
-
-    def __enter__(self) -> "SweepProgress":
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def __call__(self, status: SweepStatus) -> None:
         """Show a new status."""

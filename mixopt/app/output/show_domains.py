@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
 from mixopt.app.output import console
+from mixopt.app.output.live import Live
 from mixopt.evidence.numbers import percent, plural
 from mixopt.runs import short_number
 
@@ -19,26 +20,12 @@ _MANY = 8  # domains; of more, one example each is enough on a screen
 Values = Mapping[str, Any]
 
 
-class CutProgress:
+class CutProgress(Live[Status]):
     """Stage and bytes of text: one line on a terminal, a line every five seconds elsewhere."""
 
     def __init__(self) -> None:
-        self._live = console.err.status("reading") if console.err.is_terminal else None
+        super().__init__(console.err.status("reading") if console.err.is_terminal else None)
         self._stage, self._last = "", time.monotonic()
-
-    def __enter__(self) -> "CutProgress":
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def __call__(self, stage: str, done: float, whole: float) -> None:
         """Show how far it is; `whole` is 0 where it is unknown."""
