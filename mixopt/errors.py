@@ -59,8 +59,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     shown = [shorten(n, 60) for n in names[:_NAMES]]
     more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
     listing = f"known: {', '.join(shown)}{more}" if names else "none are known"
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"{listing}; did you mean {close[0]!r}?" if close else listing
+    close = nearest(name, names)
+    return f"{listing}; did you mean {close!r}?" if close else listing
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """The known name that is most like one, if any is so by the ratio of difflib; else empty.
+
+    >>> nearest("loglinear", ["log-linear", "gp"]), nearest("x", ["gp"])
+    ('log-linear', '')
+    """
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=cutoff)), "")
 
 
 def shorten(text: str, width: int = 80) -> str:

@@ -1,6 +1,5 @@
 """What a study is told: checked, and so much of it picked as laws can be fitted to."""
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mixopt.designs.subset import covering_subset
-from mixopt.errors import InputError, did_you_mean
+from mixopt.errors import InputError, did_you_mean, nearest
 from mixopt.laws import LAWS, Law
 from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective, weights_of
@@ -47,11 +46,10 @@ def _check_names(metrics: Mapping[str, float], objective: Objective) -> None:
     """Refuse a misspelt metric: one the objective does not know in place of one that it needs."""
     missing = [k for k in objective.needed if k not in metrics]
     for name in (k for k in metrics if k not in objective.needed):
-        close = difflib.get_close_matches(name, missing, n=1, cutoff=0.5)
-        if close:
+        if close := nearest(name, missing):
             raise InputError(
                 f"unknown metric {name!r}: the objective needs {', '.join(objective.needed)}; did "
-                f"you mean {close[0]!r}?"
+                f"you mean {close!r}?"
             )
     if missing:
         raise InputError(

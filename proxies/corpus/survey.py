@@ -5,12 +5,11 @@ Nothing is prepared: a few megabytes of each domain are read, the rest is estima
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mixopt.errors import InputError
+from mixopt.errors import InputError, nearest
 from proxies.corpus.counts import Counts, printable, sentence
 from proxies.corpus.forms import DOCUMENTS, choose, kind_of, split_name
 from proxies.corpus.reading import read_rows, read_texts, spans_of
@@ -75,8 +74,8 @@ def _not_there(root: Path) -> str:
     """What is wrong with a folder that does not exist, and the one that may be meant."""
     above = root.parent
     beside = [p.name for p in above.iterdir() if p.is_dir()] if above.is_dir() else []
-    close = get_close_matches(root.name, beside, n=1, cutoff=0.6)
-    return "not there; " + (f"did you mean {above / close[0]}?" if close else "name a folder")
+    close = nearest(root.name, beside, cutoff=0.6)
+    return "not there; " + (f"did you mean {above / close}?" if close else "name a folder")
 
 
 def survey(folder: str | Path) -> Survey:

@@ -1,6 +1,5 @@
 """From a spec file to checked values, or an error with field, line, rule and remedy."""
 
-import difflib
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from pydantic import ValidationError
 
 from mixopt.app.spec.strict_yaml import MAX_BYTES, YamlError, read_yaml
 from mixopt.app.spec.values import VERSION, Spec
-from mixopt.errors import SpecError, did_you_mean, shorten
+from mixopt.errors import SpecError, did_you_mean, nearest, shorten
 from mixopt.space.counts import NAMING
 from mixopt.space.redaction import redact, shown
 
@@ -35,8 +34,8 @@ def _meant(given: Path) -> str:
     """The study below `experiments` that is called nearly so, to end a message with."""
     folders = {file.parent.name: file.parent for file in EXPERIMENTS.glob("*/spec.yaml")}
     wanted = given.parent.name if given.name == "spec.yaml" else given.stem
-    close = difflib.get_close_matches(wanted, sorted(folders), n=1, cutoff=0.6)
-    return f"; did you mean {folders[close[0]]}?" if close else ""
+    close = nearest(wanted, folders, cutoff=0.6)
+    return f"; did you mean {folders[close]}?" if close else ""
 
 
 def read_spec(path: str | Path) -> Spec:
