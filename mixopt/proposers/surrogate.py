@@ -135,7 +135,7 @@ class Surrogate:
         Raises:
             InputError: the runs state no scale, so that none can be told from another.
         """
-        asked = (float(scale.params), float(scale.tokens))
+        asked = scale.sizes
         if not self.seen:
             raise InputError(
                 f"predictions are asked for {scale}, and the runs do not say at which scale they "
@@ -297,7 +297,7 @@ def fit_surrogate(
     stated = seen_scales(scales)
     wanted = stated[-1] if stated else None
     if target is not None and target != UNSTATED:
-        wanted = (float(target.params), float(target.tokens))
+        wanted = target.sizes
         if not stated:
             raise InputError(
                 f"answers are asked for {target}, and the runs do not say at which scale they were "

@@ -37,7 +37,7 @@ class Reach:
     @classmethod
     def to(cls, asked: Scale, scales: Array) -> "Reach":
         """From the scales (n, 2) of runs to one that is asked for; rows with NaN state none."""
-        return cls((float(asked.params), float(asked.tokens)), seen_scales(scales))
+        return cls(asked.sizes, seen_scales(scales))
 
     @property
     def level(self) -> Level:

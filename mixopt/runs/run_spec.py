@@ -44,6 +44,11 @@ class Scale:
         """Training FLOPs by the rule 6 N D; a trainer may measure its own."""
         return 6.0 * self.params * self.tokens
 
+    @property
+    def sizes(self) -> tuple[float, float]:
+        """Parameters and tokens, as laws take them."""
+        return float(self.params), float(self.tokens)
+
     def __str__(self) -> str:
         return f"{short_number(self.params)} params x {short_number(self.tokens)} tokens"
 

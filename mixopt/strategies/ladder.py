@@ -323,7 +323,7 @@ def fit_scales(
         runs = runs.only(names)
     made = _PROCESSES[process](
         law or quick_process(),
-        tuple((float(s.params), float(s.tokens)) for s in problem.scales),
+        tuple(s.sizes for s in problem.scales),
         tuple(ScaleRuns(table.W, table.values(names)) for table in earlier),
     )
     return fit_surrogate(
@@ -360,7 +360,7 @@ def as_objective(runs: RunTable, objective: Objective) -> RunTable:
 
 def _at(scale: Scale) -> Array:
     """(2,) parameters and tokens, as laws take them."""
-    return np.array([scale.params, scale.tokens], dtype=float)
+    return np.array(scale.sizes)
 
 
 def _gains(

@@ -137,15 +137,14 @@ class Published(Answers):
         objective = replace(Objective.of(OBJECTIVE), kl=asked.kl, kl_unit=asked.kl_unit)
         process = load("mixopt.laws.processes.botorch:BoTorchProcess")(
             kernel="truncated" if self.recipe == "admire" else "decay",
-            scales=[(float(s.params), float(s.tokens)) for s in problem.scales],
+            scales=[s.sizes for s in problem.scales],
             costs=[problem.cost(s) for s in problem.scales],
             iterations=self.iterations,
         )
         if begin and len(np.unique(np.round(runs.W, 9), axis=0)) == 1:
             several = len(problem.scales) > 1
             fitted = process.begin(runs.W, runs.Y, runs.scales if several else None)
-            target = (float(problem.target.params), float(problem.target.tokens))
-            at = target if several else None
+            at = problem.target.sizes if several else None
             return Surrogate.of(fitted, objective, runs.metrics, space, at)
         return fit_surrogate(
             runs, objective, space, process, rng=ledger.rng(), target=problem.target
@@ -176,7 +175,7 @@ class Published(Answers):
         problem = ledger.problem
         if not len(W):
             return np.empty(0)
-        sizes = np.array([(s.params, s.tokens) for s in problem.scales], dtype=float)
+        sizes = np.array([s.sizes for s in problem.scales])
         several = len(problem.scales) > 1
         under_way = np.array([problem.scales.index(s.scale) for s in ledger.pending], dtype=int)
         options = load(f"{_HERE}:Options")(
