@@ -22,14 +22,13 @@ from mixopt.diagnostics.validation import (
     scale_numbers,
 )
 from mixopt.errors import InputError
-from mixopt.laws.base import Ints
+from mixopt.laws.base import Ints, sizes_known
 from mixopt.laws.epochs import Epochs, epochs
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import RunTable
+from mixopt.runs.run_table import OBJECTIVE, RunTable, as_objective
 from mixopt.space import MixtureSpace
 from mixopt.space.simplex import Array
 
-_OBJECTIVE = "objective"
 _LEAST = 24  # runs; of fewer, held-out errors say little of what knowing sizes adds
 
 
@@ -143,17 +142,15 @@ def objective_control(
     not known, or all sizes alike; or no run that passes over a domain more than once.
     """
     sizes, budget = space.tokens, space.budget
-    known = budget is not None and bool((np.isfinite(sizes) & (sizes > 0)).all())
-    if not known or budget is None or len(runs) < _LEAST or np.ptp(sizes) == 0:
+    if budget is None or not sizes_known(sizes) or len(runs) < _LEAST or np.ptp(sizes) == 0:
         return None
     repeats = (epochs(runs.W, sizes, budget) > 1.0).any()
     if not repeats or scale_numbers(checked_runs(runs)).max() > 0:
         return None
-    value = objective.value(runs.Y, runs.metrics)
-    if not np.isfinite(value).all() or np.ptp(value) == 0:
+    alone = as_objective(runs, objective)
+    if not np.isfinite(alone.Y).all() or np.ptp(alone.Y) == 0:
         return None
-    alone = replace(runs, metrics=(_OBJECTIVE,), Y=value[:, None])
-    return epoch_control(alone, sizes, budget, Objective.of(_OBJECTIVE), folds=3, rng=rng)
+    return epoch_control(alone, sizes, budget, Objective.of(OBJECTIVE), folds=3, rng=rng)
 
 
 def _exchanged(sizes: Array, rng: np.random.Generator) -> Array:

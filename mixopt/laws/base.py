@@ -165,6 +165,11 @@ class Sized(Protocol):
         ...
 
 
+def sizes_known(tokens: Array) -> bool:
+    """Whether the unique tokens (m,) of every domain are known, so that epochs can be counted."""
+    return tokens.size > 0 and bool((np.isfinite(tokens) & (tokens > 0)).all())
+
+
 @runtime_checkable
 class Tagged(Protocol):
     """A law that needs what the domains' tags say."""

@@ -28,6 +28,7 @@ from mixopt.laws.base import (
     check_runs,
     numbers,
     several_scales,
+    sizes_known,
 )
 from mixopt.laws.held_out import held_out, sd_factors, stacking_weights
 from mixopt.laws.mean import combine, combine_means
@@ -122,9 +123,9 @@ class Ensemble:
 
     @property
     def _knows_epochs(self) -> bool:
-        sizes = np.asarray(() if self.tokens is None else self.tokens, dtype=float)
-        known = sizes.size > 0 and bool((np.isfinite(sizes) & (sizes > 0)).all())
-        return known and self.budget is not None
+        if self.tokens is None or self.budget is None:
+            return False
+        return sizes_known(np.asarray(self.tokens, dtype=float))
 
     def _with_sizes(self, law: Law) -> Law:
         if self.tokens is None or not isinstance(law, Sized):

@@ -251,6 +251,16 @@ def standardized(objective: Objective, runs: RunTable) -> Objective:
     return objective.standardized(runs.Y[number.reshape(-1) == largest], runs.metrics)
 
 
+OBJECTIVE = "objective"
+"""The one metric of runs that are told by the objective alone."""
+
+
+def as_objective(runs: RunTable, objective: Objective) -> RunTable:
+    """The runs with the objective as their only metric, `OBJECTIVE`."""
+    Y = objective.value(runs.values(objective.needed), objective.needed)[:, None]
+    return replace(runs, metrics=(OBJECTIVE,), Y=Y)
+
+
 def _facts(seen: Observation) -> dict[str, Any]:
     """What a run table says of a run beside its mixture and metrics."""
     spec = seen.spec

@@ -11,7 +11,7 @@ References: composite 1906.01537; noisy EI 1706.07094 in logs 2310.20708; co-kri
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -37,7 +37,7 @@ from mixopt.proposers.surrogate import fit_surrogate, fitted_metrics
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import RunTable, last_words, standardized
+from mixopt.runs.run_table import OBJECTIVE, RunTable, as_objective, last_words, standardized
 from mixopt.space import simplex
 from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
@@ -51,8 +51,6 @@ _CONTRAST = 0.2  # Hellinger distance at which two runs show a difference
 _APART = 0.1  # Hellinger distance between proxy runs of one round
 _LOOK = 400  # mixtures at most among which the next proxy run is looked for
 _PROXY_ROUND = 16
-OBJECTIVE = "objective"
-"""The one metric, where there is no process per metric."""
 
 
 ScaleProcess = Literal["cokriging", "truncated"]
@@ -350,12 +348,6 @@ def _begun(
     known = np.atleast_1d(np.isfinite(first.values(names)).any(axis=0))
     needed = set(problem.objective.needed)
     return tuple(n for n, some in zip(names, known, strict=True) if some or n in needed)
-
-
-def as_objective(runs: RunTable, objective: Objective) -> RunTable:
-    """The runs with the objective as their only metric."""
-    Y = objective.value(runs.values(objective.needed), objective.needed)[:, None]
-    return replace(runs, metrics=(OBJECTIVE,), Y=Y)
 
 
 def _at(scale: Scale) -> Array:

@@ -23,11 +23,10 @@ from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import RunTable, last_words, standardized
+from mixopt.runs.run_table import OBJECTIVE, RunTable, as_objective, last_words, standardized
 from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
-from mixopt.strategies.ladder import OBJECTIVE, as_objective
 from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, fitted_to, free_slots
 from mixopt.threads import one_blas_thread
 
