@@ -118,19 +118,29 @@ class Published(Answers):
 
     def _surrogate(self, ledger: Ledger, *, chosen: bool = True) -> Surrogate:
         """The one process; where one mixture was run, and a run is to be chosen, as it begins."""
+        _without_guards(ledger.problem.objective, self.recipe)
+        runs = self._runs(ledger)
+        begin = chosen and len(np.unique(np.round(runs.W, 9), axis=0)) == 1
         made: Surrogate = self.memo.get(
-            fitted_to(ledger, chosen), lambda: self._fit(ledger, begin=chosen)
+            fitted_to(ledger, begin), lambda: self._fit(ledger, runs, begin=begin)
         )
         return made
 
-    def _fit(self, ledger: Ledger, *, begin: bool) -> Surrogate:
-        problem, space = ledger.problem, ledger.problem.space
-        _without_guards(problem.objective, self.recipe)
+    def _runs(self, ledger: Ledger) -> RunTable:
+        """The runs that the process learns from.
+
+        Raises:
+            InputError: none has succeeded.
+        """
+        problem = ledger.problem
         more = [o for s in problem.scales for o in ledger.partial(s)] if self.partial else []
         known = [o for o in (*ledger.runs, *more) if o.ok]
         if not known:
             raise InputError(f"no run succeeded; nothing can be fitted{last_words(ledger.runs)}")
-        runs = RunTable.from_observations(known, space.names)
+        return RunTable.from_observations(known, problem.space.names)
+
+    def _fit(self, ledger: Ledger, runs: RunTable, *, begin: bool) -> Surrogate:
+        problem, space = ledger.problem, ledger.problem.space
         asked = problem.objective
         runs = as_objective(runs, standardized(asked, runs))
         objective = replace(Objective.of(OBJECTIVE), kl=asked.kl, kl_unit=asked.kl_unit)
@@ -140,7 +150,7 @@ class Published(Answers):
             costs=[problem.cost(s) for s in problem.scales],
             iterations=self.iterations,
         )
-        if begin and len(np.unique(np.round(runs.W, 9), axis=0)) == 1:
+        if begin:
             several = len(problem.scales) > 1
             fitted = process.begin(runs.W, runs.Y, runs.scales if several else None)
             at = problem.target.sizes if several else None

@@ -12,6 +12,7 @@ from mixopt.strategies import Problem, strategy
 from mixopt.strategies.auto import Auto
 from mixopt.strategies.ladder import LadderSearch
 from mixopt.strategies.oneshot import continued
+from mixopt.strategies.published import Published, admire
 from mixopt.testing.worlds import LARGE, SMALL, World, make_world
 
 
@@ -125,3 +126,14 @@ def test_replicates_repeat_the_best_mixture_with_seeds_of_their_own() -> None:
     others = {o.spec.seed for o in done if o.spec.kind != REPEAT}
     assert not {s.seed for s in again} & others
     assert len({s.run_id for s in again}) == 4
+
+
+def test_a_published_recipe_answers_by_the_fit_that_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make_world(3, 1)
+    question = Problem(world.space, world.objective, (LARGE,))
+    recipe = admire(design=3, iterations=5)
+    done = [world.run(s) for s in recipe.next(question, [], [])]
+    assert recipe.next(question, done, [])
+    monkeypatch.setattr(Published, "_fit", None)  # it is not asked for again
+    answer = recipe.answer(question, done)
+    assert world.space.contains(answer.mixture.array[None])[0]
