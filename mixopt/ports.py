@@ -176,11 +176,11 @@ def capabilities_of(trainer: object) -> Capabilities:
     declared, name = trainer.capabilities, type(trainer).__name__
     if declared.packs and not isinstance(trainer, PackingTrainer):
         raise InputError(f"{name} declares packs and has no 'preferred_pack'; add it")
-    kept = {"continues": "continue_to"} if declared.continues else {}
-    for what, setting in (kept | ({"branches": "branch_at"} if declared.branches else {})).items():
-        if not isinstance(trainer, ContinuingTrainer):
+    for what, setting in (("continues", "continue_to"), ("branches", "branch_at")):
+        able = vars(declared)[what]
+        if able and not isinstance(trainer, ContinuingTrainer):
             raise InputError(f"{name} declares {what} and has no 'forget'; add it")
-        if setting not in declared.runtime:
+        if able and setting not in declared.runtime:
             told = f"{name} declares {what} and no runtime setting {setting!r}; add it to both"
             raise InputError(told)
     return declared
