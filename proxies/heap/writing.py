@@ -148,17 +148,17 @@ def write(heap: Heap, seen: Look, plan: Plan, out: Path, how: How) -> list[Part]
             if not kept:
                 continue
             places, closeness = plan.places.of(kept)
-            for document, place, near in zip(kept, places.tolist(), closeness, strict=True):
-                files.add(parts[place].name, document)
+            for document, place, close in zip(kept, places.tolist(), closeness, strict=True):
+                part, near = parts[place], bool(seen.near[document.number])
+                files.add(part.name, document)
                 size = len(document.text.encode())
-                parts[place].add(document.text, size, float(near))
-                parts[place].near += bool(seen.near[document.number])
+                part.add(document.text, size, float(close))
+                part.near += near
                 if how.scores:
-                    marks = parts[place].marks
-                    marks.scores.extend(score.of(document) for score in how.scores)
-                    marks.sizes.append(size)
-                    marks.closeness.append(near)
-                    marks.near.append(bool(seen.near[document.number]))
+                    part.marks.scores.extend(score.of(document) for score in how.scores)
+                    part.marks.sizes.append(size)
+                    part.marks.closeness.append(close)
+                    part.marks.near.append(near)
                 done += size
             how.tell("writing", done, seen.size)
     _check_unchanged(heap, seen, read, last=True)
