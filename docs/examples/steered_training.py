@@ -3,7 +3,7 @@
     trainer:
       use: proxies.command:CommandTrainer
       config:
-        argv: [python, steered_training.py, "{weights_json}", "{tokens}", "{seed}",
+        argv: ["{python}", steered_training.py, "{weights_json}", "{tokens}", "{seed}",
                "{metrics_file}", "{mixer_file}"]
         domains: {web: 1e6, code: 1e6}
         metrics: [web, code]

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,11 +30,12 @@ FORMATS = ("json", "lm-eval")
 SCHEDULE = "schedule_json"
 PLACEHOLDERS = (
     *("weights_json", SCHEDULE, "tokens", "params", "seed", "out", "run_id"),
-    *("mixture_file", "metrics_file", MIXER),
+    *("mixture_file", "metrics_file", MIXER, "python"),
 )
 _PLACEHOLDER = re.compile(r"\{(w:[^{}]+|[a-z_]+)\}")
 _RUNTIME = frozenset({"cwd", "timeout", "grace", "min_free_gb", "resume", "keep_output"})
 _SOME_TOKENS = 10**9  # of a run, where a mixture is written to see that it can be
+_PYTHONS = ("python", "python3")
 _ENV = {"PYTHONUNBUFFERED": "1"}  # or a traceback would stand before what was printed earlier
 
 
@@ -53,7 +55,8 @@ class CommandTrainer:
       `mixopt.mixers.SteeredRun` or `mixopt mixer --run`; empty of a run without a mixer. Where it
       stands nowhere, such runs are refused;
     * `{tokens}`, `{params}`, `{seed}` numbers of the run, `{run_id}` its name;
-    * `{out}` a folder of its own, `{metrics_file}` where its metrics are expected.
+    * `{out}` a folder of its own, `{metrics_file}` where its metrics are expected;
+    * `{python}` the interpreter that mixopt runs in, with all that is installed beside it.
 
     Other braces stay as they are. What the command really drew is not known here, unless it has a
     mixer to tell: other observations have no tokens per domain, and count as drawn as asked.
@@ -168,6 +171,7 @@ class CommandTrainer:
             unit=self.unit,
             data=hashlib.sha256(identity.encode()).hexdigest(),
             notes={"argv": list(self.argv), "data": self.data},
+            warnings=_other_python(program),
         )
 
     def train(
@@ -278,6 +282,7 @@ class CommandTrainer:
             "mixture_file": str(folder / self.mixture_file),
             "metrics_file": str(folder / "out" / self._file),
             MIXER: "" if steered is None else str(steered),
+            "python": sys.executable,
         } | {f"w:{d}": f"{w:.9f}" for d, w in shares.items()}
         (folder / self.mixture_file).write_text(
             self._mixture_text(shares, spec.scale.tokens), encoding="utf-8"
@@ -351,3 +356,14 @@ def _read_done(folder: Path, spec: RunSpec) -> Observation | None:
     except (OSError, ValueError, TypeError, KeyError):  # never finished, or not readable any more
         return None
     return replace(seen, spec=spec) if seen.run_id == spec.run_id else None
+
+
+def _other_python(program: str) -> tuple[str, ...]:
+    """A doubt about a `python` that is looked up, and is another than mixopt's own."""
+    path = shutil.which(program)
+    if program not in _PYTHONS or path is None or Path(path).parent == Path(sys.executable).parent:
+        return ()
+    return (
+        f"argv: {program!r} is {path} here, which has not what is installed beside mixopt (in "
+        f"{Path(sys.executable).parent}); write '{{python}}' for mixopt's own, or a full path",
+    )

@@ -390,6 +390,30 @@ def test_one_failed_run_leaves_the_rest_of_the_pack(tmp_path):
     assert "no domain 'books'" in seen[1].error
 
 
+def test_python_in_braces_is_the_one_that_mixopt_runs_in(tmp_path):
+    body = "final(); (out.parent / 'python').write_text(sys.executable + sys.argv[2])"
+    given = settings(tmp_path, body)
+    given["argv"] = ["{python}", *given["argv"][1:], "{python}"]
+    trainer = CommandTrainer(**given)
+    assert trainer.prepare(tmp_path / "cache").warnings == ()
+    (seen,) = trainer.train([spec()], tmp_path / "cache")
+    assert seen.ok, seen.error
+    (written,) = (tmp_path / "cache").rglob("python")
+    assert written.read_text() == 2 * sys.executable
+
+
+def test_another_python_than_that_of_mixopt_is_doubted_before_the_first_run(tmp_path, monkeypatch):
+    other, own = tmp_path / "other", Path(sys.executable).parent
+    other.mkdir()
+    (other / "python3").symlink_to(sys.executable)
+    trainer = CommandTrainer(**{**settings(tmp_path, "final()"), "argv": ["python3", "{out}"]})
+    monkeypatch.setenv("PATH", str(other))
+    (doubt,) = trainer.prepare(tmp_path / "cache").warnings
+    assert all(part in doubt for part in (str(other), str(own), "'{python}'"))
+    monkeypatch.setenv("PATH", str(own))
+    assert trainer.prepare(tmp_path / "cache").warnings == ()
+
+
 def test_a_program_that_vanished_fails_the_run(tmp_path):
     trainer = make(tmp_path, "", argv=[str(tmp_path / "gone"), "{out}"])
     assert "cannot start" in train(trainer, tmp_path).error
