@@ -47,7 +47,7 @@ def spec(folder: Path, use: str, **changes: Any) -> Any:
 
 
 @pytest.mark.mlflow
-@pytest.mark.parametrize("use", TRAINERS)
+@pytest.mark.parametrize("use", [*TRAINERS[:2], pytest.param(TRAINERS[2], marks=pytest.mark.slow)])
 def test_a_target_budget_turns_matching_on_also_through_experts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str
 ) -> None:

@@ -200,6 +200,7 @@ def test_no_space_is_found_before_training(tmp_path: Path, monkeypatch: Any) -> 
         MLflowStore(f"sqlite:///{tmp_path / 'mlflow.db'}", "sweep")
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_is_said_in_words(tmp_path: Path) -> None:
     """A limit on the size of files stands in for a full disk: the next write fails."""
     script = f"""

@@ -137,6 +137,7 @@ def test_the_strategy_grows_the_front_faster_than_random_runs() -> None:
     assert all(p > r for p, r in zip(grown["pareto"], grown["random"], strict=True))
 
 
+@pytest.mark.slow
 def test_the_front_of_the_strategy_holds_the_compromise_and_the_ends() -> None:
     world, problem = question(1)
     recipe, done = Pareto(design=10, runs=30), []
@@ -160,7 +161,8 @@ def limited(seed: int) -> tuple[World, Problem, float]:
     return world, problem, float(world.truth(world.space.natural.array[None])[0, 2])
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_guards_hold_on_the_front_and_draw_the_rounds(seed: int) -> None:
     world, problem, limit = limited(seed)
     free = replace(problem, objective=replace(problem.objective, guards=()))
@@ -195,6 +197,7 @@ def test_with_a_pool_the_front_is_of_it() -> None:
         assert (best <= values - 0.05 * np.ptp(true, axis=0)).all(axis=1).sum() == 0
 
 
+@pytest.mark.slow
 def test_metrics_of_one_goal_count_in_their_units() -> None:
     world, problem = question(0, metrics=3)
     done = [world.run(s) for s in Pareto(design=12, runs=12).next(problem, [], [])]

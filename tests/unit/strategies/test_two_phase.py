@@ -69,7 +69,7 @@ def test_the_world_has_the_optima_that_it_says() -> None:
         assert loss(turned, STILL) == pytest.approx(loss(turned.mean, STILL))
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
 def test_it_finds_the_known_schedule_and_beats_every_constant_mixture(seed: int) -> None:
     """`auto` answers with one mixture, so the best constant mixture bounds what it can reach."""
     done = list(played(seed))
@@ -88,7 +88,7 @@ def test_it_finds_the_known_schedule_and_beats_every_constant_mixture(seed: int)
     assert answer.mixture == answer.schedule.mean
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
 def test_where_the_order_does_not_matter_it_says_so_and_answers_with_a_mixture(seed: int) -> None:
     answer = RECIPE.answer(question(STILL, seed), list(played(seed, turning=False)))
     assert answer.schedule is None

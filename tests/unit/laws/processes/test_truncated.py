@@ -99,7 +99,7 @@ def test_one_scale_and_missing_metrics() -> None:
     assert model.mean(X) == pytest.approx(plain.mean(X), abs=0.3 * world.spread)
 
 
-@pytest.mark.parametrize("criterion", ["gain", "entropy"])
+@pytest.mark.parametrize("criterion", ["gain", pytest.param("entropy", marks=pytest.mark.slow)])
 def test_the_strategy_searches_with_it(criterion: str) -> None:
     world = make_world(4, 2, seed=2, kind="two-scales")
     problem = Problem(

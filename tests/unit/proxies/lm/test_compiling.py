@@ -182,6 +182,7 @@ def test_evaluation_is_never_compiled(model):
     model.features(batch()[..., :5], training=False)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler here")
 def test_runs_trained_with_compiled_blocks_say_so_and_score_alike(text, cache, monkeypatch):
     found = []
