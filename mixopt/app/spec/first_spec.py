@@ -68,7 +68,7 @@ strategy:
   batch: 4
   confirm_seeds: 3
 
-# space:  # what you allow: see docs/guide/spec.md
+# space:  # what you allow: bounds, groups, ties, epochs (spec.schema.json beside this file has all)
 #   bounds:
 #     {_flow(next(iter(seen.domains)))}: [0.1, 0.7]
 # execution:
