@@ -27,7 +27,8 @@ from proxies.corpus.documents import (
 )
 from proxies.corpus.encoder import Encoder
 from proxies.corpus.questions import write_questions
-from proxies.corpus.reading import read_texts
+from proxies.corpus.scored import Scored
+from proxies.corpus.scoring import Scorer, scored_texts
 from proxies.corpus.shards import Files, Notes, Shards, describe, no_text, warn_missing
 from proxies.corpus.sources import Source
 from proxies.corpus.staging import building_place
@@ -47,6 +48,7 @@ class _Texts(Notes):
     """What reading the sources gave, before tokens."""
 
     train: dict[str, list[str]] = field(default_factory=dict)
+    scores: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
     validation: dict[str, list[str]] = field(default_factory=dict)
     available: dict[str, int] = field(default_factory=dict)
 
@@ -129,7 +131,10 @@ def _build(config: CorpusConfig, folder: Path) -> Shards:
         tokenizer = train_tokenizer(texts.train, config.vocab)
     shards = Shards(Encoder(tokenizer), sources=texts.sources, warnings=texts.warnings)
     for name, train in texts.train.items():
-        entry = shards.write(shards.path(folder, "train"), train)
+        sizes: list[int] = []
+        entry = shards.write(shards.path(folder, "train"), train, sizes)
+        if config.scores:
+            shards.scored[name] = Scored.of(sizes, texts.scores[name])
         shards.train[name] = entry | {"available_bytes": texts.available[name]}
     for name, validation in texts.validation.items():
         shards.validation[name] = shards.write(shards.path(folder, "validation"), validation)
@@ -155,6 +160,7 @@ def _read(config: CorpusConfig) -> _Texts:
                 del texts.validation[name]
             continue
         texts.train[name] = split.train
+        texts.scores[name] = split.scores
         if not separate:
             texts.validation[name] = split.validation
     ordered = [n for n in texts.train if n in texts.validation]
@@ -173,15 +179,17 @@ def _split(
 ) -> Split | None:
     """Read one domain; None, with a warning, if it is built in and nothing of it is installed."""
     name, sources = named
+    scorer = config.scorer() if fraction < 1 else None
     items: list[Item] = []
     records: list[dict[str, Any]] = []
     warn_missing(texts, name, sources)
     for source in sources:
         if source.builtin:
             _read_builtin(source.builtin, items, records)
+            items = items if scorer is None else scorer.attach(name, source, items)
     kind = "validation" if fraction >= 1 else "train"
     texts.sources[f"{kind}/{name}"] = records
-    describe(texts, kind, name, sources, _read_files(name, sources, items))
+    describe(texts, kind, name, sources, _read_files(name, sources, items, scorer))
     if not items and all(source.builtin for source in sources):
         texts.warn(f"{name} is left out: none of its sources is installed")
         return None
@@ -198,14 +206,16 @@ def _split(
     return split
 
 
-def _read_files(name: str, sources: Sequence[Source], items: list[Item]) -> Files:
+def _read_files(
+    name: str, sources: Sequence[Source], items: list[Item], scorer: Scorer | None
+) -> Files:
     """Read the users' files of a domain to items."""
     listing = find_files(name, sources)
     files = Files(len(listing.files), skipped=listing.skipped)
     for file in listing.files:
-        for text in read_texts(name, file, files.counts):
+        for text, scores in scored_texts(name, file, files.counts, scorer):
             if text.strip():
-                items.append(Item(file.label, text.encode(), whole))
+                items.append(Item(file.label, text.encode(), whole, scores))
                 files.add(items[-1].raw)
     return files
 

@@ -19,6 +19,7 @@ from proxies.corpus.objectives import (
     derived_of,
     is_derived,
 )
+from proxies.corpus.scoring import Scorer
 from proxies.corpus.sources import PREFIX, Given, Source, sources_of
 from proxies.corpus.tokenizer import end_token, load_tokenizer
 from proxies.corpus.userfiles import find_files
@@ -33,6 +34,7 @@ _TEXT_ONLY = {
     "max_validation_bytes": "give max_validation_tokens",
     "text_field": "leave it out, or name the `column` of a source",
     "questions": "leave it out",
+    "scores": "leave it out, or give the text",
 }
 """Settings of text, and what to do about them where there is none."""
 
@@ -64,6 +66,8 @@ class CorpusConfig:
         questions: per set a .jsonl file of questions (see `proxies.corpus.questions`), which are
             scored by the bits per byte of their answers.
         sentinels: tokens that stand for hidden spans, where there are objectives.
+        scores: of the quality of every document (`proxies.corpus.scoring`): name to `high` or
+            `low`, whichever is good.
     """
 
     domains: Mapping[str, Given] | Literal["builtin"] = "builtin"
@@ -78,6 +82,7 @@ class CorpusConfig:
     tokenizer: str | None = None
     questions: Mapping[str, str] | None = None
     sentinels: int = SENTINELS
+    scores: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_bytes", "max_validation_bytes", "max_tokens", "max_validation_tokens"):
@@ -104,6 +109,7 @@ class CorpusConfig:
             for name, sources in table.items():
                 _check_builtin(name, sources)
         self._check_questions()
+        self.scorer()
         if not self.training_sources():
             raise InputError("domains is empty; name at least one domain, or leave it out")
 
@@ -158,6 +164,14 @@ class CorpusConfig:
                     f"questions: {name!r} is a domain or validation set as well; their metrics "
                     "would have the same name, rename one"
                 )
+
+    def scorer(self) -> Scorer | None:
+        """What scores documents; None where nothing does.
+
+        Raises:
+            InputError: `scores` has another form, or names no such function.
+        """
+        return None if self.scores is None else Scorer.of(self.scores)
 
     @property
     def tokenised(self) -> bool:
@@ -242,6 +256,8 @@ class CorpusConfig:
         config = asdict(self)
         if not self.derived_domains() and not self.derived_sets():
             del config["sentinels"]  # there are none
+        if not self.scores:
+            del config["scores"]
         whole = {"format": FORMAT, "config": config, "inputs": inputs}
         return json.dumps(whole, sort_keys=True)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mixopt.errors import InputError, TrainerError
 from proxies.corpus.objectives import BOUNDARY, CAUSAL, SPECIAL, Derived
+from proxies.corpus.scored import Scored
 from proxies.corpus.tokenizer import load_tokenizer, token_bytes
 
 MANIFEST = "manifest.json"
@@ -32,7 +33,8 @@ class Corpus:
         path: the corpus folder.
         manifest: what is in it: `sources`, `train` and `validation` (per name: tokens, bytes,
             sha256, file), `questions` if any, `vocab`, `warnings`; `objectives` and `sentinels`
-            where there are some (`proxies.corpus.objective_entries`).
+            where there are some (`proxies.corpus.objective_entries`); `scores` where documents
+            are scored: name to which of them are good.
     """
 
     path: Path
@@ -154,6 +156,15 @@ class Corpus:
         """The training stream of a domain, memory-mapped; shape (tokens,)."""
         return self._load("train", domain)
 
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Names of the scores that every document of every training domain has."""
+        return tuple(self.manifest.get("scores", ()))
+
+    def scored(self, domain: str) -> Scored:
+        """The documents of a domain, in the order of its stream, with their scores."""
+        return Scored.read(self.path, self.manifest["train"][domain]["quality"])
+
     def validation_tokens(self, name: str) -> NDArray[Any]:
         """The stream of a validation set, memory-mapped; shape (tokens,)."""
         return self._load("validation", name)
@@ -255,6 +266,8 @@ class Corpus:
                         f"the {split} tokens of {name!r} ({entry['file']}) are not those that were "
                         "written"
                     )
+                if "quality" in entry and self.scored(name).sha256 != entry["quality"]["sha256"]:
+                    raise self.damaged(f"the scores of {name!r} are not those that were written")
         for name, entry in self.manifest.get("questions", {}).items():
             digest = hashlib.sha256()
             for array in self.questions(name):

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 MIN_PARAGRAPH = 64
 """Shorter paragraphs (`import os`, `}`) repeat by nature and are kept (characters)."""
@@ -28,6 +29,18 @@ FEW_DOCUMENTS = 200
 _BLANK_LINES = re.compile(r"\n[ \t]*\n")
 
 
+class Text(NamedTuple):
+    """A document.
+
+    Attributes:
+        text: of it.
+        scores: of its quality, the smaller the better (`proxies.corpus.scoring`); () without any.
+    """
+
+    text: str
+    scores: tuple[float, ...] = ()
+
+
 @dataclass(frozen=True)
 class Item:
     """One raw unit of a source: a file, or a record of a file.
@@ -36,11 +49,15 @@ class Item:
         origin: where it comes from, relative to its source; for messages only.
         raw: its bytes as stored.
         extract: turns the decoded text into documents.
+        scores: of all of these; see `Text`.
+        score: of each of these by its text, in place of `scores`.
     """
 
     origin: str
     raw: bytes
     extract: Callable[[str], Iterable[str]]
+    scores: tuple[float, ...] = ()
+    score: Callable[[str], tuple[float, ...]] | None = None
 
     def digest(self) -> str:
         """SHA-256 of the raw bytes, which orders items."""
@@ -135,7 +152,7 @@ class Tally:
         return round(self.text_read * self.raw_total / max(1, self.raw_read))
 
 
-def documents(items: Iterable[Item], dedup: Deduplicator, tally: Tally) -> Iterator[str]:
+def documents(items: Iterable[Item], dedup: Deduplicator, tally: Tally) -> Iterator[Text]:
     """Unique, normalised documents of a domain, lazily, in the order of the items' hashes.
 
     Items of equal bytes count once. Text that is not UTF-8 is read with replacement characters.
@@ -148,22 +165,26 @@ def documents(items: Iterable[Item], dedup: Deduplicator, tally: Tally) -> Itera
             text = dedup.filter(normalise(document))
             if text.strip():
                 tally.text_read += len(text.encode())
-                yield text
+                yield Text(text, item.scores if item.score is None else item.score(document))
 
 
 @dataclass
 class Split:
-    """Training and validation documents of one domain, each with its own cap in bytes."""
+    """Training and validation documents of one domain, each with its own cap in bytes.
+
+    `scores` are those of the training documents, one after another.
+    """
 
     max_train: int
     max_validation: int
     validation_fraction: float
     train: list[str] = field(default_factory=list)
     validation: list[str] = field(default_factory=list)
+    scores: list[tuple[float, ...]] = field(default_factory=list)
     train_bytes: int = 0
     validation_bytes: int = 0
 
-    def add(self, text: str, place: float) -> bool:
+    def add(self, text: str, place: float, scores: tuple[float, ...] = ()) -> bool:
         """Put a piece of text where `place` (see `fraction_of`) sends it; False once all is full.
 
         A piece that exceeds what is left of the cap is still taken whole.
@@ -175,25 +196,31 @@ class Split:
                 self.validation_bytes += size
         elif self.train_bytes < self.max_train:
             self.train.append(text)
+            self.scores.append(scores)
             self.train_bytes += size
         full_train = self.train_bytes >= self.max_train or self.validation_fraction >= 1
         full_validation = self.validation_bytes >= self.max_validation
         return not (full_train and (full_validation or self.validation_fraction <= 0))
 
 
-def split_chunks(texts: list[str], split: Split) -> None:
+def split_chunks(texts: list[Text], split: Split) -> None:
     """Cut few documents into pieces and hold out every 1/fraction-th in the order of hashes."""
-    size = min(CHUNK_CHARS, max(256, sum(map(len, texts)) // 100))
-    pieces = {fraction_of(p): p for text in texts for p in chunks(text, size) if p.strip()}
+    size = min(CHUNK_CHARS, max(256, sum(len(text) for text, _ in texts) // 100))
+    pieces = {
+        fraction_of(p): (p, scores)
+        for text, scores in texts
+        for p in chunks(text, size)
+        if p.strip()
+    }
     share = split.validation_fraction
-    for rank, (_, piece) in enumerate(sorted(pieces.items())):
+    for rank, (_, (piece, scores)) in enumerate(sorted(pieces.items())):
         held_out = math.floor((rank + 1) * share) > math.floor(rank * share)
-        if not split.add(piece, 0.0 if held_out else 1.0):
+        if not split.add(piece, 0.0 if held_out else 1.0, scores):
             return
 
 
 def split_documents(
-    texts: Iterator[str], *, max_train: int, max_validation: int, validation_fraction: float
+    texts: Iterator[Text], *, max_train: int, max_validation: int, validation_fraction: float
 ) -> Split:
     """Send documents to training and validation by their hash, up to the caps.
 
@@ -212,14 +239,14 @@ def split_documents(
     if len(head) < FEW_DOCUMENTS:
         split_chunks(head, split)
         return split
-    waiting: list[tuple[str, float]] = []
-    for text in itertools.chain(head, texts):
+    waiting: list[tuple[str, float, tuple[float, ...]]] = []
+    for text, scores in itertools.chain(head, texts):
         place = fraction_of(text)
         first, *rest = chunks(text, LONG_DOCUMENT)
-        if not split.add(first, place):
+        if not split.add(first, place, scores):
             return split
-        waiting += ((piece, place) for piece in rest)
-    for piece, place in waiting:
-        if piece.strip() and not split.add(piece, place):
+        waiting += ((piece, place, scores) for piece in rest)
+    for piece, place, scores in waiting:
+        if piece.strip() and not split.add(piece, place, scores):
             break
     return split

@@ -245,7 +245,7 @@ def _fields(
             value = row.get(field) if isinstance(row, dict) else None
             if value is None or len(steps) > 1:
                 value = _inside(row, field, steps)
-            beside = tuple(_beside(row, other) for other in fields)
+            beside = tuple(value_at(row, other) for other in fields)
         if type(value) is str:
             yield value, beside
             continue
@@ -272,7 +272,8 @@ def _column(name: str, file: TextFile, field: str, span: Span | None) -> Iterato
         return
 
 
-def _beside(row: Any, field: str) -> Any:
+def value_at(row: Any, field: str) -> Any:
+    """What a record holds under a field, which may be dotted; None where it holds nothing."""
     value = _inside(row, field, field.split("."))
     return None if isinstance(value, Broken) else value
 

@@ -19,6 +19,7 @@ from proxies.corpus.corpus import MANIFEST, TOKEN_BYTES, TOKENIZER, token_hash
 from proxies.corpus.counts import Counts, Met, printable
 from proxies.corpus.encoder import Encoder
 from proxies.corpus.objective_entries import with_objectives
+from proxies.corpus.scored import Scored, with_perplexity
 from proxies.corpus.sources import Source
 from proxies.corpus.tokenizer import check_size
 
@@ -38,6 +39,7 @@ class Shards:
         questions: the same per set of questions.
         sources: per set, records of where its text is from.
         warnings: for the user.
+        scored: of each training domain the tokens of its documents and their scores, if any.
     """
 
     encoder: Encoder
@@ -46,14 +48,20 @@ class Shards:
     questions: dict[str, Record] = field(default_factory=dict)
     sources: dict[str, list[Record]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    scored: dict[str, Scored] = field(default_factory=dict)
 
     def path(self, folder: Path, kind: str) -> Path:
         """Where the next shard of a kind goes."""
         count = len(self.train if kind == "train" else self.validation)
         return folder / f"{kind}-{count:03d}.npy"
 
-    def write(self, path: Path, texts: Iterable[str]) -> Record:
+    def write(self, path: Path, texts: Iterable[str], sizes: list[int] | None = None) -> Record:
         """Write documents as one shard.
+
+        Args:
+            path: of it.
+            texts: the documents.
+            sizes: gets the tokens of each.
 
         Returns:
             Its entry in the manifest.
@@ -66,6 +74,8 @@ class Shards:
             parts.append(self.encoder.document(text))
             size += len(text.encode())
             documents += 1
+        if sizes is not None:
+            sizes += (len(part) // self.encoder.dtype.itemsize for part in parts)
         tokens = np.frombuffer(b"".join(parts), dtype=self.encoder.dtype)
         check_size(int(self.encoder.lengths[tokens].sum()), size)
         np.save(path, tokens, allow_pickle=False)
@@ -93,6 +103,7 @@ class Shards:
         tokenizer: Tokenizer = self.encoder.tokenizer
         (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
         np.save(folder / TOKEN_BYTES, self.encoder.lengths, allow_pickle=False)
+        self._write_scores(config, folder)
         entries = {
             "train": self.train,
             "validation": {name: self.validation[name] for name in ordered},
@@ -111,8 +122,19 @@ class Shards:
         }
         if self.questions:
             manifest["questions"] = self.questions
+        if config.scores:
+            manifest["scores"] = dict(config.scores)
         text = json.dumps(manifest, indent=1, ensure_ascii=False)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+    def _write_scores(self, config: CorpusConfig, folder: Path) -> None:
+        """Write what is known of the quality of documents; see `proxies.corpus.scored`."""
+        if not config.scores:
+            return
+        streams = {n: np.load(folder / e["file"], mmap_mode="r") for n, e in self.train.items()}
+        with_perplexity(self.scored, streams, tuple(config.scores), len(self.encoder.lengths))
+        for name, scored in self.scored.items():
+            self.train[name] |= {"quality": scored.write(folder, self.train[name]["file"])}
 
 
 @dataclass

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mixopt.errors import TrainerError
+from mixopt.errors import InputError, TrainerError
 from mixopt.runs import Scale
 from mixopt.space import Mixture
 from proxies.lm.data import Batches
@@ -42,6 +42,7 @@ class Learner:
 
     Raises:
         TrainerError: the data here are not those that the runs were made for.
+        InputError: the trainer's documents are sampled.
     """
 
     def __init__(
@@ -53,6 +54,11 @@ class Learner:
         seed: int,
         data: str = "",
     ) -> None:
+        if trainer.sampling:
+            raise InputError(
+                "experts are trained on whole domains; leave `sampling` out, or take "
+                "proxies:LanguageModelTrainer"
+            )
         corpus = trainer.corpus(cache, data)
         if data and data != corpus.sha256:
             raise TrainerError(

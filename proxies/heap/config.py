@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mixopt.errors import InputError
+from proxies.corpus.scoring import BUILTIN, is_field
 from proxies.heap.clusters import MOST
-from proxies.heap.quality import BUILTIN, is_field
 
 TIERS, MOST_TIERS = 3, 10
 
@@ -26,7 +26,7 @@ class HeapConfig:
         keep: other fields of records that are written with the text.
         drop_duplicates: whether documents that are nearly one before them are left out.
         quality: scores by which each domain is parted into tiers, high is good: built-in
-            (`proxies.heap.quality.BUILTIN`), `module:function`, or a field of records.
+            (`proxies.corpus.scoring.BUILTIN`), `module:function`, or a field of records.
         quality_low: the same, low is good.
         tiers: of quality; 3 where scores are named.
         seed: of the sample and the clusters.

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from mixopt.errors import InputError, MixoptError
 from proxies.corpus.counts import printable
+from proxies.corpus.scoring import BUILTIN
 from proxies.corpus.survey import BYTES_PER_TOKEN
 from proxies.heap.clusters import Candidate, best
 from proxies.heap.config import TIERS, HeapConfig
@@ -29,7 +30,7 @@ from proxies.heap.placing import (
     by_words,
     open_embeddings,
 )
-from proxies.heap.quality import BUILTIN, scores_of
+from proxies.heap.quality import scores_of
 from proxies.heap.tiers import UNSCORED, part_by_quality
 from proxies.heap.writing import How, Part, write
 

@@ -8,8 +8,6 @@ Notation:
     n, S: documents of a domain, scores
 """
 
-import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,31 +17,9 @@ from numpy.typing import NDArray
 
 from mixopt.errors import InputError
 from mixopt.lazy import callable_at
-from proxies.heap.duplicates import runs
+from mixopt.runs.document_sampling import tied_ranks
+from proxies.corpus.scoring import BUILTIN, as_number, is_field
 from proxies.heap.heap import Document
-
-_WORD = re.compile(r"\w+")
-
-
-def _length(text: str) -> float:
-    return float(len(text.encode()))
-
-
-def _letters(text: str) -> float:
-    return sum(map(str.isalpha, text)) / len("".join(text.split()))
-
-
-def _variety(text: str) -> float:
-    return len(runs(text)) / max(1, len(_WORD.findall(text)) - 4)
-
-
-BUILTIN: dict[str, Callable[[str], float]] = {
-    "length": _length,
-    "letters": _letters,
-    "variety": _variety,
-}
-"""Scores of a text that is not blank: its bytes; letters among all signs but blanks, low in tables
-and markup; different runs of five words among all of them, 1 where nothing is repeated."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +46,13 @@ class Score:
         """
         given = document.values[self.place] if self.function is None else None
         value = given if self.function is None else self.function(document.text)
-        if value is None or value == "":
-            return math.nan
-        try:
-            number = float(value)
-        except (TypeError, ValueError) as error:
+        number = as_number(value)
+        if number is None:
             raise InputError(
                 f"quality {self.name!r} of document {document.number} (counted from 0) is "
                 f"{str(value)[:60]!r}, no number; name a field or function of numbers"
-            ) from error
+            )
         return -number if self.low else number
-
-
-def is_field(name: str) -> bool:
-    """Whether a score is named that is neither built in nor a function."""
-    return name not in BUILTIN and ":" not in name
 
 
 def scores_of(high: Sequence[str], low: Sequence[str], fields: Sequence[str]) -> tuple[Score, ...]:
@@ -121,20 +89,11 @@ def ranks(scores: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.f
     whole = ~np.isnan(scores).any(axis=1)
     out = np.full(len(scores), np.nan)
     known, weights = scores[whole], sizes[whole]
-    each = [_rank(column, weights) for column in known.T]
+    each = [tied_ranks(-column, weights) for column in known.T]
     # a sum of equal ranks may differ in the last bit
     merged = np.round(np.stack(each).mean(axis=0), 12)
-    out[whole] = _rank(-merged, weights) if len(each) > 1 else each[0]
+    out[whole] = tied_ranks(merged, weights) if len(each) > 1 else each[0]
     return out
-
-
-def _rank(score: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of one score: text of better documents and half of that of equal ones, as a share."""
-    values, group = np.unique(-score, return_inverse=True)
-    own = np.bincount(group, weights=sizes, minlength=len(values))
-    before = np.cumsum(own) - own
-    share: NDArray[np.float64] = ((before + own / 2) / max(1.0, own.sum()))[group]
-    return share
 
 
 def tiers_of(rank: NDArray[np.float64], tiers: int) -> NDArray[np.int64]:

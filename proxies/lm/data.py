@@ -130,6 +130,7 @@ class Batches:
         total: S.
         seed: of the run.
         pools: domain to tokens; all there are by default.
+        streams: domain to the tokens that are read in place of its own (`proxies.corpus.drawing`).
 
     Attributes:
         ends: (P,) sequences at the end of each phase.
@@ -146,6 +147,7 @@ class Batches:
         total: int,
         seed: int,
         pools: Mapping[str, int] | None = None,
+        streams: Mapping[str, NDArray[np.integer]] | None = None,
     ) -> None:
         shares = [mixture.to_dict() for _, mixture in phases]
         self._names = sorted({name for w in shares for name, weight in w.items() if weight > 0})
@@ -153,7 +155,11 @@ class Batches:
         offsets = np.array([generator(seed, f"phase/{name}").random() for name in self._names])
         self._order, self.counts = self._draw(shares, Drawing.start(offsets))
         pools = pools or corpus.unique_tokens()
-        self._streams = {name: corpus.train_tokens(name)[: pools[name]] for name in self._names}
+        drawn = streams or {}
+        self._streams = {
+            name: drawn[name] if name in drawn else corpus.train_tokens(name)[: pools[name]]
+            for name in self._names
+        }
         self._examples, self._seed = Examples(corpus, context, seed), seed
         self._numbered = [self._all_starts(name) for name in self._names]
         self._context, self._position = context, 0

@@ -1,6 +1,6 @@
 """What all runs of a pack share, and when they are scored."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from mixopt.runs import RunSpec
+from mixopt.runs.document_sampling import Sampler, sampler_for
 from proxies.corpus import Corpus
+from proxies.corpus.drawing import Drawn, draw
 from proxies.corpus.repetition import RepetitionMatch, pool_sizes
 from proxies.lm.checkpoint import Checkpoints
 from proxies.lm.evaluate import ValidationSet
@@ -40,6 +42,7 @@ class Setting:
         repetition: the target run whose epochs are matched, if any.
         ranks: the processes that train the pack together.
         resident: the training tokens on the device, where they fit.
+        sampling: domain (or `*`) to the sampler of its documents.
         scored: (context, tokens) of what the verdict scores of every validation set, at any scale.
     """
 
@@ -58,6 +61,26 @@ class Setting:
     ranks: Ranks = field(default_factory=Ranks)
     resident: Resident | None = None
     scored: tuple[tuple[int, int], ...] = ()
+    sampling: Mapping[str, Sampler] = field(default_factory=dict)
+
+    def drawn(self, spec: RunSpec) -> dict[str, Drawn]:
+        """What a run reads of each domain whose documents are sampled."""
+        pools = self.pools(spec.scale.tokens)
+        shares = (mixture.to_dict() for _, mixture in spec.phases)
+        used = dict.fromkeys(name for w in shares for name, weight in w.items() if weight > 0)
+        samplers = {name: sampler_for(self.sampling, name) for name in used}
+        return {
+            name: draw(
+                self.corpus,
+                name,
+                sampler,
+                pool=pools[name],
+                seed=spec.seed,
+                least=self.recipe.shape.context + 1,
+            )
+            for name, sampler in samplers.items()
+            if sampler is not None
+        }
 
     def pools(self, proxy_tokens: int) -> dict[str, int]:
         """Tokens of each domain that a run of so many tokens draws from."""

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mixopt.ports import Report
 from mixopt.runs import Observation, Point, Realised, RunSpec
+from proxies.corpus.drawing import Drawn
 from proxies.corpus.repetition import record
 from proxies.lm.checkpoint import Checkpoint, Checkpoints
 from proxies.lm.data import Batches
@@ -63,6 +64,7 @@ class Run:
     files: Checkpoints
     continued_from: int = 0
     flops_before: float = 0.0
+    drawn: Mapping[str, Drawn] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
     curve: list[Point] = field(default_factory=list)
     errors: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -104,6 +106,7 @@ def opened(
         apart: see `Setting.checkpoints`.
     """
     recipe = setting.recipe
+    drawn = setting.drawn(spec)
     batches = Batches(
         setting.corpus,
         spec.phases,
@@ -111,8 +114,9 @@ def opened(
         total=recipe.sequences,
         seed=spec.seed,
         pools=setting.pools(spec.scale.tokens),
+        streams={name: of.stream for name, of in drawn.items()},
     )
-    run = Run(spec, batches, setting.checkpoints(spec, apart=apart))
+    run = Run(spec, batches, setting.checkpoints(spec, apart=apart), drawn=drawn)
     checkpoint = continued(setting, run)
     if checkpoint is not None:
         batches.skip(recipe.sequences_before(checkpoint.step))
@@ -306,6 +310,8 @@ class Pack:
     def _info(self, run: Run, scores: Mapping[str, Score]) -> dict[str, Any]:
         recipe, shape = self.setting.recipe, self.setting.recipe.shape
         pools = self.setting.pools(run.spec.scale.tokens)
+        texts = {**pools, **{name: len(of.stream) for name, of in run.drawn.items()}}
+        sampling = {name: of.record for name, of in run.drawn.items()}
         seen = run.batches.realised(recipe.largest_batch).tokens
         objectives = self.setting.corpus.derived
         return {
@@ -322,7 +328,7 @@ class Pack:
             "continued_from": run.continued_from,
             "train_loss_nats": float(np.mean(run.losses[-self._tail :])),
             "epochs": {
-                name: round(n * self.setting.text_share(name) / pools[name], 4)
+                name: round(n * self.setting.text_share(name) / texts[name], 4)
                 for name, n in seen.items()
             },
             "standard_error": errors_of(scores),
@@ -334,6 +340,7 @@ class Pack:
                 weights=run.spec.mixture.to_dict(),
             ),
             **({"loss_tokens": run.batches.bearing()} if objectives else {}),
+            **({"sampling": sampling} if sampling else {}),
         }
 
     @property

@@ -11,6 +11,7 @@ import torch
 from mixopt.errors import InputError, TrainerError, did_you_mean
 from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report, refusal
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.document_sampling import EVERY, samplers_of
 from mixopt.runs.nodes import Nodes
 from mixopt.space import Domain
 from proxies.corpus import Corpus, CorpusConfig, find_corpus, load_corpus
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 _CORPUS_KEYS = frozenset(field.name for field in fields(CorpusConfig))
 _MODEL_KEYS = frozenset(field.name for field in fields(LanguageModelConfig))
-_OWN_KEYS = frozenset({"match_repetition"})
+_OWN_KEYS = frozenset({"match_repetition", "sampling"})
 _KEYS = _CORPUS_KEYS | _MODEL_KEYS | _OWN_KEYS
 
 
@@ -46,8 +47,10 @@ class LanguageModelTrainer:
     """Trains small transformers on mixtures of text domains, a pack of them on one thread.
 
     Named `"proxies:LanguageModelTrainer"` in a spec. Its settings are those of `CorpusConfig`
-    and `LanguageModelConfig` side by side, all of them optional, and `match_repetition`
-    (see `proxies.corpus.repetition.RepetitionMatch`); those of `RUNTIME` say how, not what:
+    and `LanguageModelConfig` side by side, all of them optional, `match_repetition` (see
+    `proxies.corpus.repetition.RepetitionMatch`) and `sampling`, how often documents of each domain
+    are read by their quality (`mixopt.runs.document_sampling`); those of `RUNTIME` say how, not
+    what:
 
     >>> trainer = LanguageModelTrainer(vocab=512, context=32)
     >>> LanguageModelTrainer(vocabulary=512)
@@ -80,9 +83,24 @@ class LanguageModelTrainer:
             **{k: v for k, v in config.items() if k in _MODEL_KEYS}
         )
         self.repetition = RepetitionMatch.of(config.get("match_repetition"))
+        self.sampling = samplers_of(config.get("sampling"))
+        self._check_sampling()
         self._config = dict(config)
         self._corpora: dict[Path, Corpus] = {}
         self._residents: dict[Path, Resident | None] = {}
+
+    def _check_sampling(self) -> None:
+        scores = self.corpus_config.scores
+        if self.sampling and not scores:
+            raise InputError(
+                "sampling ranks documents by their quality, and none of them is scored; give "
+                "scores, like {edu: high}, or leave sampling out"
+            )
+        for name, sampler in self.sampling.items():
+            try:
+                sampler.weights(tuple(scores or ()))
+            except InputError as error:
+                raise InputError(f"sampling.{name}: {error}") from error
 
     @property
     def device(self) -> torch.device:
@@ -117,6 +135,10 @@ class LanguageModelTrainer:
         train = corpus.manifest["train"]
         if self.repetition is not None:
             self.repetition.check(corpus.domains)
+        odd = next((n for n in self.sampling if n not in (EVERY, *corpus.domains)), None)
+        if odd is not None:
+            known = did_you_mean(odd, corpus.domains)
+            raise InputError(f"sampling: there is no domain {odd!r}; {known}")
         available = corpus.available_tokens()
         domains = tuple(
             Domain(name, tokens=available[name], prior=size, tags=corpus.tags(name))
@@ -195,6 +217,10 @@ class LanguageModelTrainer:
         """A failed observation for a run that cannot be trained here."""
         if reason := refusal(self, spec):
             return Observation.failure(spec, reason)
+        if spec.mixer is not None and setting.sampling:
+            return Observation.failure(
+                spec, "a run with a mixer reads whole domains; leave its mixer or `sampling` out"
+            )
         used = [name for name, weight in spec.mixture.to_dict().items() if weight > 0]
         missing = [name for name in used if name not in setting.corpus.domains]
         if not missing:
@@ -317,7 +343,9 @@ class LanguageModelTrainer:
             checkpoint_seconds=config.checkpoint_seconds,
             questions=question_sets(corpus, context, device),
             repetition=self.repetition,
-            resident=self._resident(corpus, device),
+            # sampled documents are streams of each run's own, which are read on the host
+            resident=None if self.sampling else self._resident(corpus, device),
+            sampling=self.sampling,
             scored=tuple((c, config.evaluation_tokens) for c in sorted({context, *CONTEXTS}))
             if config.context is None
             else ((context, config.evaluation_tokens),),

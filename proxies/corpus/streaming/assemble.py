@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from proxies.corpus.streaming.encode import FOLDER, SIDES, load_pieces
+from proxies.corpus.scored import Scored
+from proxies.corpus.streaming.encode import FOLDER, SIDES, TRAIN, load_pieces, load_scores
 from proxies.corpus.streaming.plan import Plan
 
 COPIED = 8 * 2**20
@@ -50,6 +51,21 @@ def write_shard(
             hashed.update(data)
             file.write(data)
     return entry | {"sha256": hashed.hexdigest()}
+
+
+def scores_of_shard(plan: Plan, rank: int, buckets: Sequence[int]) -> Scored:
+    """Tokens and scores of the documents of a domain's training shard, in its order."""
+    entry: dict[str, Any] = {"documents": 0, "bytes": 0, "tokens": 0}
+    sizes, scores = [], []
+    for section in (TRAIN, SIDES + TRAIN):
+        for bucket in buckets:
+            before = entry["documents"]
+            pieces = load_pieces(plan, rank, bucket)
+            _take(pieces, section, plan.max_train - entry["bytes"], entry)
+            rows = np.flatnonzero(pieces["section"] == section)[: entry["documents"] - before]
+            sizes.append(pieces["tokens"][rows].astype(np.int64))
+            scores.append(load_scores(plan, rank, bucket)[rows])
+    return Scored(np.concatenate(sizes), np.concatenate(scores))
 
 
 def _take(pieces: NDArray[Any], section: int, room: int, entry: dict[str, Any]) -> tuple[int, int]:

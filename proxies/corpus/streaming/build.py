@@ -37,7 +37,7 @@ from proxies.corpus.shards import (
 )
 from proxies.corpus.sources import Source
 from proxies.corpus.streaming import duplicates, encode, extract
-from proxies.corpus.streaming.assemble import write_shard
+from proxies.corpus.streaming.assemble import scores_of_shard, write_shard
 from proxies.corpus.streaming.encode import (
     TRAIN,
     VALIDATION,
@@ -155,7 +155,7 @@ def _has_few(plan: Plan, segments: Sequence[tuple[int, int]], rank: int, kept: i
 
 def _documents(plan: Plan, segments: Sequence[tuple[int, int]], rank: int) -> Iterator[str]:
     for bucket in range(plan.sets[rank].buckets):
-        yield from bucket_documents(plan, segments, rank, bucket, Seen())
+        yield from (text for text, _ in bucket_documents(plan, segments, rank, bucket, Seen()))
 
 
 def _tokenizer(
@@ -226,6 +226,8 @@ def _write(
     whole = len(results) == own.buckets or "few" in results[0]
     available = kept if whole else round(extracted.text_bytes * kept / max(1, read))
     shards.train[own.name] = entry | {"available_bytes": available}
+    if plan.scores:
+        shards.scored[own.name] = scores_of_shard(plan, extracted.rank, buckets)
 
 
 def _encode_few(pool: Pool, rank: int) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from mixopt.runs.files import write_atomically
 from proxies.corpus.documents import (
     LONG_DOCUMENT,
     Split,
+    Text,
     chunks,
     fraction_of,
     joined,
@@ -25,6 +26,7 @@ from proxies.corpus.documents import (
     split_chunks,
 )
 from proxies.corpus.encoder import Encoder
+from proxies.corpus.scored import table_of
 from proxies.corpus.streaming.duplicates import drops_of, slice_of
 from proxies.corpus.streaming.extract import segment_path
 from proxies.corpus.streaming.plan import Plan
@@ -46,34 +48,41 @@ class Seen:
 
 def bucket_documents(
     plan: Plan, segments: Sequence[tuple[int, int]], rank: int, bucket: int, seen: Seen
-) -> Iterator[str]:
+) -> Iterator[Text]:
     """The documents of one bucket by digest, without what was met before."""
     dropped = drops_of(plan, rank, bucket)
-    documents: dict[int, bytes] = {}
+    documents: dict[int, tuple[bytes, tuple[float, ...]]] = {}
     for part, number in segments:
         if plan.parts[part].rank == rank:
             documents |= _slice(plan, part, number, bucket)
     for digest in sorted(documents):
-        text = documents.pop(digest).decode()
+        raw, scores = documents.pop(digest)
+        text = raw.decode()
         seen.read += len(text.encode())
         text = _without(text, dropped.get(digest, set()))
         if text.strip():
             seen.kept += len(text.encode())
-            yield text
+            yield Text(text, scores)
 
 
-def _slice(plan: Plan, part: int, number: int, bucket: int) -> dict[int, bytes]:
+def _slice(
+    plan: Plan, part: int, number: int, bucket: int
+) -> dict[int, tuple[bytes, tuple[float, ...]]]:
     digests = np.load(segment_path(plan, part, number, "-digests.npy"), mmap_mode="r")
     in_bucket = slice_of(digests, plan.sets[plan.parts[part].rank].buckets, bucket)
     places = np.load(segment_path(plan, part, number, "-places.npy"), mmap_mode="r")[in_bucket]
+    scores = np.load(segment_path(plan, part, number, "-scores.npy"), mmap_mode="r")[in_bucket]
     if not len(places):
         return {}
     first = int(places["start"][0])
     with open(segment_path(plan, part, number, ".txt"), "rb") as file:
         file.seek(first)
         data = file.read(int(places["start"][-1]) + int(places["size"][-1]) - first)
-    rows = zip(digests[in_bucket].tolist(), places.tolist(), strict=True)
-    return {digest: data[start - first : start - first + size] for digest, (start, size) in rows}
+    rows = zip(digests[in_bucket].tolist(), places.tolist(), scores.tolist(), strict=True)
+    return {
+        digest: (data[start - first : start - first + size], tuple(own))
+        for digest, (start, size), own in rows
+    }
 
 
 def _without(text: str, dropped: set[int]) -> str:
@@ -91,12 +100,14 @@ class _Sections:
     encoder: Encoder
     rows: list[list[tuple[int, int, int]]] = field(default_factory=lambda: [[], [], [], []])
     data: list[list[bytes]] = field(default_factory=lambda: [[], [], [], []])
+    scores: list[list[tuple[float, ...]]] = field(default_factory=lambda: [[], [], [], []])
 
-    def add(self, section: int, text: str) -> None:
+    def add(self, section: int, text: str, scores: tuple[float, ...]) -> None:
         tokens = self.encoder.document(text)
         count = len(tokens) // self.encoder.dtype.itemsize
         self.rows[section].append((section, count, len(text.encode())))
         self.data[section].append(tokens)
+        self.scores[section].append(scores)
 
     def save(self, plan: Plan, name: str) -> None:
         """Write tokens and pieces, after a check that the tokens account for the bytes."""
@@ -106,6 +117,8 @@ class _Sections:
         check_size(int(self.encoder.lengths[ids].sum()), int(pieces["bytes"].sum()))
         (plan.folder / FOLDER / f"{name}.bin").write_bytes(joined_tokens)
         np.save(plan.folder / FOLDER / f"{name}.npy", pieces, allow_pickle=False)
+        scores = table_of([row for section in self.scores for row in section])
+        np.save(plan.folder / FOLDER / f"{name}-scores.npy", scores, allow_pickle=False)
 
 
 def encode_bucket(
@@ -134,15 +147,15 @@ def encode_bucket(
         return dict(json.loads(marker.read_text(encoding="utf-8")))
     fraction = plan.sets[rank].fraction
     sections, seen = _Sections(encoder), Seen()
-    for text in bucket_documents(plan, segments, rank, bucket, seen):
+    for text, scores in bucket_documents(plan, segments, rank, bucket, seen):
         side = VALIDATION if fraction_of(text) < fraction else TRAIN
         if not wanted[side]:
             continue
         head, *rest = chunks(text, LONG_DOCUMENT)
-        sections.add(side, head)
+        sections.add(side, head, scores)
         for piece in rest:
             if piece.strip():
-                sections.add(SIDES + side, piece)
+                sections.add(SIDES + side, piece, scores)
     sections.save(plan, marker.stem)
     heads = [sum(size for _, _, size in sections.rows[side]) for side in range(SIDES)]
     done = {"heads": heads, "read": seen.read, "kept": seen.kept}
@@ -164,9 +177,10 @@ def encode_few(
     seen = Seen()
     split = few_documents(plan, segments, rank, seen)
     sections = _Sections(encoder)
-    for side, texts in ((TRAIN, split.train), (VALIDATION, split.validation)):
-        for text in texts:
-            sections.add(side, text)
+    for text, scores in zip(split.train, split.scores, strict=True):
+        sections.add(TRAIN, text, scores)
+    for text in split.validation:
+        sections.add(VALIDATION, text, ())
     sections.save(plan, marker.stem)
     done = {
         "heads": [split.train_bytes, split.validation_bytes],
@@ -181,7 +195,7 @@ def encode_few(
 def few_documents(plan: Plan, segments: Sequence[tuple[int, int]], rank: int, seen: Seen) -> Split:
     """The split of a set of few documents, all of which are held in memory (about 1 MB each)."""
     split = Split(plan.max_train, plan.max_validation, plan.sets[rank].fraction)
-    texts: list[str] = []
+    texts: list[Text] = []
     for bucket in range(plan.sets[rank].buckets):
         texts += bucket_documents(plan, segments, rank, bucket, seen)
     split_chunks(texts, split)
@@ -192,3 +206,10 @@ def load_pieces(plan: Plan, rank: int, bucket: int) -> NDArray[Any]:
     """The pieces of a bucket, section by section."""
     pieces: NDArray[Any] = np.load(plan.folder / FOLDER / f"{rank:04d}-{bucket:04d}.npy")
     return pieces
+
+
+def load_scores(plan: Plan, rank: int, bucket: int) -> NDArray[np.float64]:
+    """The scores of these pieces."""
+    path = plan.folder / FOLDER / f"{rank:04d}-{bucket:04d}-scores.npy"
+    scores: NDArray[np.float64] = np.load(path)
+    return scores

@@ -25,9 +25,11 @@ from proxies.corpus.documents import (
     normalise,
     paragraphs,
 )
-from proxies.corpus.reading import read_texts
 from proxies.corpus.records import PIECE
+from proxies.corpus.scored import table_of
+from proxies.corpus.scoring import scored_texts
 from proxies.corpus.shards import Files
+from proxies.corpus.sources import PREFIX, Source
 from proxies.corpus.streaming.plan import SEGMENT_BYTES, Part, Plan
 
 PLACES = np.dtype([("start", "<u8"), ("size", "<u4")])
@@ -53,10 +55,12 @@ class _Segment:
 
     Attributes:
         texts: by digest.
+        scores: of each, if they are scored.
         size: bytes of all of them.
     """
 
     texts: dict[int, str] = field(default_factory=dict)
+    scores: dict[int, tuple[float, ...]] = field(default_factory=dict)
     size: int = 0
 
 
@@ -78,7 +82,7 @@ def extract(plan: Plan, number: int) -> dict[str, Any]:
     part = plan.parts[number]
     files, segment = Files(), _Segment()
     done: dict[str, Any] = {"segments": 0, "text_bytes": 0, "kept": 0}
-    for raw in _texts(plan, part, files.counts):
+    for raw, scores in _texts(plan, part, files.counts):
         for text in _cut(raw):
             data = text.encode("utf-8", errors="replace")
             clean = normalise(text)
@@ -87,6 +91,7 @@ def extract(plan: Plan, number: int) -> dict[str, Any]:
             digest = digest_of(data) if part.builtin else files.add(data)
             if digest not in segment.texts:
                 segment.texts[digest] = clean
+                segment.scores[digest] = scores
                 segment.size += len(data)
         if segment.size >= SEGMENT_BYTES:
             _flush(plan, number, segment, done)
@@ -104,15 +109,17 @@ def segment_path(plan: Plan, part: int, segment: int, suffix: str) -> str:
     return str(plan.folder / FOLDER / f"{part:06d}-{segment:04d}{suffix}")
 
 
-def _texts(plan: Plan, part: Part, counts: Counts) -> Iterator[str]:
-    name = plan.sets[part.rank].name
+def _texts(plan: Plan, part: Part, counts: Counts) -> Iterator[tuple[str, tuple[float, ...]]]:
+    name, scorer = plan.sets[part.rank].name, plan.scorer(part.rank)
     for file in part.files:
-        yield from read_texts(name, file, counts, part.span)
+        yield from scored_texts(name, file, counts, scorer, part.span)
     if part.builtin:
-        builtin = BUILTIN[part.builtin]
+        builtin, given = BUILTIN[part.builtin], Source(PREFIX + part.builtin)
         for source in builtin.sources:
-            for item in builtin.items(source):
-                yield from item.extract(item.raw.decode("utf-8", errors="replace"))
+            items = builtin.items(source)
+            for item in items if scorer is None else scorer.attach(name, given, items):
+                for text in item.extract(item.raw.decode("utf-8", errors="replace")):
+                    yield text, () if item.score is None else item.score(text)
 
 
 def _cut(text: str) -> Iterator[str]:
@@ -130,6 +137,7 @@ def _flush(plan: Plan, number: int, segment: _Segment, done: dict[str, Any]) -> 
     where = done["segments"]
     rank = plan.parts[number].rank
     digests: list[int] = []
+    scores: list[tuple[float, ...]] = []
     places: list[tuple[int, int]] = []
     keys: list[int] = []
     owners: list[tuple[int, int, int]] = []
@@ -144,6 +152,7 @@ def _flush(plan: Plan, number: int, segment: _Segment, done: dict[str, Any]) -> 
             useful += min(len(data), LONG_DOCUMENT)
             file.write(data)
             digests.append(digest)
+            scores.append(segment.scores[digest])
             places.append((start, len(data)))
             start += len(data)
             for at, key in _keys(text):
@@ -155,6 +164,7 @@ def _flush(plan: Plan, number: int, segment: _Segment, done: dict[str, Any]) -> 
     tables = {
         "digests": np.array(digests, dtype="<u8"),
         "places": np.array(places, dtype=PLACES),
+        "scores": table_of(scores),
         "keys": by_key[order],
         "owners": np.array(owners, dtype=OWNERS)[order],
     }

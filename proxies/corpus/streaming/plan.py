@@ -13,7 +13,7 @@ written to `plan.json` in the working folder, from which the workers read it.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from proxies.corpus.counts import Met, reasons_of
 from proxies.corpus.documents import FEW_DOCUMENTS, LONG_DOCUMENT
 from proxies.corpus.reading import spans_of
 from proxies.corpus.records import PIECE, Span
+from proxies.corpus.scoring import Scorer
 from proxies.corpus.sources import Source
 from proxies.corpus.userfiles import TextFile, find_files
 
@@ -89,6 +90,7 @@ class Plan:
         key_buckets: a power of two.
         max_train: cap of a domain's training text, bytes.
         max_validation: the same of a validation set.
+        scores: see `CorpusConfig`; empty where documents are not scored.
     """
 
     folder: Path
@@ -97,6 +99,7 @@ class Plan:
     key_buckets: int
     max_train: int
     max_validation: int
+    scores: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @classmethod
     def make(cls, config: CorpusConfig, folder: Path) -> "Plan":
@@ -132,6 +135,7 @@ class Plan:
             _power_of_two(total, KEYS_PER_BUCKET_BYTES),
             config.max_bytes,
             config.max_validation_bytes,
+            dict(config.scores or {}),
         )
 
     def save(self) -> None:
@@ -142,6 +146,7 @@ class Plan:
             "key_buckets": self.key_buckets,
             "max_train": self.max_train,
             "max_validation": self.max_validation,
+            "scores": dict(self.scores),
         }
         write_atomically(self.folder / PLAN, json.dumps(values, indent=1).encode())
 
@@ -154,6 +159,11 @@ class Plan:
         )
         parts = tuple(_part(p) for p in values.pop("parts"))
         return cls(folder, sets, parts, **values)
+
+    def scorer(self, rank: int) -> Scorer | None:
+        """What scores the documents of a set; None where nothing does."""
+        trained = self.sets[rank].kind == "train"
+        return Scorer.of(self.scores) if self.scores and trained else None
 
     @cached_property
     def needed_bytes(self) -> int:

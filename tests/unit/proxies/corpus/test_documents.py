@@ -5,6 +5,7 @@ from proxies.corpus.documents import (
     Deduplicator,
     Item,
     Tally,
+    Text,
     chunks,
     documents,
     normalise,
@@ -21,12 +22,12 @@ def items(*contents: str) -> list[Item]:
 
 
 def read(*contents: str, dedup: Deduplicator | None = None) -> list[str]:
-    return list(documents(items(*contents), dedup or Deduplicator(), Tally()))
+    return [text for text, _ in documents(items(*contents), dedup or Deduplicator(), Tally())]
 
 
 def split(contents: list[str], fraction: float = 0.2, cap: int = 10**9):
     return split_documents(
-        iter(contents), max_train=cap, max_validation=cap, validation_fraction=fraction
+        map(Text, contents), max_train=cap, max_validation=cap, validation_fraction=fraction
     )
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixopt.errors import InputError
+from proxies.corpus.scoring import BUILTIN
 from proxies.heap.heap import Document
-from proxies.heap.quality import BUILTIN, ranks, scores_of, tiers_of
+from proxies.heap.quality import ranks, scores_of, tiers_of
 
 
 def column(*values: float) -> np.ndarray:
