@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixopt.lazy import require
 from mixopt.plots.style import BLUE, FAINT, GREEN, INK, ORANGE
+from mixopt.space.short import largest, others
 
 _ROW = 0.28  # inches per domain
 _ROWS = 24  # domains that have a row of their own
@@ -33,12 +34,11 @@ def weights(frame: pd.DataFrame, prior: str) -> Any:
 
     Of more than 25 domains the 24 with the largest shares have rows, and the others one together.
     """
-    if len(frame) > _ROWS + 1:
-        kept = frame.nlargest(_ROWS, "share")
-        rest = frame.drop(kept.index)
-        sums = {"domain": f"{len(rest)} others", "share": rest["share"].sum()}
-        others = pd.DataFrame([sums | {prior: rest[prior].sum()}])
-        frame = pd.concat([kept, others], ignore_index=True)
+    named, rest = largest(dict(zip(frame["domain"], frame["share"], strict=True)), _ROWS)
+    if rest:
+        rows = frame.set_index("domain")
+        sums = {"domain": others(rest), **rows.loc[rest, ["share", prior]].sum()}
+        frame = pd.concat([rows.loc[named].reset_index(), pd.DataFrame([sums])], ignore_index=True)
     rows = frame.iloc[::-1]
     figure, axes = _figure(5.0, 1.1 + _ROW * len(rows))
     reach = np.clip([rows["share"] - rows["low"], rows["high"] - rows["share"]], 0.0, None)

@@ -18,6 +18,7 @@ from mixopt.plots.candidates import window
 from mixopt.plots.style import BLUE, FAINT, GREEN, INK, MUTED, ORANGE, RED, shortened
 from mixopt.report.data import ReportData
 from mixopt.report.wording import headline, number, percent, verdict
+from mixopt.space.short import largest, others
 
 FORMATS = ("svg", "png", "pdf")
 _DOMAINS, _CANDIDATES = 12, 8  # rows that are drawn
@@ -97,15 +98,13 @@ def _shares(axes: Any, data: ReportData) -> None:
     answer, space = data.recommendation, data.space
     assert answer is not None
     mixture = space.mixture(answer.mixture.to_dict())
-    order = np.argsort(-mixture.array, kind="stable")
-    few = order if len(order) <= _DOMAINS + 1 else order[:_DOMAINS]
-    names = [space.names[i] for i in few]
-    share, prior = mixture.array[few], space.prior[few]
-    if len(few) < len(order):
-        rest = order[len(few) :]
-        names.append(f"{len(rest)} others")
-        share = np.append(share, mixture.array[rest].sum())
-        prior = np.append(prior, space.prior[rest].sum())
+    names, rest = largest(mixture.to_dict(), _DOMAINS)
+    place = {name: i for i, name in enumerate(space.names)}
+    rows = [[place[name]] for name in names] + ([[place[name] for name in rest]] if rest else [])
+    share, prior = (
+        np.array([of[row].sum() for row in rows]) for of in (mixture.array, space.prior)
+    )
+    names += [others(rest)] if rest else []
     y = np.arange(len(names))
     axes.barh(y, share, 0.62, color=BLUE, alpha=0.85, label=RECOMMENDED)
     ends = np.array([answer.intervals.get(n, (np.nan, np.nan)) for n in names])

@@ -8,7 +8,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mixopt.space.short import short_number
+from mixopt.space.short import largest, others, short_number
 
 MOST_ROWS = 12
 """Domains that are shown one by one; a space of sixty is read by its largest."""
@@ -79,11 +79,8 @@ def shares(
         intervals: domain to least and most share.
         beside: name to other shares by domain, a column each.
     """
-    others, within = beside or {}, intervals or {}
-    ranked = sorted(weights, key=lambda name: -weights[name])
-    named, rest = ranked, list[str]()
-    if len(ranked) > MOST_ROWS + 1:
-        named, rest = ranked[:MOST_ROWS], ranked[MOST_ROWS:]
+    more, within = beside or {}, intervals or {}
+    named, rest = largest(weights, MOST_ROWS)
     highs = [within[name][1] for name in named if name in within]
     edge = max([*(weights[name] for name in named), *highs, 1e-9])
     rows: list[list[Cell]] = []
@@ -91,22 +88,21 @@ def shares(
         row: list[Cell] = [name, percent(weights[name]), bar(weights[name], within.get(name), edge)]
         if intervals is not None:
             row.append(_between(within.get(name)))
-        rows.append([*row, *(percent(of.get(name, 0.0)) for of in others.values())])
+        rows.append([*row, *(percent(of.get(name, 0.0)) for of in more.values())])
     if rest:
-        left = [f"{len(rest)} others", percent(sum(weights[n] for n in rest)), None]
+        left = [others(rest), percent(sum(weights[n] for n in rest)), None]
         left += [None] if intervals is not None else []
-        sums = (percent(sum(of.get(n, 0.0) for n in rest)) for of in others.values())
+        sums = (percent(sum(of.get(n, 0.0) for n in rest)) for of in more.values())
         rows.append([*left, *sums])
-    header = ["domain", "share", ""] + (["90 %"] if intervals is not None else []) + [*others]
+    header = ["domain", "share", ""] + (["90 %"] if intervals is not None else []) + [*more]
     return table(header, rows)
 
 
 def in_words(weights: Mapping[str, float], most: int = 4) -> str:
     """The largest shares in one line: `"web 62.0 %, code 30.1 %, 7.9 % in 3 others"`."""
-    ranked = sorted((name for name in weights if weights[name] > 0), key=lambda n: -weights[n])
-    named, rest = (ranked, []) if len(ranked) <= most + 1 else (ranked[:most], ranked[most:])
+    named, rest = largest({name: w for name, w in weights.items() if w > 0}, most)
     parts = [f"{name} {percent(weights[name])}" for name in named]
-    parts += [f"{percent(sum(weights[n] for n in rest))} in {len(rest)} others"] if rest else []
+    parts += [f"{percent(sum(weights[n] for n in rest))} in {others(rest)}"] if rest else []
     return ", ".join(parts)
 
 
@@ -126,10 +122,7 @@ def space(
         rules: constraints in words.
         prior_name: what `prior` is.
     """
-    ranked = sorted(prior, key=lambda name: -prior[name])
-    named, rest = (
-        (ranked[:MOST_ROWS], ranked[MOST_ROWS:]) if len(ranked) > MOST_ROWS + 1 else (ranked, [])
-    )
+    named, rest = largest(prior, MOST_ROWS)
     edge = max(prior.values())
     rows: list[list[Cell]] = [
         [
@@ -143,7 +136,7 @@ def space(
     ]
     if rest:
         total = percent(sum(prior[n] for n in rest))
-        rows.append([f"{len(rest)} others", None, total, None, None])
+        rows.append([others(rest), None, total, None, None])
     header = ["domain", "unique tokens", prior_name, "", "allowed"]
     more = [f"{len(rules) - _RULES} more"] if len(rules) > _RULES else []
     said = [*rules[:_RULES], *more]

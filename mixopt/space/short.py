@@ -1,7 +1,8 @@
-"""Counts as people write them and read them: 64k, 1.5M, 800B."""
+"""Counts as people write them and read them (64k, 1.5M, 800B), and many domains in few rows."""
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mixopt.space.redaction import shown
@@ -44,3 +45,22 @@ def short_number(value: float) -> str:
         if value >= size:
             return f"{value / size:.3g}{letter}"
     return f"{value:.3g}"
+
+
+def largest(shares: Mapping[str, float], most: int) -> tuple[list[str], list[str]]:
+    """Domains that have rows of their own, the largest first, and those that share the last one.
+
+    No single domain is left to share a row with none.
+
+    >>> largest({"web": 0.2, "code": 0.5, "math": 0.1, "wiki": 0.2}, 2)
+    (['code', 'web'], ['wiki', 'math'])
+    >>> largest({"web": 0.2, "code": 0.5, "math": 0.3}, 2)
+    (['code', 'math', 'web'], [])
+    """
+    ranked = sorted(shares, key=lambda name: -shares[name])
+    return (ranked, []) if len(ranked) <= most + 1 else (ranked[:most], ranked[most:])
+
+
+def others(rest: Sequence[str]) -> str:
+    """What the row of `rest` is called."""
+    return f"{len(rest)} others"
