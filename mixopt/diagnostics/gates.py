@@ -272,13 +272,14 @@ def odd_runs(errors: Errors, without: Without | None = None) -> Gate:
     )  # fmt: skip
 
 
-def reliability(noise: float, spread: float, measured: bool) -> Gate:
+def reliability(noise: float, spread: float, measured: bool, near: bool = False) -> Gate:
     """How much of the objective is seed noise? Weighed metrics alone count.
 
     Args:
         noise: sd of the objective of one run.
         spread: its sd over runs of one scale.
         measured: on repeated runs, else as the law infers it.
+        near: on those near the answer, whose noise differs from that of the others.
     """
     value = float(np.clip(1 - (noise / spread) ** 2, 0.0, 1.0)) if spread > 0 else 0.0
     if not np.isfinite(noise):
@@ -290,6 +291,7 @@ def reliability(noise: float, spread: float, measured: bool) -> Gate:
         "trust" if value >= RELIABLE else "ranking only" if value >= NOISY else "do not trust"
     )
     whence = "measured" if measured else "as the law infers it"
+    whence = "measured near the answer" if near else whence
     return Gate(
         "seed noise",
         "yes" if level == "trust" else "no",

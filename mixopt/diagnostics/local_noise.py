@@ -1,5 +1,7 @@
 """Is a run at the recommended mixture as noisy as elsewhere? From mixtures that were run twice.
 
+Two seeds near the answer are believed as far as two seeds go: see `mixopt.diagnostics.group_noise`.
+
 Notation:
     F: objective of one run, lower is better; s: sd of F over runs of one mixture at one scale
 """
@@ -12,6 +14,7 @@ import scipy
 
 from mixopt.diagnostics.covered import reach
 from mixopt.diagnostics.gates import REPEAT, Gate
+from mixopt.diagnostics.group_noise import noise_of
 from mixopt.errors import InputError
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
@@ -32,6 +35,8 @@ class LocalNoise:
             to the answer, and over the others.
         low, high: 5 % and 95 % points of near / elsewhere, were noise normal.
         mixtures: repeated ones that count as near. runs: of those, all seeds.
+        there: sd to be reckoned with at the answer, partly pooled with what is known elsewhere.
+        pooled: over all repeated mixtures; `there` is the same where noise is not shown to differ.
     """
 
     near: float
@@ -40,6 +45,8 @@ class LocalNoise:
     high: float
     mixtures: int
     runs: int
+    there: float
+    pooled: float
 
     @property
     def ratio(self) -> float:
@@ -77,7 +84,9 @@ def local_noise(tables: Sequence[RunTable], objective: Objective, w: Array) -> L
     )
     ratio = a / max(b, 1e-300)
     low, high = (float(ratio / np.sqrt(scipy.stats.f.ppf(q, n, m))) for q in (0.95, 0.05))
-    return LocalNoise(a, b, low, high, len(near), n + len(near))
+    both = noise_of(np.array([n * a**2, m * b**2]), np.array([n, m], dtype=float))
+    there = float(both.sds[0])
+    return LocalNoise(a, b, low, high, len(near), n + len(near), there, both.pooled)
 
 
 def noise_there(measured: LocalNoise | None, why: str) -> Gate:

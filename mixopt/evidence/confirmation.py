@@ -5,7 +5,9 @@ Such runs are confirmations (`mixopt.runs.kinds`) of a named candidate: `"recomm
 proposal, every other candidate is a baseline.
 
 Notation:
-    s: pooled seed sd, sqrt(sum over candidates of squared deviations / degrees of freedom)
+    s: seed sd: pooled, sqrt(sum over candidates of squared deviations / degrees of freedom), where
+        candidates are as noisy as each other; else of the two that are compared, partly pooled
+        (`mixopt.diagnostics.group_noise`)
     difference: mean objective of a baseline minus that of the recommendation; above 0 is a win
 """
 
@@ -14,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy
 
+from mixopt.diagnostics.group_noise import GroupNoise, group_noise
 from mixopt.errors import InputError
 from mixopt.evidence.numbers import number
 from mixopt.runs import Observation, Schedule
@@ -71,9 +73,11 @@ class Comparison:
     Attributes:
         baseline: its name.
         difference: objective of the baseline minus that of the recommendation (above 0 is a win).
-        low, high: 90 % interval of the difference (t, pooled seed sd).
-        beyond_noise: the difference exceeds twice the pooled seed sd.
+        low, high: 90 % interval of the difference (t).
+        beyond_noise: the difference exceeds twice the seed sd, and the interval is above zero: of
+            few seeds the seed sd itself is not known well.
         lost: so it does, the other way: the baseline is better.
+        sd: the seed sd that it was compared by.
     """
 
     baseline: str
@@ -82,6 +86,7 @@ class Comparison:
     high: float
     beyond_noise: bool
     lost: bool = False
+    sd: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -92,16 +97,45 @@ class Confirmation:
         candidates: the recommendation first, then the baselines from best to worst.
         comparisons: one per baseline, in that order.
         seed_sd: pooled sd of the objective over seeds; NaN if no candidate has two seeds.
+        own_sds: (c,) of each candidate, partly pooled, where candidates are not equally noisy:
+            they are then compared by these. Empty where all are compared by `seed_sd`.
+        differs: probability that they are not equally noisy.
     """
 
     candidates: tuple[Candidate, ...]
     comparisons: tuple[Comparison, ...]
     seed_sd: float
+    own_sds: tuple[float, ...] = ()
+    differs: float = 0.0
 
     @property
     def recommended(self) -> Candidate:
         """The candidate that was recommended."""
         return self.candidates[0]
+
+    @property
+    def common_sd(self) -> float:
+        """The seed sd by which all candidates are compared; NaN where each has its own."""
+        return float("nan") if self.own_sds else self.seed_sd
+
+    @property
+    def sds(self) -> dict[str, float]:
+        """Candidate to the sd of one of its runs; empty where all are compared by `seed_sd`."""
+        names = [c.name for c in self.candidates] if self.own_sds else []
+        return dict(zip(names, self.own_sds, strict=True))
+
+    @property
+    def noise(self) -> str:
+        """Where noise differs between candidates, that and how, in a sentence; else empty."""
+        sds = self.sds
+        if not sds:
+            return ""
+        low, high = min(sds, key=sds.__getitem__), max(sds, key=sds.__getitem__)
+        return (
+            f"Noise differs between candidates (probability {100 * self.differs:.0f} %): one run's "
+            f"sd is {number(sds[low])} for {low} and {number(sds[high])} for {high}, partly "
+            "pooled; any two are compared by their own."
+        )
 
     @property
     def longer(self) -> bool:
@@ -166,10 +200,9 @@ class Confirmation:
         ours = "mixture" if self.recommended.schedule is None else "schedule"
         ours = f"run with {self.recommended.mixer}" if self.recommended.mixer else ours
         if self.passed:
-            return (
-                f"The recommended {ours} beats {_all(self.baselines)} by more than "
-                f"twice the seed sd (2 x {number(self.seed_sd)})."
-            )
+            by = f" (2 x {number(self.seed_sd)})" if not self.own_sds else ""
+            told = f"The recommended {ours} beats {_all(self.baselines)} by more than"
+            return f"{told} twice the seed sd{by}. {self.noise}".rstrip()
         lost = [c.baseline for c in self.baselines if c.lost]
         level = [c.baseline for c in self.baselines if not c.lost and c.difference <= 0]
         unclear = [c.baseline for c in self.baselines if not c.beyond_noise and c.difference > 0]
@@ -180,10 +213,9 @@ class Confirmation:
             parts.append(f"is no better than {', '.join(level)}")
         if unclear:
             parts.append(f"is not better than {', '.join(unclear)} beyond noise")
-        return (
-            f"The recommended {ours} {_listed(parts)} "
-            f"(twice the seed sd is {number(NOISE_FACTOR * self.seed_sd)})."
-        )
+        twice = number(NOISE_FACTOR * self.seed_sd)
+        by = "" if self.own_sds else f" (twice the seed sd is {twice})"
+        return f"The recommended {ours} {_listed(parts)}{by}. {self.noise}".rstrip()
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Candidate name to mean, sd and seeds of the objective; a missing number is None."""
@@ -213,11 +245,14 @@ def confirm(observations: Iterable[Observation], objective: Objective) -> Confir
     if recommended is None or not recommended.values:
         raise InputError("no confirmatory run of the recommended mixture succeeded")
     baselines = sorted((c for c in candidates.values() if c.values), key=lambda c: c.mean)
-    sd, freedom = _pooled([recommended, *baselines])
+    ordered = (recommended, *baselines)
+    noise = group_noise([c.values for c in ordered])
     return Confirmation(
-        (recommended, *baselines),
-        tuple(_compare(recommended, b, sd, freedom) for b in baselines),
-        sd,
+        ordered,
+        tuple(_compare(ordered, i, noise) for i in range(1, len(ordered))),
+        noise.pooled,
+        () if noise.alike else tuple(map(float, noise.sds)),
+        noise.differs,
     )
 
 
@@ -239,26 +274,18 @@ def _candidate(name: str, runs: list[Observation], objective: Objective) -> Cand
     return Candidate(name, shown, tuple(values), failed, spec.schedule, mixer, tokens)
 
 
-def _pooled(candidates: list[Candidate]) -> tuple[float, int]:
-    squares = sum(float(np.var(c.values)) * c.seeds for c in candidates)
-    freedom = sum(c.seeds - 1 for c in candidates)
-    return (float(np.sqrt(squares / freedom)) if freedom > 0 else float("nan")), freedom
-
-
-def _compare(ours: Candidate, theirs: Candidate, sd: float, freedom: int) -> Comparison:
-    difference = theirs.mean - ours.mean
-    half = float("nan")
-    if freedom > 0:
-        half = (
-            float(scipy.stats.t.ppf(0.95, freedom))
-            * sd
-            * np.sqrt(1 / ours.seeds + 1 / theirs.seeds)
-        )
+def _compare(candidates: tuple[Candidate, ...], i: int, noise: GroupNoise) -> Comparison:
+    """Candidate i against the first."""
+    difference = candidates[i].mean - candidates[0].mean
+    between = noise.between(0, i, [c.seeds for c in candidates])
+    half, sd = between.half(), between.sd
+    least = max(NOISE_FACTOR * sd, half) if np.isfinite(sd) else float("inf")
     return Comparison(
-        theirs.name,
+        candidates[i].name,
         difference,
         difference - half,
         difference + half,
-        beyond_noise=bool(np.isfinite(sd) and difference > NOISE_FACTOR * sd),
-        lost=bool(np.isfinite(sd) and difference < -NOISE_FACTOR * sd),
+        beyond_noise=bool(difference > least),
+        lost=bool(difference < -least),
+        sd=sd,
     )

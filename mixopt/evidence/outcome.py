@@ -138,6 +138,7 @@ class Outcome:
             "broken_guards": list(answer.broken),
             "validated": {} if shown is None else shown.to_dict(),
             "seed_sd": float(shown.seed_sd) if shown and np.isfinite(shown.seed_sd) else None,
+            "seed_sds": {} if shown is None else shown.sds,
             "beats_all_baselines": None if shown is None else shown.passed,
             "state": self.verdict.state,
             "badge": self.verdict.badge,

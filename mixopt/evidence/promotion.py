@@ -1,7 +1,8 @@
 """Whether a recommendation is good enough for a large run, by rules that were given before.
 
 Notation:
-    s: pooled sd of one run over all plans; k: candidates that may be promoted
+    s: sd of one run, pooled over all plans where they are as noisy as each other, else of the two
+        that are compared, partly pooled (`mixopt.diagnostics.group_noise`)
     difference: mean of a baseline minus that of a candidate; above 0 is a win
 """
 
@@ -9,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from mixopt.diagnostics.gates import Gate, State
+from mixopt.diagnostics.group_noise import GroupNoise, PairNoise, group_noise
 from mixopt.diagnostics.ranks import spearman
 from mixopt.errors import InputError
 from mixopt.evidence.decision import Decision, Difference, Result
@@ -89,7 +90,7 @@ def decide(
             "no run of the recommended mixture succeeded at the scale of promotion; see why with "
             "'mixopt report', and run 'mixopt promote' again once that is mended"
         )
-    noise = _pooled(results, len(candidates))
+    noise = _Noise(tuple(results), group_noise([r.values for r in results]), len(candidates))
     pick = candidates[0]
     for other in candidates[1:]:
         if other.values and noise.between(pick, other).low > 0 and other.mean < pick.mean:
@@ -97,7 +98,10 @@ def decide(
     differences = tuple(noise.between(b, pick) for b in against)
     shown = _shown(question.study, pick, against, results, differences, rules.scale)
     unasked = [] if against else ["gain (the recommended mixture is the only baseline itself)"]
-    gates = [_gain(d, b, rules.gain, noise.sd) for d, b in zip(differences, against, strict=True)]
+    gates = [
+        _gain(d, b, rules.gain, noise.sd(b, pick))
+        for d, b in zip(differences, against, strict=True)
+    ]
     gates += _guards(rules.guards, pick, results, question.yardstick)
     for asked in (
         _optimism(shown, rules.optimism),
@@ -120,7 +124,7 @@ def decide(
         differences,
         tuple(gates),
         tuple(unasked),
-        noise.sd,
+        noise.groups.pooled,
         question.given,
         shown,
         tuple(sorted(runs)),
@@ -137,33 +141,33 @@ def _order(result: Result) -> float:
 
 @dataclass(frozen=True)
 class _Noise:
-    """Sd of one run, and the t quantile at the shared level."""
+    """Noise of every plan, and how many candidates share the level."""
 
-    sd: float
-    quantile: float
+    results: tuple[Result, ...]
+    groups: GroupNoise
+    candidates: int
+
+    def sd(self, one: Result, other: Result) -> float:
+        """The sd of one run by which two plans are compared; NaN where it is unknown."""
+        return self._of(one, other).sd if one.values and other.values else float("nan")
 
     def between(self, baseline: Result, candidate: Result) -> Difference:
         """How much better the candidate is."""
         mean = baseline.mean - candidate.mean
-        if not (baseline.values and candidate.values and np.isfinite(self.sd)):
+        if not (baseline.values and candidate.values and np.isfinite(self.groups.pooled)):
             return Difference(baseline.name, mean, float("nan"), float("nan"))
-        se = self.sd * np.sqrt(1 / len(baseline.values) + 1 / len(candidate.values))
-        half = float(self.quantile * se)
+        half = self._of(baseline, candidate).half(LEVEL / max(self.candidates, 1))
         return Difference(baseline.name, mean, mean - half, mean + half)
+
+    def _of(self, one: Result, other: Result) -> PairNoise:
+        rows = [r.name for r in self.results]
+        runs = [len(r.values) for r in self.results]
+        return self.groups.between(rows.index(one.name), rows.index(other.name), runs)
 
     def apart(self, one: Result, other: Result) -> bool:
         """Whether two plans differ beyond noise."""
         difference = self.between(one, other)
         return difference.low > 0 or difference.high < 0
-
-
-def _pooled(results: Sequence[Result], candidates: int) -> _Noise:
-    squares = sum(float(np.var(r.values)) * len(r.values) for r in results if r.values)
-    freedom = sum(len(r.values) - 1 for r in results if r.values)
-    if freedom < 1:
-        return _Noise(float("nan"), float("nan"))
-    quantile = float(stats.t.ppf(1 - LEVEL / max(candidates, 1), freedom))
-    return _Noise(float(np.sqrt(squares / freedom)), quantile)
 
 
 def _gain(difference: Difference, baseline: Result, least: float, sd: float) -> Gate:

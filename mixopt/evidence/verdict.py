@@ -12,7 +12,7 @@ import numpy as np
 
 from mixopt.diagnostics.gates import Gate, Level, Remedy
 from mixopt.diagnostics.trust import Trust
-from mixopt.evidence.confirmation import NOISE_FACTOR, Comparison, Confirmation
+from mixopt.evidence.confirmation import Comparison, Confirmation
 from mixopt.evidence.numbers import number, percent, plural
 from mixopt.proposers import Recommendation
 from mixopt.proposers.recommend import Gain
@@ -162,17 +162,17 @@ def _measured(shown: Confirmation, objective: Objective, unit: str) -> str:
         return text
     known = {c.baseline: c for c in shown.comparisons}
     first = known[_plainest(list(known))]
-    return f"{text}, {_apart(first, shown.seed_sd)}"
+    return f"{text}, {_apart(first)}"
 
 
-def _apart(against: Comparison, seed_sd: float) -> str:
+def _apart(against: Comparison) -> str:
     name, difference = f"the {against.baseline} mixture", against.difference
     if difference == 0:
         return f"the same as {name}"
     side = "lower (better)" if difference > 0 else "higher (worse)"
     noise = "noise unknown"
-    if np.isfinite(seed_sd):
-        noise = "beyond noise" if abs(difference) > NOISE_FACTOR * seed_sd else "within noise"
+    if np.isfinite(against.sd):
+        noise = "beyond noise" if against.beyond_noise or against.lost else "within noise"
     return f"{number(abs(difference))} {side} than {name}, {noise}"
 
 

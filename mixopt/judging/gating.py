@@ -19,7 +19,7 @@ from mixopt.diagnostics.held_out_errors import (
     held_out_errors,
     order_effects,
 )
-from mixopt.diagnostics.local_noise import local_noise, noise_there
+from mixopt.diagnostics.local_noise import LocalNoise, local_noise, noise_there
 from mixopt.diagnostics.ranks import correlation_interval, spearman
 from mixopt.diagnostics.transfer import ALIKE, USELESS
 from mixopt.errors import InputError
@@ -59,14 +59,17 @@ def gated(
     table = where.runs.only(surrogate.metrics)
     errors = _errors(surrogate, table, measured.validation)
     many = _errors(surrogate, table, measured.validation, MANY)
+    there, why = _noise_near(where, table, beside.repeats)
+    noise = _noise(where, table, measured, there)
     w, inflation, wide = where.point.array, 1.0, recommendation
     if errors is not None:
         inflation, wide = errors.near(w).inflation(), recommendation.widened(errors.widening(w))
     asked = [
         *_held_out(errors, many, table, w, measured.without),
-        *_answer(where, table, wide, measured, space.prior_name),
-        _noise_there(where, table, beside.repeats),
-        _known(where, table, recommendation, measured, inflation),
+        _reliability(where, table, measured, noise, there),
+        *_answer(wide, measured, space.prior_name),
+        noise_there(there, why),
+        _known(where, table, recommendation, noise, inflation, there),
     ]
     unasked = []
     if searched is None:
@@ -136,19 +139,9 @@ def _held_out(
     ]
 
 
-def _answer(
-    where: Searched,
-    table: RunTable,
-    recommendation: Recommendation,
-    measured: Measured,
-    baseline: str,
-) -> list[Gate]:
-    """Noise, distance and gain of the answer."""
-    known = measured.noise is not None and np.isfinite(measured.noise.sd).any()
-    noise = _noise(where, table, measured) if known else float("nan")
-    weighed = where.surrogate.objective.coefficients(table.metrics) != 0
-    repeated = measured.noise is not None and bool(measured.noise.replicates[weighed].all())
-    asked = [gates.reliability(noise, _spread(where.surrogate, table), repeated)]
+def _answer(recommendation: Recommendation, measured: Measured, baseline: str) -> list[Gate]:
+    """Distance and gain of the answer."""
+    asked = []
     if measured.extrapolation is not None:
         asked.append(gates.distance(measured.extrapolation))
     over = recommendation.gains.get(baseline)
@@ -157,35 +150,53 @@ def _answer(
     return asked
 
 
-def _noise_there(where: Searched, table: RunTable, repeats: RunTable | None) -> Gate:
-    """From what was run twice, runs with fresh seeds included."""
+def _reliability(
+    where: Searched, table: RunTable, measured: Measured, noise: float, there: LocalNoise | None
+) -> Gate:
+    spread, seen = _spread(where.surrogate, table), measured.noise
+    if seen is None or not np.isfinite(seen.sd).any():
+        return gates.reliability(float("nan"), spread, measured=False)
+    weighed = where.surrogate.objective.coefficients(table.metrics) != 0
+    near = there is not None and there.there > there.pooled
+    if there is not None and there.there < there.pooled:
+        noise *= there.pooled / there.there  # the law learned from all runs, the loud ones included
+    return gates.reliability(noise, spread, bool(seen.replicates[weighed].all()), near)
+
+
+def _noise_near(
+    where: Searched, table: RunTable, repeats: RunTable | None
+) -> tuple[LocalNoise | None, str]:
+    """From what was run twice, runs with fresh seeds included; None with the reason without."""
     # Where more than mixtures was searched, the law's rows are no mixtures: the two do not mix.
     alike = repeats is not None and repeats.domains == table.domains
     tables = [table, repeats] if repeats is not None and alike else [table]
     try:
-        there = local_noise(tables, where.surrogate.objective, where.point.array)
+        return local_noise(tables, where.surrogate.objective, where.point.array), ""
     except InputError as error:
-        return noise_there(None, str(error))
-    return noise_there(there, "")
+        return None, str(error)
 
 
 def _known(
     where: Searched,
     table: RunTable,
     recommendation: Recommendation,
-    measured: Measured,
+    noise: float,
     inflation: float,
+    there: LocalNoise | None,
 ) -> Gate:
-    noise, spread = _noise(where, table, measured), _spread(where.surrogate, table)
-    return gates.known(recommendation.sd, noise, spread, inflation)
+    """The value of the answer against its noise; where that is louder, less is known by as much."""
+    spread = _spread(where.surrogate, table)
+    louder = 1.0 if there is None else max(1.0, there.there / max(there.pooled, 1e-300))
+    return gates.known(recommendation.sd, noise, spread, inflation * louder)
 
 
-def _noise(where: Searched, table: RunTable, measured: Measured) -> float:
-    """Sd of the objective of one run: of repeated runs, else as the law infers it."""
+def _noise(where: Searched, table: RunTable, measured: Measured, there: LocalNoise | None) -> float:
+    """Sd of the objective of one run at the answer: of repeated runs, else as the law infers it."""
     if measured.noise is None or not np.isfinite(measured.noise.sd).any():
         return where.surrogate.noise(where.point.array[None])
     level, sd = np.nanmean(table.Y, axis=0)[None], np.nan_to_num(measured.noise.sd)[None]
-    return float(where.surrogate.objective.moments(level, sd, table.metrics)[1][0])
+    pooled = float(where.surrogate.objective.moments(level, sd, table.metrics)[1][0])
+    return pooled if there is None else pooled * there.there / max(there.pooled, 1e-300)
 
 
 def _spread(surrogate: Surrogate, table: RunTable) -> float:

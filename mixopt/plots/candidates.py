@@ -194,7 +194,7 @@ def confirmed(seeds: Mapping[str, Sequence[float]], seed_sd: float, *, axis: str
 
     Args:
         seeds: candidate to its objective per seed (lower is better), `"recommended"` among them.
-        seed_sd: pooled over candidates; NaN draws no band.
+        seed_sd: of all candidates; NaN, where it is unknown or each has its own, draws no band.
         axis: objective and unit.
     """
     means = {name: float(np.mean(values)) for name, values in seeds.items() if len(values)}

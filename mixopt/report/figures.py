@@ -156,7 +156,7 @@ def confirmed(data: ReportData) -> Section | None:
         seeds = {c.name: c.values for c in trained.candidates if c.values}
         kept = plots.toughest({name: float(np.mean(v)) for name, v in seeds.items()}, _CANDIDATES)
         few = {name: seeds[name] for name in seeds if name in kept}
-        return lambda: plots.confirmed(few, trained.seed_sd, axis=data.objective_axis)
+        return lambda: plots.confirmed(few, trained.common_sd, axis=data.objective_axis)
 
     most = max((len(v.candidates) for v in shown.values()), default=0)
     names = {s: OBJECTIVE if len(shown) == 1 else f"at {scale_name(s)}" for s in shown}
@@ -166,7 +166,8 @@ def confirmed(data: ReportData) -> Section | None:
         "Fresh seeds",
         [(name, at(scale)) for scale, name in names.items()],
         "Lower is better, best on top. A candidate whose mean lies right of the blue band (the "
-        "recommendation ± twice the seed sd) is worse beyond noise. Candidates far off stand at "
+        "recommendation ± twice the seed sd) is worse beyond noise; where noise differs between "
+        "candidates there is no band, and the table says how. Candidates far off stand at "
         f"the edge with their mean in figures.{_more(max(most - _CANDIDATES, 0))}",
     )
 

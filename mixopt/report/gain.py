@@ -97,7 +97,7 @@ def _tables(data: ReportData, by_scale: dict[Scale, Confirmation]) -> list[Block
         heads.append("tokens")
     for scale, shown in by_scale.items():
         against = {c.baseline: c for c in shown.comparisons}
-        rows = [_compared(c, against.get(c.name), shown.seed_sd) for c in shown.candidates]
+        rows = [_compared(c, against.get(c.name)) for c in shown.candidates]
         if "tokens" in heads:
             rows = [
                 [*row, short_number(c.tokens)]
@@ -106,14 +106,21 @@ def _tables(data: ReportData, by_scale: dict[Scale, Confirmation]) -> list[Block
         noise = (
             f"{with_unit(data.objective.describe(), data.objective_unit)}, lower is better. “Worse "
             "by” is the candidate's mean minus that of the recommendation; it counts as beyond "
-            f"noise above twice the seed sd pooled over candidates ({number(2 * shown.seed_sd)})."
+            f"noise above twice the seed sd {_seed_sd(shown)}"
         )
         where = f"With fresh seeds at {scale_name(scale)}"
         tables += [Words(noise, where), Table(heads, rows, mark=(0,), tall=len(rows) > 16)]
     return tables
 
 
-def _compared(c: Candidate, against: Comparison | None, seed_sd: float) -> list[Cell]:
+def _seed_sd(shown: Confirmation) -> str:
+    if shown.noise:
+        return f"of the two, where the interval does not reach zero. {shown.noise}"
+    whole = f"pooled over candidates ({number(2 * shown.seed_sd)})"
+    return f"{whole}, where the interval does not reach zero."
+
+
+def _compared(c: Candidate, against: Comparison | None) -> list[Cell]:
     seeds = f"{c.seeds} (+ {c.failed} failed)" if c.failed else str(c.seeds)
     row: list[Cell] = [c.name, number(c.mean), number(c.sd), seeds]
     if against is None:
@@ -121,7 +128,7 @@ def _compared(c: Candidate, against: Comparison | None, seed_sd: float) -> list[
     interval = MISSING
     if np.isfinite(against.low) and np.isfinite(against.high):
         interval = f"{signed(against.low)} to {signed(against.high)}"
-    known = np.isfinite(seed_sd)
+    known = np.isfinite(against.sd)
     chip = Chip("yes", "yes") if against.beyond_noise else Chip("no", "no")
     if against.lost:
         chip = Chip("better", "no")

@@ -128,7 +128,7 @@ def _confirmed(axes: Any, shown: Confirmation, axis: str) -> None:
     seeds = {c.name: c.values for c in shown.candidates if c.values}
     means = {name: float(np.mean(values)) for name, values in seeds.items()}
     names = sorted(toughest(means, _CANDIDATES), key=lambda name: means[name])
-    band = 2 * shown.seed_sd if np.isfinite(shown.seed_sd) else 0.0
+    band = 2 * shown.common_sd if np.isfinite(shown.common_sd) else 0.0
     ours = means[RECOMMENDED]
     low, high = window(
         {n: (means[n], min(seeds[n]), max(seeds[n])) for n in names}, [ours - band, ours + band]
@@ -153,10 +153,14 @@ def _confirmed(axes: Any, shown: Confirmation, axis: str) -> None:
     left = len(seeds) - len(names)
     more = f"; {left} worse ones left out" if left else ""
     axes.set_xlabel(
-        f"{shortened(axis, 44)}, lower is better\n{often}{more}\nband: recommended ± 2 seed sd",
+        f"{shortened(axis, 44)}, lower is better\n{often}{more}\n{_band_told(shown)}",
         color=MUTED,
         size=8.5,
     )
+
+
+def _band_told(shown: Confirmation) -> str:
+    return "noise differs between candidates" if shown.noise else "band: recommended ± 2 seed sd"
 
 
 def _predicted(axes: Any, data: ReportData) -> None:

@@ -371,14 +371,14 @@ def _comparison_table(outcome: Outcome) -> Table:
             number(candidate.sd),
             str(candidate.seeds) + (f" ({candidate.failed} failed)" if candidate.failed else ""),
             "" if comparison is None else signed(comparison.difference),
-            "" if comparison is None else _beyond(comparison, confirmation.seed_sd),
+            "" if comparison is None else _beyond(comparison),
             *([short_number(candidate.tokens)] if confirmation.longer else []),
         )
     return table
 
 
-def _beyond(comparison: Comparison, seed_sd: float) -> str:
-    if not np.isfinite(seed_sd):
+def _beyond(comparison: Comparison) -> str:
+    if not np.isfinite(comparison.sd):
         return "unknown"
     return "yes" if comparison.beyond_noise else "BETTER" if comparison.lost else "NO"
 

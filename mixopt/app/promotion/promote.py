@@ -312,7 +312,7 @@ def _noise(outcome: Outcome, question: Question) -> tuple[float, str]:
     """Sd of one run, and where it is known from."""
     shown = outcome.confirmation
     if not question.rules.metric and shown is not None and np.isfinite(shown.seed_sd):
-        return shown.seed_sd, "measured by confirmation"
+        return shown.sds.get(RECOMMENDED, shown.seed_sd), "measured by confirmation"
     w = outcome.recommendation.mixture.array
     return question.yardstick.noise(outcome.surrogate, w), "as the law infers it"
 

@@ -297,8 +297,16 @@ def test_noise_is_compared_near_and_far() -> None:
     assert there.near == pytest.approx(1.0, rel=0.4)
     assert there.elsewhere == pytest.approx(0.1, rel=0.3)
     assert 2.0 < there.low < there.ratio < there.high
+    assert there.there == pytest.approx(there.near, rel=0.2)
+    assert there.there > 1.5 * there.pooled
     assert noise_there(there, "").state == "no"
-    assert noise_there(local_noise([repeated(W, 0 * loud + 0.1)], objective, w), "").state == "yes"
+    equal = local_noise([repeated(W, 0 * loud + 0.1)], objective, w)
+    assert noise_there(equal, "").state == "yes"
+    assert equal.there == equal.pooled
+    # Two seeds that are far apart do not make the answer loud by themselves.
+    few = [repeated(W[[5, 7]], loud[[5, 7]] + 0.2, times=2), repeated(W, np.full(16, 0.1), times=1)]
+    two = local_noise(few, objective, W[5])
+    assert abs(np.log(two.there / two.pooled)) < 0.7 * abs(np.log(two.near / two.pooled))
 
 
 def test_noise_in_two_places_takes_two_repeated_mixtures_one_of_them_near() -> None:

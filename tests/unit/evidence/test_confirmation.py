@@ -108,12 +108,40 @@ def test_the_best_random_run_is_reported_beside_the_baselines(
 
 
 def spread(differences: float, sd: float = 0.1) -> list[Observation]:
-    """Recommendation and one baseline with equal seeds apart: pooled sd `sd`, known difference."""
-    half = sd / np.sqrt(2)
+    """Recommendation and one baseline of three seeds each: pooled sd `sd`, known difference."""
     return runs(
-        recommended=[2.0 - half, 2.0 + half],
-        natural=[2.0 + differences - half, 2.0 + differences + half],
+        recommended=[2.0 - sd, 2.0, 2.0 + sd],
+        natural=[2.0 + differences - sd, 2.0 + differences, 2.0 + differences + sd],
     )
+
+
+def test_of_two_seeds_alone_twice_their_sd_is_not_beyond_noise() -> None:
+    # On two degrees of freedom the 95 % point of t is 2.92.
+    half = 0.1 / np.sqrt(2)
+    for sds, passed in ((2.85, False), (2.95, True)):
+        natural = [2.0 + 0.1 * sds - half, 2.0 + 0.1 * sds + half]
+        found = confirm(runs(recommended=[2.0 - half, 2.0 + half], natural=natural), LOSS)
+        assert found.comparisons[0].beyond_noise is passed
+        assert (found.comparisons[0].low > 0) is passed
+
+
+def test_one_loud_baseline_does_not_hide_a_gain_over_the_quiet_ones() -> None:
+    quiet = {"recommended": [2.00, 2.01, 1.99, 2.0], "natural": [2.05, 2.06, 2.04, 2.05]}
+    found = confirm(runs(**quiet, only_web=[2.2, 3.4, 2.6, 3.2]), LOSS)
+    natural, loud = found.comparisons
+    assert 2 * found.seed_sd > natural.difference > 2 * natural.sd
+    assert natural.beyond_noise
+    assert natural.low > 0
+    assert loud.sd > 10 * natural.sd
+    assert np.isnan(found.common_sd)
+    assert "Noise differs between candidates" in found.verdict
+    assert "for only-web" in found.noise
+    worse = confirm(runs(**quiet, only_web=[1.2, 2.8, 2.6, 1.0]), LOSS)
+    assert "is no better than only-web. Noise differs between candidates" in worse.verdict
+    # Louder by a chance that equal noise often has: pooled, and nothing is said.
+    alike = confirm(runs(**quiet, only_web=[2.50, 2.53, 2.51, 2.52]), LOSS)
+    assert not alike.noise
+    assert alike.common_sd == alike.seed_sd == alike.comparisons[0].sd
 
 
 @pytest.mark.parametrize(("sds", "passed"), [(1.95, False), (2.05, True)])

@@ -99,6 +99,14 @@ def test_every_rule_can_say_no(rules: Any, results: Any, gate: str) -> None:
     assert decision.reasons[0].startswith(f"NO: {gate}: ")
 
 
+def test_a_loud_baseline_is_judged_by_its_own_noise_and_hides_no_other() -> None:
+    loud = (*GOOD[:2], result("natural", near(2.06)), result("uniform", near(2.6, 0.6)))
+    decision = decided(loud)
+    assert 2.306 * decision.seed_sd * np.sqrt(2 / 3) > 0.06  # pooled, all would drown
+    assert states(decision)["gain over natural"] == "yes"
+    assert states(decision)["gain over uniform"] == "no"
+
+
 def test_another_candidate_takes_its_place_only_beyond_noise() -> None:
     within = (GOOD[0], result("candidate-2", near(1.995)), *GOOD[2:])
     assert decided(within).picked == "recommended"

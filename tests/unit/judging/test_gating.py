@@ -48,6 +48,15 @@ def test_an_easy_table_is_trusted_and_says_what_it_was_asked() -> None:
     assert any("not measured" in line and "run twice" in line for line in verdict.lines())
 
 
+def test_the_noise_at_the_answer_is_what_counts_where_it_differs() -> None:
+    verdict = checked(known_table("loud-repeated-3", 1)).trust
+    assert gate(verdict, "noise at the answer").value == pytest.approx(2.7, abs=0.2)
+    # Pooled over all repeats 77 % of the variance are signal, which passes; at the answer half.
+    asked = gate(verdict, "seed noise")
+    assert (asked.state, round(asked.value, 1)) == ("no", 0.5)
+    assert "measured near the answer" in asked.told
+
+
 def test_an_answer_for_a_scale_without_runs_is_a_ranking_and_says_what_to_run() -> None:
     known = known_table("opposite-none", 0)
     verdict = checked(known).trust
