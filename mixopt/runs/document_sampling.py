@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mixopt.errors import InputError, did_you_mean
 from mixopt.space.numbers import check_number
@@ -71,26 +71,13 @@ class Sampler:
     def expected(self, ranks: Array) -> Array:
         """S(r): how often documents of ranks (n,) are read on average."""
         r = np.asarray(ranks, dtype=float)
-        rise = self._rise(self.sharpness * (self.cut - r))
+        rise = _rise(self.sharpness * (self.cut - r), self.exponent)
         return np.asarray(np.where(r <= self.cut, rise, 0.0) + self.floor)
 
     @property
     def mean(self) -> float:
         """Tokens read over those there are: the integral of S over all ranks."""
-        return float(self.floor + self._above())
-
-    def _rise(self, t: Array) -> Array:
-        return np.asarray((2.0 / (1.0 + np.exp(-np.clip(t, -_FAR, None)))) ** self.exponent)
-
-    def _above(self) -> float:
-        top = self.sharpness * self.cut
-        if top <= 0:
-            return float(self.cut)  # S is 1 everywhere above the cut
-        most = 2.0**self.exponent
-        near = min(top, _FAR)
-        t = 0.5 * near * (_NODES + 1.0)
-        lost = 0.5 * near * float(_WEIGHTS @ (most - self._rise(t)))
-        return float(self.cut * (most - lost / top))
+        return float(means(self.sharpness, self.cut, self.exponent, self.floor))
 
     def weights(self, names: Sequence[str]) -> Array:
         """(N,) alpha, in the order of the names.
@@ -104,6 +91,29 @@ class Sampler:
         given = np.array([float(self.scores.get(name, 0.0)) for name in names])
         alpha = given if self.scores else np.ones(len(names))
         return np.asarray(alpha / alpha.sum())
+
+
+def _rise(t: Array, exponent: float | Array) -> Array:
+    return np.asarray((2.0 / (1.0 + np.exp(-np.clip(t, -_FAR, None)))) ** exponent)
+
+
+def means(sharpness: ArrayLike, cut: ArrayLike, exponent: ArrayLike, floor: ArrayLike) -> Array:
+    """(...) tokens read over those there are, of many samplers; see `Sampler`.
+
+    With t = lambda (omega - r) the integral runs over t from 0 to lambda omega, and all that is
+    missing of 2^eta is missing near 0.
+    """
+    given = np.broadcast_arrays(sharpness, cut, exponent, floor)
+    rate, omega, eta, epsilon = (np.asarray(values, dtype=float) for values in given)
+    top = rate * omega
+    near = np.minimum(top, _FAR)
+    most = 2.0**eta
+    lost = np.zeros(np.shape(top))
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        lost += 0.5 * near * weight * (most - _rise(0.5 * near * (node + 1.0), eta))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        above = np.where(top > 0, most - lost / top, 1.0)  # S is 1 above the cut where t is 0
+    return np.asarray(omega * above + epsilon)
 
 
 _FIELDS = tuple(f.name for f in fields(Sampler))

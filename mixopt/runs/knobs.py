@@ -8,6 +8,7 @@ Notation:
     W: (n, m) mixtures; P: (n, p) points of both, rows on the simplex; q: knobs
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,7 +28,7 @@ class Knob(Protocol):
 
     @property
     def name(self) -> str:
-        """The key; dots lead into nested keys (`"optimizer.lr"`)."""
+        """The key; dots lead into nested keys (`"optimizer.lr"`), but not within double quotes."""
         ...
 
     @property
@@ -244,7 +245,7 @@ def set_knobs(config: Mapping[str, Any], values: Mapping[str, Value]) -> dict[st
     """A copy of a trainer's configuration with knobs set; dots lead into nested keys."""
     made: dict[str, Any] = dict(config)
     for name, value in values.items():
-        *path, last = name.split(".")
+        *path, last = _steps(name)
         inner = made
         for key in path:
             inner[key] = dict(inner.get(key) or {})
@@ -265,8 +266,31 @@ def is_set(config: Mapping[str, Any], name: str) -> bool:
     return _look(config, name) is not None
 
 
+_STEP = re.compile(r'"([^"]*)"|([^."]+)')
+
+
+def _steps(name: str) -> list[str]:
+    """The keys that a name leads through.
+
+    >>> _steps('sampling."web.en".cut')
+    ['sampling', 'web.en', 'cut']
+    """
+    return [inside or plain for inside, plain in _STEP.findall(name)] or [name]
+
+
+def quoted(key: str) -> str:
+    """A key as one step of a knob's name: in double quotes where it has a dot.
+
+    Raises:
+        InputError: it has a double quote, which no name of a knob can hold.
+    """
+    if '"' in key:
+        raise InputError(f"{key!r} has a double quote, so that no knob can name it; rename it")
+    return f'"{key}"' if "." in key else key
+
+
 def _look(config: Mapping[str, Any], name: str) -> Any:
     inner: Any = config
-    for key in name.split("."):
+    for key in _steps(name):
         inner = inner.get(key) if isinstance(inner, Mapping) else None
     return inner

@@ -37,6 +37,7 @@ STRATEGIES: dict[str, str] = {
     "autoscale": "mixopt.strategies.oneshot:autoscale",
     "mixture-experiment": "mixopt.strategies.oneshot:mixture_experiment",
     "climb": "mixopt.strategies.climb:Climb",
+    "quadmix": "mixopt.strategies.quadmix:QuaDMix",
     "admire": "mixopt.strategies.published:admire",
     "mfms": "mixopt.strategies.published:mfms",
     "online": "mixopt.strategies.online:Online",

@@ -39,6 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mixture-experiment": {"runs": 12},
     "rungs": {"design": 6, "proposals": 4},
     "climb": {"rounds": (8, 4), "candidates": 200},
+    "quadmix": {"runs": 12, "candidates": 200, "scores": ("edu", "length")},
     "admire": {"runs": 4, "iterations": 30},
     "mfms": {"runs": 8, "design": 6, "iterations": 30},
     "optuna:tpe": {"design": 4, "runs": 8},
@@ -47,6 +48,7 @@ NEEDS = {
     "optuna:tpe": "optuna",
     "regmix": "lightgbm",
     "climb": "lightgbm",
+    "quadmix": "lightgbm",
     "admire": "botorch",
     "mfms": "botorch",
 }

@@ -44,8 +44,8 @@ def test_equal_parameters_keep_the_natural_shares() -> None:
 
 @given(samplers)
 def test_the_mean_is_the_integral(sampler: Sampler) -> None:
-    grid = (np.arange(200_000) + 0.5) / 200_000
-    assert sampler.mean == pytest.approx(float(sampler.expected(grid).mean()), abs=2e-5)
+    grid = (np.arange(20_000) + 0.5) / 20_000
+    assert sampler.mean == pytest.approx(float(sampler.expected(grid).mean()), abs=2e-4)
 
 
 @given(samplers, st.integers(0, 99))
