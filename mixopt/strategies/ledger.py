@@ -23,12 +23,13 @@ from mixopt.proposers import Surrogate
 from mixopt.proposers.search import Score, minimize
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Kind, Observation, RunSpec, Scale
-from mixopt.runs.objective import Objective, judged, objective_of
+from mixopt.runs.objective import Objective, judged
 from mixopt.runs.run_table import RunTable, standardized
 from mixopt.space import Mixture, MixtureSpace
 from mixopt.space.numbers import MANY, Within, check_settings
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
+from mixopt.strategies.kept import best_kept
 from mixopt.strategies.known import Index, Observations
 
 
@@ -235,15 +236,16 @@ class Ledger:
     def best_run(self, scale: Scale | None = None) -> Mixture:
         """The mixture of the best run of a scale; of the largest with any, if none is named.
 
+        The best of those that keep the guards, see `best_kept`.
+
         Raises:
-            InputError: no run has succeeded.
+            InputError: no run has succeeded, or a guard names an unknown baseline.
         """
         scales = [scale] if scale else self.problem.scales[::-1]
         for here in scales:
             runs = self.at(here)
             if runs:
-                objective = self.objective
-                return min(runs, key=lambda o: objective_of(o.metrics, objective)).mixture
+                return best_kept(runs, runs, self.objective, self.problem.space).mixture
         raise InputError(f"none of {len(self.runs)} runs succeeded, so no mixture is the best")
 
     @cached_property

@@ -24,10 +24,10 @@ from mixopt.runs.kinds import (
     REPEAT,
     Kind,
 )
-from mixopt.runs.objective import objective_of
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Problem
+from mixopt.strategies.kept import best_kept
 from mixopt.strategies.ladder import LadderSearch, fit_scales
 from mixopt.strategies.ledger import Ledger, drawn_mixtures
 
@@ -192,7 +192,7 @@ class Confirming:
         named |= self.baselines(problem)
         random = [o for o in ledger.runs if o.ok and o.spec.kind == DESIGN]
         if random:
-            best = min(random, key=lambda o: objective_of(o.metrics, ledger.objective))
+            best = best_kept(random, ledger.runs, ledger.objective, problem.space)
             named[BEST_RANDOM] = best.spec.schedule or best.spec.mixture
         candidates = _distinct(named)
         seeds = range(problem.seed + 1, problem.seed + 1 + self.seeds)
