@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mixopt.runs.objective import Guard, Objective
     from mixopt.runs.reading import read_table
     from mixopt.runs.run_table import RunTable
-    from mixopt.space import Domain, Group, Mixture, MixtureSpace, Tie
+    from mixopt.space import Domain, Group, Mixture, MixtureSpace, Order, Tie
     from mixopt.study import Study, load_study, save_study
 
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ _HOMES = {
     "runs.objective": ("Guard", "Objective"),
     "runs.reading": ("read_table",),
     "runs.run_table": ("RunTable",),
-    "space": ("Domain", "Group", "Mixture", "MixtureSpace", "Tie"),
+    "space": ("Domain", "Group", "Mixture", "MixtureSpace", "Order", "Tie"),
     "study": ("Study", "load_study", "save_study"),
 }
 _HOME = {name: f"mixopt.{module}" for module, names in _HOMES.items() for name in names}
@@ -41,6 +41,7 @@ __all__ = [
     "MixtureSpace",
     "Objective",
     "Observation",
+    "Order",
     "Point",
     "Realised",
     "RunSpec",

@@ -244,9 +244,9 @@ def arguments(space: MixtureSpace) -> dict[str, Any]:
     unequal = []
     for row, low, high in zip(polytope.A, polytope.low, polytope.high, strict=True):
         where = torch.tensor(np.flatnonzero(row))
-        ones = torch.ones(len(where), dtype=torch.double)
-        unequal += [(where, ones, float(low))] if low > 0 else []
-        unequal += [(where, -ones, -float(high))] if high < 1 else []
+        factors = torch.tensor(row[row != 0], dtype=torch.double)
+        unequal += [(where, factors, float(low))] if low > row.min() else []
+        unequal += [(where, -factors, -float(high))] if high < row.max() else []
     made = {"bounds": bounds, "equality_constraints": equal}
     return made | ({"inequality_constraints": unequal} if unequal else {})
 

@@ -7,6 +7,7 @@ Notation:
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -165,6 +166,68 @@ class Tie:
     def frozen(cls, name: str, mixture: Mixture, domains: Iterable[str]) -> "Tie":
         """The ratios that `domains` have in a mixture, e.g. an earlier recommendation."""
         return cls(name, {d: mixture[d] for d in domains})
+
+
+@dataclass(frozen=True)
+class Order:
+    """Domains of falling quality: none is read more often than one before it.
+
+    How often a domain is read is its share over its size; so the shares of tiers of equal quality
+    may be in proportion to their sizes.
+
+    >>> Order("crawl", ("crawl-q1", "crawl-q2", "crawl-q3")).domains[0]
+    'crawl-q1'
+
+    Attributes:
+        name: of it.
+        domains: the best first.
+        sizes: of them, up to scale; those of the natural mixture where it is empty.
+
+    Raises:
+        InputError: fewer than two domains, one of them twice, or sizes that are no such.
+    """
+
+    name: str
+    domains: tuple[str, ...]
+    sizes: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "domains", tuple(self.domains))
+        object.__setattr__(self, "sizes", tuple(float(size) for size in self.sizes))
+        if len(self.domains) < 2:
+            raise InputError(
+                f"order {self.name!r} holds {len(self.domains)} domain; give two or more, the best "
+                "first"
+            )
+        twice = next((d for d in self.domains if self.domains.count(d) > 1), None)
+        if twice:
+            raise InputError(f"order {self.name!r} names {twice!r} twice; name it once")
+        if self.sizes and len(self.sizes) != len(self.domains):
+            raise InputError(
+                f"order {self.name!r} has {len(self.domains)} domains and {len(self.sizes)} sizes; "
+                "give one for each"
+            )
+        for domain, size in zip(self.domains, self.sizes, strict=False):
+            if not (np.isfinite(size) and size > 0):
+                raise InputError(
+                    f"order {self.name!r}: the size of {domain!r} is {size}; give a number above "
+                    "0, or leave the domain out of it"
+                )
+
+    def rows(self, place: Mapping[str, int], prior: Array) -> Array:
+        """(d - 1, m) rows that are at least 0 where the order is kept, and never above 1.
+
+        Args:
+            place: domain to its position.
+            prior: (m,) sizes where it has none of its own.
+        """
+        at = [place[d] for d in self.domains]
+        sizes = np.array(self.sizes) if self.sizes else prior[at]
+        out = np.zeros((len(at) - 1, len(prior)))
+        for row, (i, j) in enumerate(pairwise(range(len(at)))):
+            whole = sizes[i] + sizes[j]
+            out[row, at[i]], out[row, at[j]] = sizes[j] / whole, -sizes[i] / whole
+        return out
 
 
 def groups_by_tag(

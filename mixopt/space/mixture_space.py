@@ -21,6 +21,7 @@ from mixopt.space.domains import (
     DomainsLike,
     Group,
     Mixture,
+    Order,
     Tie,
     as_domains,
     groups_by_parent,
@@ -28,7 +29,7 @@ from mixopt.space.domains import (
 )
 from mixopt.space.embedding import Changes, Embedded, embed
 from mixopt.space.feasibility import Rule
-from mixopt.space.rules import rules_of
+from mixopt.space.rules import rules_of, rules_of_orders
 from mixopt.space.simplex import Array
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Group",
     "Mixture",
     "MixtureSpace",
+    "Order",
     "Tie",
     "groups_by_parent",
     "groups_by_tag",
@@ -53,7 +55,8 @@ class MixtureSpace:
             `Domain`); or a list of names or domains.
         bounds: name to (lower, upper) weight.
         groups: bounds on sums of weights.
-        ties: groups of domains with frozen ratios.
+        ties: domains with frozen ratios (`Tie`), or of falling quality (`Order`), none of which is
+            read more often than one before it.
         budget: tokens of the target run; with it, `epochs` caps every weight at
             `epochs * tokens / budget`.
         epochs: passes allowed over a domain's unique tokens: one number, or name to number.
@@ -73,7 +76,7 @@ class MixtureSpace:
     domains: tuple[Domain, ...]
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
     groups: tuple[Group, ...] = ()
-    ties: tuple[Tie, ...] = ()
+    ties: tuple[Tie | Order, ...] = ()
     budget: float | None = None
     epochs: float | Mapping[str, float] = field(default=4.0, hash=False)
     min_weight: float = 0.0
@@ -84,7 +87,7 @@ class MixtureSpace:
         bounds: Mapping[str, tuple[float, float]] | None = None,
         *,
         groups: Sequence[Group] = (),
-        ties: Sequence[Tie] = (),
+        ties: Sequence[Tie | Order] = (),
         budget: float | None = None,
         epochs: float | Mapping[str, float] = 4.0,
         min_weight: float = 0.0,
@@ -110,6 +113,16 @@ class MixtureSpace:
     def names(self) -> tuple[str, ...]:
         """Domain names, in the order of every weight array."""
         return tuple(d.name for d in self.domains)
+
+    @property
+    def frozen(self) -> tuple[Tie, ...]:
+        """The ties of fixed ratios."""
+        return tuple(tie for tie in self.ties if isinstance(tie, Tie))
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """The ties of falling quality."""
+        return tuple(tie for tie in self.ties if isinstance(tie, Order))
 
     @cached_property
     def tokens(self) -> Array:
@@ -303,7 +316,7 @@ class MixtureSpace:
         merges are seen by `parent` names, or told through `changes`.
         """
         domains = old.domains if isinstance(old, MixtureSpace) else as_domains(old)
-        return embed(W, domains, self.domains, ties=self.ties, changes=changes)
+        return embed(W, domains, self.domains, ties=self.frozen, changes=changes)
 
     def shares(self, weights: ArrayLike, tag: str | None = None) -> dict[str, float]:
         """Summed weight per source (`parent`) or value of a tag; domains without one by name."""
@@ -333,13 +346,16 @@ class MixtureSpace:
         A = np.zeros((len(self.groups), self.dim))
         for row, group in zip(A, self.groups, strict=True):
             row[self.index(group.domains)] = 1.0
+        place = {name: i for i, name in enumerate(self.names)}
+        falling = [order.rows(place, self.prior) for order in self.orders]
+        pairs = sum(map(len, falling))
         return Polytope(
             self.lower,
             self.upper,
-            A,
-            np.array([g.lower for g in self.groups]),
-            np.array([g.upper for g in self.groups]),
-            tuple((tuple(self.index(t.ratios)), tuple(t.ratios.values())) for t in self.ties),
+            np.vstack([A, *falling]),
+            np.array([*(g.lower for g in self.groups), *np.zeros(pairs)]),
+            np.array([*(g.upper for g in self.groups), *np.ones(pairs)]),
+            tuple((tuple(self.index(t.ratios)), tuple(t.ratios.values())) for t in self.frozen),
         )
 
     @cached_property
@@ -350,7 +366,8 @@ class MixtureSpace:
             name, tokens = self.names[i], self.tokens[i]
             passes = f"{self.passes[i]:.4g} epochs of {tokens:.4g} tokens"
             caps[name] = (float(self.caps[i]), f"{passes} in a budget of {self.budget:.4g}")
-        return rules_of(self.names, self.bounds, caps, self.groups, self.ties)
+        of_all = rules_of(self.names, self.bounds, caps, self.groups, self.frozen)
+        return (*of_all, *rules_of_orders(self.names, self.prior, self.orders))
 
     def _check(self) -> None:
         self.index(self.bounds)
@@ -361,7 +378,7 @@ class MixtureSpace:
                 )
         self._check_budget()
         tied: dict[str, str] = {}
-        for tie in self.ties:
+        for tie in self.frozen:
             self.index(tie.ratios)
             for name in tie.ratios:
                 if name in tied:
@@ -370,12 +387,23 @@ class MixtureSpace:
                         "join them into one"
                     )
                 tied[name] = tie.name
+        self._check_orders()
         if not 0.0 <= self.min_weight <= 1.0:
             raise InputError(f"min_weight is {self.min_weight}; give a share from 0 to 1")
         feasibility.check_sums(self.names, self.lower, self.upper, self.budget)
         if not self.polytope.feasible:
             conflict = feasibility.conflict(self.rules, self.dim)
             raise InfeasibleError(feasibility.explain(conflict, self.dim))
+
+    def _check_orders(self) -> None:
+        for order in self.orders:
+            at = self.index(order.domains)
+            empty = [order.domains[i] for i, p in enumerate(self.prior[at]) if p <= 0]
+            if empty and not order.sizes:
+                raise InputError(
+                    f"order {order.name!r}: {empty[0]!r} has no size (its prior or tokens are 0), "
+                    "so that nobody can say how often it is read; leave it out of the order"
+                )
 
     def _check_budget(self) -> None:
         if self.budget is not None and not (np.isfinite(self.budget) and self.budget > 0):

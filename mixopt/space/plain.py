@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mixopt.errors import InputError
-from mixopt.space.domains import Domain, Group, Tie
+from mixopt.space.domains import Domain, Group, Order, Tie
 from mixopt.space.mixture_space import MixtureSpace
 
 
@@ -21,7 +21,8 @@ def to_dict(space: MixtureSpace) -> dict[str, Any]:
         "domains": {d.name: {"tokens": d.tokens, "prior": d.prior} for d in space.domains},
         "bounds": {name: list(pair) for name, pair in space.bounds.items()},
         "groups": {g.name: [list(g.domains), g.lower, g.upper] for g in space.groups},
-        "ties": {t.name: dict(t.ratios) for t in space.ties},
+        "ties": {t.name: dict(t.ratios) for t in space.frozen},
+        "orders": {o.name: [list(o.domains), list(o.sizes)] for o in space.orders},
         "budget": space.budget,
         "epochs": {
             name: float(passes)
@@ -45,7 +46,13 @@ def from_dict(values: Mapping[str, Any]) -> MixtureSpace:
                 Group(name, tuple(members), low, high)
                 for name, (members, low, high) in values.get("groups", {}).items()
             ],
-            ties=[Tie(name, ratios) for name, ratios in values.get("ties", {}).items()],
+            ties=[
+                *(Tie(name, ratios) for name, ratios in values.get("ties", {}).items()),
+                *(
+                    Order(name, tuple(members), tuple(sizes))
+                    for name, (members, sizes) in values.get("orders", {}).items()
+                ),
+            ],
             budget=values.get("budget"),
             epochs=values.get("epochs", {}),
         )
@@ -54,5 +61,5 @@ def from_dict(values: Mapping[str, Any]) -> MixtureSpace:
             raise
         raise InputError(
             f"cannot read a space ({type(error).__name__}: {error}); give domains, bounds, groups, "
-            "ties, budget and epochs as mixopt.space.plain.to_dict writes them"
+            "ties, orders, budget and epochs as mixopt.space.plain.to_dict writes them"
         ) from error

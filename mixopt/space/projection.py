@@ -100,12 +100,17 @@ def tighten(rows: Rows) -> Rows:
     for _ in range(10):
         before = np.concatenate([lower, upper])
         for row, low, high in zip(rows.B, rows.low, rows.high, strict=True):
-            at = row > 0
-            a = row[at]
+            at, under = row > 0, row < 0
+            a, b = row[at], -row[under]
             least, most = a @ lower[at], a @ upper[at]
+            if under.any():
+                least, most = least - b @ upper[under], most - b @ lower[under]
+            down, up = np.maximum(high - least, 0.0), np.maximum(most - low, 0.0)
             with np.errstate(over="ignore"):
-                upper[at] = np.minimum(upper[at], lower[at] + np.maximum(high - least, 0.0) / a)
-                lower[at] = np.maximum(lower[at], upper[at] - np.maximum(most - low, 0.0) / a)
+                upper[at] = np.minimum(upper[at], lower[at] + down / a)
+                lower[at] = np.maximum(lower[at], upper[at] - up / a)
+                upper[under] = np.minimum(upper[under], lower[under] + up / b)
+                lower[under] = np.maximum(lower[under], upper[under] - down / b)
         if np.allclose(before, np.concatenate([lower, upper]), atol=1e-15):
             break
     middle = 0.5 * (lower + upper)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mixopt.space.domains import Group, Tie
+from mixopt.space.domains import Group, Order, Tie
 from mixopt.space.feasibility import Rule
 from mixopt.space.simplex import Array
 
@@ -48,6 +48,25 @@ def rules_of(
         what = f"group {group.name!r} ({_short(group.domains)})"
         rules += _sides(what, f"bound of group {group.name!r}", row, group.lower, group.upper)
     rules += [_tie(tie, place, unit) for tie in ties]
+    return tuple(rules)
+
+
+def rules_of_orders(
+    names: Sequence[str], prior: Array, orders: Sequence[Order]
+) -> tuple[Rule, ...]:
+    """One rule per order.
+
+    Args:
+        names: (m,) domains.
+        prior: (m,) their sizes.
+        orders: domains of falling quality.
+    """
+    place = {name: i for i, name in enumerate(names)}
+    rules = []
+    for order in orders:
+        rows = -order.rows(place, prior)
+        text = f"order {order.name!r} ({_short(order.domains)}: none read more often than the last)"
+        rules.append(Rule(text, f"loosen order {order.name!r}", rows, np.zeros(len(rows))))
     return tuple(rules)
 
 

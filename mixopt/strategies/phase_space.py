@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mixopt.proposers.search import cloud
 from mixopt.runs import Observation, RunSpec, Schedule
 from mixopt.runs.schedule import Phases, phase_arrays
-from mixopt.space import Domain, Group, Mixture, MixtureSpace, Tie, simplex
+from mixopt.space import Domain, Group, Mixture, MixtureSpace, Order, Tie, simplex
 from mixopt.space.simplex import Array
 
 _SAME = 1e-9  # shares that differ by less are one mixture, as in a run's identity
@@ -255,7 +255,7 @@ def _tokens_by_phase(space: MixtureSpace, s: float) -> MixtureSpace:
     """Shares of a run's tokens by phase and domain, at a switch: a space of 2m shares."""
     bounds: dict[str, tuple[float, float]] = {}
     groups: list[Group] = []
-    ties: list[Tie] = []
+    ties: list[Tie | Order] = []
     for phase, length in (("first", s), ("last", 1.0 - s)):
         groups.append(Group(phase, tuple(f"{phase}/{d}" for d in space.names), length, length))
         bounds |= {f"{phase}/{d}": (length * a, length * b) for d, (a, b) in space.bounds.items()}
@@ -270,7 +270,15 @@ def _tokens_by_phase(space: MixtureSpace, s: float) -> MixtureSpace:
         ]
         ties += [
             Tie(f"{phase}/{t.name}", {f"{phase}/{d}": r for d, r in t.ratios.items()})
-            for t in space.ties
+            for t in space.frozen
+        ]
+        ties += [
+            Order(
+                f"{phase}/{o.name}",
+                tuple(f"{phase}/{d}" for d in o.domains),
+                o.sizes or tuple(space.prior[space.index(o.domains)].tolist()),
+            )
+            for o in space.orders
         ]
     groups += [
         Group(f"epochs/{d}", (f"first/{d}", f"last/{d}"), 0.0, float(cap))

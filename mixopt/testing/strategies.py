@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from mixopt.space import Domain, Group, MixtureSpace, Tie, simplex
+from mixopt.space import Domain, Group, MixtureSpace, Order, Tie, simplex
 from mixopt.space.simplex import Array
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -39,7 +39,7 @@ def points(draw: Draw, m: int, *, rows: int = 4) -> Array:
 def spaces(draw: Draw, *, most: int = 8, groups: bool = True, ties: bool = True) -> MixtureSpace:
     """Feasible spaces of 2 to `most` domains, built around a mixture that they allow.
 
-    Bounds, epoch caps, overlapping groups and ties come and go; some hold with equality.
+    Bounds, epoch caps, overlapping groups, ties and an order come and go; some hold with equality.
     """
     m = draw(st.integers(2, most))
     rng = draw(generators())
@@ -70,11 +70,13 @@ def spaces(draw: Draw, *, most: int = 8, groups: bool = True, ties: bool = True)
     )
     tokens = inside * rng.uniform(0.6, 5.0, size=m) * 1e9
     capped = draw(st.booleans())
+    falling = np.argsort(tokens / inside, kind="stable")[: draw(st.integers(2, m))]
+    ordered = bool(groups and draw(st.booleans()))
     return MixtureSpace(
         [Domain(n, tokens=float(t)) for n, t in zip(names, tokens, strict=True)],
         bounds,
         groups=drawn_groups,
-        ties=frozen,
+        ties=[*frozen, *([Order("tiers", tuple(names[i] for i in falling))] if ordered else [])],
         budget=1e9 if capped else None,
         epochs=2.0,
     )

@@ -61,6 +61,9 @@ def _facts(result: DryRun) -> list[tuple[str, str]]:
     ]
     if groups:
         facts.insert(1, ("groups", "; ".join(groups)))
+    if space.orders:
+        falling = [f"{o.name} ({' >= '.join(o.domains)})" for o in space.orders]
+        facts.insert(1, ("monotone", f"{'; '.join(falling)}, for their sizes"))
     return facts
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mixopt.app.spec.fields import Epochs, Strict
 from mixopt.errors import InputError, SpecError, did_you_mean
-from mixopt.space import Domain, Group, MixtureSpace, Tie
+from mixopt.space import Domain, Group, MixtureSpace, Order, Tie
 from mixopt.space.counts import Name, Share, Tokens
 
 
@@ -79,6 +79,11 @@ class SpaceSpec(Strict):
     ties: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="Groups of domains whose shares keep these ratios."
     )
+    monotone: dict[str, list[Name]] = Field(
+        default_factory=dict,
+        description="Name to domains of falling quality, the best first: none is read more often, "
+        "for its size, than one before it.",
+    )
     budget: Tokens | None = Field(
         None, description="Tokens of the target run; caps shares by epochs."
     )
@@ -131,7 +136,10 @@ class SpaceSpec(Strict):
                     Group(name, group.members(name, domains), group.lower, group.upper)
                     for name, group in self.groups.items()
                 ],
-                ties=[Tie(name, ratios) for name, ratios in self.ties.items()],
+                ties=[
+                    *(Tie(name, ratios) for name, ratios in self.ties.items()),
+                    *(Order(name, tuple(names)) for name, names in self.monotone.items()),
+                ],
                 budget=self.budget,
                 epochs=self.epochs,
                 min_weight=self.min_weight,
@@ -141,7 +149,7 @@ class SpaceSpec(Strict):
         if space.polytope.single:
             raise SpecError(
                 "the constraints leave one mixture alone, so that there is nothing to search; "
-                "widen bounds, groups or ties",
+                "widen bounds, groups, ties or monotone",
                 "space",
             )
         return space

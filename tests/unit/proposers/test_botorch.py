@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mixopt import Group, Guard, InputError, MixtureSpace, Objective, RunSpec, Study, Tie
+from mixopt import Group, Guard, InputError, MixtureSpace, Objective, Order, RunSpec, Study, Tie
 from mixopt.runs import UNSTATED
 from mixopt.space.simplex import Array
 
@@ -184,6 +184,14 @@ def test_ties_are_constraints_too() -> None:
         left = float(coefficients @ torch.tensor(weights)[places])
         assert left == pytest.approx(float(side), abs=1e-9)
     assert len(laws.arguments(space)["equality_constraints"]) == 2
+
+
+def test_an_order_is_one_too() -> None:
+    space = MixtureSpace({"a": 1e9, "b": 3e9, "c": 1e9}, ties=[Order("tiers", ("a", "b"))])
+    ((places, coefficients, side),) = laws.arguments(space)["inequality_constraints"]
+    weights = torch.tensor([[0.2, 0.6, 0.2], [0.25, 0.5, 0.25], [0.1, 0.6, 0.3]]).double()
+    room = weights[:, places] @ coefficients - side
+    assert [round(float(r), 6) for r in room] == [0.0, 0.0625, -0.075]
 
 
 def test_the_worst_of_several_metrics_is_no_gaussian(study: Study) -> None:

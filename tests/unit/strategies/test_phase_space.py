@@ -5,7 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixopt import Domain, Group, Mixture, MixtureSpace, Observation, RunSpec, Scale, Schedule, Tie
+from mixopt import (
+    Domain,
+    Group,
+    Mixture,
+    MixtureSpace,
+    Observation,
+    Order,
+    RunSpec,
+    Scale,
+    Schedule,
+    Tie,
+)
 from mixopt.runs import Realised
 from mixopt.space.simplex import Array
 from mixopt.strategies.phase_space import PhaseSpace, Plans, has_two_phases, seen_plans
@@ -61,6 +72,13 @@ def test_ties_and_groups_hold_in_each_phase_also_under_caps() -> None:
         np.testing.assert_allclose(W[:, 0], W[:, 3], atol=1e-6)
         assert (W[:, 2:].sum(axis=1) <= 0.9 + 1e-6).all()
     assert (moved.mean <= space.upper + 1e-6).all()
+
+
+def test_an_order_holds_in_each_phase_for_the_sizes_of_the_whole() -> None:
+    space = CAPPED.replace(ties=(Order("ad", ("d", "a")),))  # a has twice the tokens of d
+    moved = PhaseSpace(space, SWITCHES).within(drawn(np.random.default_rng(3), 4, 20))
+    for W in (moved.first, moved.last):
+        assert (2.0 * W[:, 3] >= W[:, 0] - 1e-6).all()
 
 
 @settings(max_examples=15, deadline=None)

@@ -112,6 +112,7 @@ REFUSED = {
     "space.bounds.web-new": {"space__bounds": {"code": [0.0, 0.4], "web-new": [0.1, 1.0]}},
     "space.groups": {"space__groups": {"g": {"domains": ["code"], "upper": 0.3}}},
     "space.ties": {"space__ties": {"t": {"code": 1.0, "web-new": 1.0}}},
+    "space.monotone": {"space__monotone": {"o": ["code", "web-new"]}},
     "space.budget": {"space__budget": "2B"},
     "space.epochs": {"space__epochs": 2.0},
     "space.min_weight": {"space__min_weight": 0.01},
