@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mixopt.diagnostics.group_noise import group_noise
 from mixopt.evidence.confirmation import NOISE_FACTOR
+from mixopt.runs.group_noise import group_noise
 from mixopt.space.simplex import Array
 
 CASES = {

@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from mixopt.errors import InputError
 from mixopt.runs import UNSTATED, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective
-from mixopt.runs.run_table import RunTable, standardized
+from mixopt.runs.reliability import resolved
+from mixopt.runs.run_table import RunTable
 from mixopt.runs.scales import scales_of
 from mixopt.space import MixtureSpace
 from mixopt.space.simplex import Array
@@ -52,7 +53,7 @@ def to_optuna(
         InputError: runs of several scales, none of the one that is named, or no run with a value.
         NotFittedError: nothing was told yet.
     """
-    table, objective = _at(study.table, scale), standardized(study.objective, study.table)
+    table, objective = _at(study.table, scale), resolved(study.objective, study.table)
     one = objective.metrics[0] if len(objective.metrics) == 1 else None
     higher = one is not None and one in objective.maximize
     values = objective.value(table.Y, table.metrics) if one is None else table.metric(one)

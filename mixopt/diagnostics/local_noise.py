@@ -1,6 +1,6 @@
 """Is a run at the recommended mixture as noisy as elsewhere? From mixtures that were run twice.
 
-Two seeds near the answer are believed as far as two seeds go: see `mixopt.diagnostics.group_noise`.
+Two seeds near the answer are believed as far as two seeds go: see `mixopt.runs.group_noise`.
 
 Notation:
     F: objective of one run, lower is better; s: sd of F over runs of one mixture at one scale
@@ -14,8 +14,8 @@ import scipy
 
 from mixopt.diagnostics.covered import reach
 from mixopt.diagnostics.gates import REPEAT, Gate
-from mixopt.diagnostics.group_noise import noise_of
 from mixopt.errors import InputError
+from mixopt.runs.group_noise import noise_of
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
 from mixopt.space.simplex import Array, hellinger_distance

@@ -4,14 +4,19 @@ Notation:
     Y: (n, k) metrics; replicates: runs of one mixture at one scale
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mixopt.diagnostics.validation import as_table, checked_runs, scale_numbers
 from mixopt.laws.base import FittedLaw
+from mixopt.runs.reliability import within
 from mixopt.runs.run_table import RunTable
 from mixopt.space.simplex import Array
+
+POOR = 0.5
+"""Reliability below which a metric is more noise than signal (METHODS 8 leaves it out)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +35,16 @@ class Noise:
     reliability: Array
     replicates: Array
 
+    def poor(self, metrics: Sequence[str]) -> list[tuple[str, float]]:
+        """Of some metrics those that repeated runs show to be mostly noise, with reliability."""
+        return [
+            (name, float(value))
+            for name, value, freedom in zip(
+                self.metrics, self.reliability, self.replicates, strict=True
+            )
+            if name in metrics and freedom > 0 and value < POOR
+        ]
+
     def lines(self) -> list[str]:
         """In plain words."""
         if not np.isfinite(self.sd).any():
@@ -44,7 +59,9 @@ class Noise:
         )
         out = [f"seed noise is {_range(self.sd)} ({whence})"]
         poor = [
-            f"{n} ({r:.2f})" for n, r in zip(self.metrics, self.reliability, strict=True) if r < 0.5
+            f"{n} ({r:.2f})"
+            for n, r in zip(self.metrics, self.reliability, strict=True)
+            if r < POOR
         ]
         if poor:
             out.append(f"mostly noise (reliability below 0.5), better left out: {', '.join(poor)}")
@@ -64,16 +81,8 @@ def noise(runs: "RunTable | tuple[Array, Array]", fitted: FittedLaw | None = Non
     table = as_table(runs)
     checked = checked_runs(table)
     strata = scale_numbers(checked)
-    cells = checked.groups * (strata.max() + 1) + strata
+    squares, freedom = within(np.column_stack([checked.groups, strata]), checked.Y)
     k = checked.Y.shape[1]
-    squares, freedom = np.zeros(k), np.zeros(k)
-    labels, counts = np.unique(cells, return_counts=True)
-    for label in labels[counts > 1]:
-        y = checked.Y[cells == label]
-        seen = np.isfinite(y).sum(axis=0)
-        known = seen > 1
-        squares[known] += np.nanvar(y[:, known], axis=0) * seen[known]
-        freedom[known] += seen[known] - 1
     sd = np.sqrt(squares / np.where(freedom > 0, freedom, np.nan))
     if fitted is not None:
         told = fitted.predict(checked.W[:1], None if checked.scale is None else checked.scale[:1])

@@ -7,7 +7,7 @@ proposal, every other candidate is a baseline.
 Notation:
     s: seed sd: pooled, sqrt(sum over candidates of squared deviations / degrees of freedom), where
         candidates are as noisy as each other; else of the two that are compared, partly pooled
-        (`mixopt.diagnostics.group_noise`)
+        (`mixopt.runs.group_noise`)
     difference: mean objective of a baseline minus that of the recommendation; above 0 is a win
 """
 
@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from mixopt.diagnostics.group_noise import GroupNoise, group_noise
 from mixopt.errors import InputError
 from mixopt.evidence.numbers import number
 from mixopt.runs import Observation, Schedule
+from mixopt.runs.group_noise import GroupNoise, group_noise
 from mixopt.runs.kinds import BEST_RANDOM, RECOMMENDED, TIME_AVERAGE
 from mixopt.runs.objective import Objective, judged, objective_of
 from mixopt.space import Mixture

@@ -23,6 +23,7 @@ from mixopt.evidence.run_doubts import doubts_of_runs, unpredicted
 from mixopt.evidence.stored import plain, restored
 from mixopt.evidence.trusted import ALONE, trusted
 from mixopt.evidence.verdict import Verdict, headline, judge, weighed
+from mixopt.evidence.weights import weighing
 from mixopt.judging.measuring import Beside
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.prices import Prices
@@ -130,6 +131,8 @@ class Outcome:
         return {
             "headline": self.headline,
             "objective": self.objective.describe(),
+            "weights": dict(self.objective.weights),
+            "reliability": dict(self.objective.reliabilities),
             "unit": self.objective.unit(self.unit),
             "recommended": answer.mixture.to_dict(),
             "schedule": None if answer.schedule is None else answer.schedule.to_dict(),
@@ -285,7 +288,11 @@ def sweep_outcome(
             *_guards(recommendation),
             *doubts_of_runs(observations),
         ),
-        notes=(*answer.notes, *unpredicted(problem, runs, surrogate)),
+        notes=(
+            *answer.notes,
+            *weighing(surrogate.objective, checkup.noise),
+            *unpredicted(problem, runs, surrogate),
+        ),
         settings=answer.settings,
         front=answer.front,
         rests_on=evidence_of(problem, observations, how),
@@ -337,6 +344,7 @@ def table_outcome(
         runs=len(runs),
         flops=float(np.nansum(runs.costs)),
         warnings=(*runs.notes, *unlike, *reached(recommendation), *_guards(recommendation)),
+        notes=weighing(surrogate.objective, checkup.noise),
         prices=priced(surrogate, recommendation, space, W=runs.W, rng=rng).widened(
             checkup.widening
         ),

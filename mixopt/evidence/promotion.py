@@ -2,7 +2,7 @@
 
 Notation:
     s: sd of one run, pooled over all plans where they are as noisy as each other, else of the two
-        that are compared, partly pooled (`mixopt.diagnostics.group_noise`)
+        that are compared, partly pooled (`mixopt.runs.group_noise`)
     difference: mean of a baseline minus that of a candidate; above 0 is a win
 """
 
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixopt.diagnostics.gates import Gate, State
-from mixopt.diagnostics.group_noise import GroupNoise, PairNoise, group_noise
 from mixopt.diagnostics.ranks import spearman
 from mixopt.errors import InputError
 from mixopt.evidence.decision import Decision, Difference, Result
@@ -20,6 +19,7 @@ from mixopt.evidence.numbers import number, plural
 from mixopt.evidence.past import Past
 from mixopt.evidence.rules import LEVEL, Given, Rules, Yardstick
 from mixopt.runs import Observation, Scale
+from mixopt.runs.group_noise import GroupNoise, PairNoise, group_noise
 from mixopt.runs.objective import Guard
 from mixopt.strategies.promoting import Plan
 

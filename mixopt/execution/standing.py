@@ -79,7 +79,7 @@ class Standing:
         here = self._scales[min(self._scales)]
         objective, names = self._objective, self._objective.needed
         if objective.standardize:
-            # As `mixopt.runs.run_table.standardized`: units of the scale with the most runs.
+            # As `mixopt.runs.reliability.resolved`: units of the scale with the most runs.
             most = max(sorted(self._scales), key=lambda s: len(self._scales[s].runs))
             sds = dict(zip(names, self._scales[most].spread().tolist(), strict=True))
             scales = {k: sds[k] if sds[k] > 1e-12 else 1.0 for k in objective.metrics}

@@ -18,7 +18,8 @@ from mixopt.laws.base import FittedLaw, Law, Prediction, Weighted, joint_of, mea
 from mixopt.runs import UNSTATED, Scale
 from mixopt.runs.objective import Objective
 from mixopt.runs.reach import Reach, seen_scales
-from mixopt.runs.run_table import RunTable, standardized
+from mixopt.runs.reliability import resolved
+from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace, html, simplex
 from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
@@ -308,7 +309,7 @@ def fit_surrogate(
     law = law_for(law, at, space)
     fitted = law.fit(runs.within(space.names).W, runs.values(names), at, rng=rng)
     scale = wanted if several else None
-    made = Surrogate.of(fitted, standardized(objective, runs), names, space, scale, law)
+    made = Surrogate.of(fitted, resolved(objective, runs), names, space, scale, law)
     return replace(made, seen=stated)
 
 

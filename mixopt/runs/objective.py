@@ -54,9 +54,13 @@ class Objective:
             mixture is chosen (not to reported values); 0 is none.
         kl_unit: of `kl`: `"objective"` (absolute, as Olmix's .05), or `"sd"`, in units of the sd of
             the objective over mixtures, which does not depend on the metric's unit.
+        reliability: `"down-weight"` multiplies every weight by the share of the metric's variance
+            over mixtures that is no seed noise, measured on repeated runs when a law is fitted.
+        reliabilities: metric to that share, in an objective whose weights were multiplied.
 
     Raises:
-        InputError: no metric, a weight below zero, a direction for a metric that is not weighed.
+        InputError: no metric, a weight below zero, a direction for a metric that is not weighed, or
+            weights by reliability for the worst of the metrics.
 
     >>> Objective.of({"code": 2, "web": 2}).weights
     {'code': 0.5, 'web': 0.5}
@@ -70,6 +74,8 @@ class Objective:
     standardize: bool = False
     kl: float = 0.0
     kl_unit: Literal["objective", "sd"] = "objective"
+    reliability: Literal["ignore", "down-weight"] = "ignore"
+    reliabilities: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         total = sum(self.weights.values())
@@ -88,6 +94,11 @@ class Objective:
             )
         if not (np.isfinite(self.kl) and self.kl >= 0):
             raise InputError(f"kl is {self.kl}; give a number >= 0")
+        if self.reliability != "ignore" and self.reduce == "worst":
+            raise InputError(
+                "the worst of the metrics is taken, in which weights do not count: leave "
+                "'reliability' out, or take the mean"
+            )
         object.__setattr__(self, "weights", {k: v / total for k, v in self.weights.items()})
         object.__setattr__(self, "maximize", frozenset(self.maximize))
 
@@ -137,6 +148,26 @@ class Objective:
             spread = float(np.std(seen[np.isfinite(seen)])) if np.isfinite(seen).any() else 0.0
             scales[name] = spread if spread > 1e-12 else 1.0
         return replace(self, scales=scales, standardize=False)
+
+    def down_weighted(self, reliabilities: Mapping[str, float]) -> "Objective":
+        """The same with every weight multiplied by the metric's reliability, above 0 to 1."""
+        weights = {k: v * reliabilities.get(k, 1.0) for k, v in self.weights.items()}
+        told = dict(reliabilities)
+        return replace(self, weights=weights, reliability="ignore", reliabilities=told)
+
+    @property
+    def weighing(self) -> str:
+        """Weights, and what was asked, where reliability changed them; else empty."""
+        if not self.reliabilities:
+            return ""
+        asked = {k: self.weights[k] / self.reliabilities[k] for k in self.metrics}
+        total = sum(asked.values())
+        parts = [
+            f"{k} {self.weights[k]:.3g} (asked {asked[k] / total:.3g}, reliability "
+            f"{self.reliabilities[k]:.2f})"
+            for k in self.metrics
+        ]
+        return f"metrics weigh by their reliability on repeated runs: {', '.join(parts)}"
 
     @property
     def metrics(self) -> tuple[str, ...]:

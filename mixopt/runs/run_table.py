@@ -238,19 +238,6 @@ class RunTable:
         return table if domains is None else table.within(domains)
 
 
-def standardized(objective: Objective, runs: RunTable) -> Objective:
-    """The objective with its metrics in units of their sd over runs, where it asks for that.
-
-    The runs of one scale decide, the scale with the most of them (the smallest of several): a
-    difference of level between two scales is no spread between mixtures.
-    """
-    if not objective.standardize:
-        return objective
-    scales, number = np.unique(np.nan_to_num(runs.scales), axis=0, return_inverse=True)
-    largest = np.bincount(number.reshape(-1), minlength=len(scales)).argmax()
-    return objective.standardized(runs.Y[number.reshape(-1) == largest], runs.metrics)
-
-
 OBJECTIVE = "objective"
 """The one metric of runs that are told by the objective alone."""
 

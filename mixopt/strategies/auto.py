@@ -1,7 +1,7 @@
 """Ours: a space-covering design, rounds of proposals from fitted laws, then proof with fresh seeds.
 
 1. `design` runs at the smallest scale: natural and uniform first, then RegMix's Dirichlet recipe
-   (2407.01492);
+   (2407.01492); `repeats` of them once more, with another seed;
 2. `proposals` more in rounds of `batch`: laws are fitted per metric (2602.12237); the batch is the
    predicted optimum, then mixtures chosen by one Gaussian process per metric (composite Bayesian
    optimisation, 1906.01537), pending runs conditioned on;
@@ -16,7 +16,7 @@
 5. the posterior-mean optimum is trained with fresh seeds at the largest scale, beside the
    baselines and the best run of the design.
 
-All search runs share one seed (common random numbers) but for replicates, on request; confirmation
+All search runs share one seed (common random numbers) but for repeats, on request; confirmation
 uses seeds of its own. Runs of earlier studies (`Problem.earlier`) enter every choice after the
 design.
 
@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from mixopt.diagnostics.trust import Trust
+from mixopt.errors import InputError
 from mixopt.proposers import Surrogate
 from mixopt.proposers.recommend import best_mixture
 from mixopt.runs import Observation, RunSpec, Scale
@@ -75,6 +76,9 @@ class Auto(Answers):
             a new mixture nearby taught as much in our trials, and the fits pool their noise.
         corrections: runs of the search at the largest scale, where there are several scales; 0
             searches the smallest alone.
+        repeats: mixtures of the design, natural and uniform first, that are run once more with
+            another seed, beside all other runs: they measure the noise of every metric, which
+            weights by reliability need.
         reserve: runs of the smallest scale, by cost, for what would change the verdict, and no more
             than half of the proposals; 0 asks for no verdict during the search.
         wait: choose a round once all runs under way are in; else `batch` runs of the search are
@@ -90,15 +94,21 @@ class Auto(Answers):
     singles: bool = True
     stop: Annotated[float, Within(0)] = 0.0
     replicate: Annotated[float, Within(0)] = 0.0
+    repeats: Annotated[int, Within(0, MANY)] = 0
     corrections: Annotated[int, Within(0, MANY)] = 4
     reserve: Annotated[int, Within(0, MANY)] = 4
     wait: bool = True
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
-    traits: ClassVar[Traits] = Traits(earlier=True)
+    traits: ClassVar[Traits] = Traits(earlier=True, repeats=True)
 
     def __post_init__(self) -> None:
         check_recipe(self)
+        if self.repeats > self.design:
+            raise InputError(
+                f"repeats is {self.repeats}, more than the {self.design} mixtures of the design; "
+                "lower 'repeats', or raise 'design'"
+            )
 
     @one_blas_thread
     def next(
@@ -108,7 +118,8 @@ class Auto(Answers):
         if _given(problem):
             return self._ladder.next(problem, observations, pending)
         known = known_ids(observations, pending)
-        missing = [s for s in Design(self.design).specs(problem) if s.run_id not in known]
+        design = Design(self.design, self.repeats).specs(problem)
+        missing = [s for s in design if s.run_id not in known]
         if missing:
             return missing
         ledger = Ledger.of(problem, observations, pending)
@@ -123,11 +134,32 @@ class Auto(Answers):
         chosen = self._chosen(ledger)[0] if sent is None else sent.mixture
         return [s for s in self._confirming.specs(ledger, chosen) if s.run_id not in known]
 
+    def check(self, problem: Problem, metrics: Sequence[str]) -> None:
+        """Refuse weights by reliability where nothing will be run twice.
+
+        Raises:
+            InputError: names what to set.
+        """
+        del metrics
+        if problem.objective.reliability == "ignore":
+            return
+        if _given(problem):
+            raise InputError(
+                "objective.reliability is 'down-weight', and where the runs to choose from or what "
+                "scales cost are given nothing is run twice; leave it out, or give weights"
+            )
+        if self.repeats < 2:
+            raise InputError(
+                f"objective.reliability is 'down-weight' and strategy.repeats is {self.repeats}: "
+                "no mixture is run twice, so that no noise is known; give 'repeats: 4' (2 at "
+                "least), or leave objective.reliability out"
+            )
+
     def planned(self, problem: Problem) -> list[Scale]:
         """Design, proposals (remedies are of them), corrections, and candidates with every seed."""
         if _given(problem):
             return self._ladder.planned(problem)
-        search = [problem.scales[0]] * (self.design + self.proposals)
+        search = [problem.scales[0]] * self._runs
         search += [scale for scale in problem.scales[1:] for _ in range(self.corrections)]
         return search + self._confirming.planned(problem)
 
@@ -156,7 +188,7 @@ class Auto(Answers):
             room: the most proposals.
             final: whether the answer stands, so that no verdict changes it any more.
         """
-        runs, first = self.design + self.proposals, ledger.problem.scales[0]
+        runs, first = self._runs, ledger.problem.scales[0]
         climbing = ledger.asked > ledger.count(first)
         if not climbing:
             proposed = self._proposals(runs - self._reserved).next(ledger, room)
@@ -193,6 +225,10 @@ class Auto(Answers):
         return Proposals(runs, self.batch, self.law, self.stop, self.replicate)
 
     @property
+    def _runs(self) -> int:
+        return self.design + self.repeats + self.proposals
+
+    @property
     def _reserved(self) -> int:
         return min(self.reserve, self.proposals // 2)
 
@@ -216,7 +252,7 @@ class Auto(Answers):
     def _ladder(self) -> LadderSearch:
         return LadderSearch(
             design=self.design,
-            runs=self.design + self.proposals,
+            runs=self._runs,
             batch=self.batch,
             wait=self.wait,
             memo=self.memo,

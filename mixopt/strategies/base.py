@@ -127,6 +127,8 @@ class Traits:
         knobs: it searches `Problem.knobs` with the mixture.
         mixers: it asks for runs with a mixer inside; it then is `Mixes`.
         branches: its runs begin alike and part at one point; it then is `Parting`.
+        repeats: it runs mixtures twice where it is told to, so that metrics can weigh by their
+            reliability; it then is `Checking` and refuses a problem that asks for that otherwise.
     """
 
     earlier: bool = False
@@ -135,6 +137,7 @@ class Traits:
     knobs: bool = False
     mixers: bool = False
     branches: bool = False
+    repeats: bool = False
 
 
 @runtime_checkable

@@ -37,7 +37,8 @@ from mixopt.proposers.surrogate import fit_surrogate, fitted_metrics
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL, REFERENCE
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import OBJECTIVE, RunTable, as_objective, last_words, standardized
+from mixopt.runs.reliability import resolved
+from mixopt.runs.run_table import OBJECTIVE, RunTable, as_objective, last_words
 from mixopt.space import simplex
 from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
@@ -312,7 +313,7 @@ def fit_scales(
     runs, earlier = RunTable.from_observations(known, space.names), problem.earlier
     objective = problem.objective
     if not composite:
-        units = standardized(objective, runs)
+        units = resolved(objective, runs)
         runs, *before = (as_objective(table, units) for table in (runs, *earlier))
         objective, earlier = Objective.of(OBJECTIVE), tuple(before)
     names = fitted_metrics(runs, objective, every_metric=every_metric)

@@ -24,7 +24,8 @@ from mixopt.proposers.search import Score, minimize
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Kind, Observation, RunSpec, Scale
 from mixopt.runs.objective import Objective, judged
-from mixopt.runs.run_table import RunTable, standardized
+from mixopt.runs.reliability import resolved
+from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace
 from mixopt.space.numbers import MANY, Within, check_settings
 from mixopt.space.simplex import Array
@@ -160,7 +161,7 @@ class Ledger:
     @cached_property
     def objective(self) -> Objective:
         """The problem's objective, its metrics in units of their spread where it asks for that."""
-        return standardized(self.problem.objective, self.every())
+        return resolved(self.problem.objective, self.every())
 
     def rng(self, step: int | None = None) -> np.random.Generator:
         """The same random numbers for the same problem and the same number of runs."""

@@ -17,7 +17,8 @@ from mixopt.proposers.recommend import gain
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Kind, Observation, RunSpec, Schedule
 from mixopt.runs.kinds import BEST_CONSTANT, TIME_AVERAGE
-from mixopt.runs.run_table import RunTable, standardized
+from mixopt.runs.reliability import resolved
+from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Problem
@@ -79,7 +80,7 @@ class PhaseModel:
         even = np.full(problem.space.dim, 0.5)
         constant = Surrogate.of(
             FittedSplit(fitted.fitted, even),
-            standardized(objective, table),
+            resolved(objective, table),
             fitted.metrics,
             problem.space,
             law=fitted.law,

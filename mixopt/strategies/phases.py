@@ -55,10 +55,14 @@ class Design:
     """Natural and uniform, then RegMix's Dirichlet recipe (2407.01492), at the smallest scale."""
 
     runs: int
+    repeats: int = 0
 
     def specs(self, problem: Problem) -> list[RunSpec]:
-        """All of it, the same whatever is known."""
-        return list(_design(problem, self.runs))
+        """All of it, the same whatever is known, then the first mixtures with another seed."""
+        design = list(_design(problem, self.runs))
+        seed = problem.seed + REPLICATES
+        again = [problem.run(s.mixture, REPEAT, seed=seed) for s in design[: self.repeats]]
+        return [*design, *again]
 
 
 @lru_cache(maxsize=4)

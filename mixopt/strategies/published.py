@@ -23,7 +23,8 @@ from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, PROPOSAL
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import OBJECTIVE, RunTable, as_objective, last_words, standardized
+from mixopt.runs.reliability import resolved
+from mixopt.runs.run_table import OBJECTIVE, RunTable, as_objective, last_words
 from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
@@ -142,7 +143,7 @@ class Published(Answers):
     def _fit(self, ledger: Ledger, runs: RunTable, *, begin: bool) -> Surrogate:
         problem, space = ledger.problem, ledger.problem.space
         asked = problem.objective
-        runs = as_objective(runs, standardized(asked, runs))
+        runs = as_objective(runs, resolved(asked, runs))
         objective = replace(Objective.of(OBJECTIVE), kl=asked.kl, kl_unit=asked.kl_unit)
         process = load("mixopt.laws.processes.botorch:BoTorchProcess")(
             kernel="truncated" if self.recipe == "admire" else "decay",

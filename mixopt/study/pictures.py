@@ -14,7 +14,7 @@ from mixopt import plots
 from mixopt.errors import InputError, did_you_mean
 from mixopt.plots import paper
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import standardized
+from mixopt.runs.reliability import resolved
 from mixopt.study import views
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Pictures:
     @property
     def _objective(self) -> Objective:
         """As it is minimised: in units of the runs' sd where that was asked for."""
-        return standardized(self._study.objective, self._study.table)
+        return resolved(self._study.objective, self._study.table)
 
     @property
     def _axis(self) -> str:

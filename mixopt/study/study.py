@@ -16,7 +16,8 @@ from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective
-from mixopt.runs.run_table import RunTable, standardized
+from mixopt.runs.reliability import resolved
+from mixopt.runs.run_table import RunTable
 from mixopt.runs.scales import placed, scales_of
 from mixopt.runs.told_again import new_runs
 from mixopt.space import Mixture, MixtureSpace, html
@@ -295,7 +296,7 @@ class Study:
     @property
     def best(self) -> Best:
         """The best run told; `recommend` says what is better than all of them."""
-        return best_of(self.table, standardized(self.objective, self.table))
+        return best_of(self.table, resolved(self.objective, self.table))
 
     @property
     def outcome(self) -> Outcome:

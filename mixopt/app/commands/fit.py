@@ -42,6 +42,12 @@ def fit(
         bool,
         typer.Option("--standardize", help="Weigh metrics in units of their sd over the runs."),
     ] = False,
+    down_weight: Annotated[
+        bool,
+        typer.Option(
+            "--down-weight", help="Weigh metrics by their reliability, measured on repeated runs."
+        ),
+    ] = False,
     where: Annotated[
         str | None,
         typer.Option(
@@ -77,7 +83,9 @@ def fit(
     """
     with console.working(f"Reading {table}"):
         runs = read_table(table, metrics, where=where, renormalize=renormalize)
-    objective = publish.table_objective(runs, minimize, maximize, standardize=standardize)
+    objective = publish.table_objective(
+        runs, minimize, maximize, standardize=standardize, down_weight=down_weight
+    )
     space = publish.table_space(runs, read_spec(spec) if spec else None)
     target = publish.scale_asked(at) if at else None
     study = Study(space, objective, law=law, target=target, seed=seed)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -268,6 +268,7 @@ def table_objective(
     maximize: Sequence[str] | None = None,
     *,
     standardize: bool = False,
+    down_weight: bool = False,
 ) -> Objective:
     """The objective of a run table: the metrics that were named, or the mean of all.
 
@@ -280,4 +281,5 @@ def table_objective(
         raise InputError(f"{both[0]!r} is to be both minimised and maximised; name it once")
     named = Objective.of(lower or ([] if higher else runs.metrics), higher)
     named.check(runs.metrics)
-    return replace(named, standardize=standardize)
+    reliability: Literal["ignore", "down-weight"] = "down-weight" if down_weight else "ignore"
+    return replace(named, standardize=standardize, reliability=reliability)

@@ -70,8 +70,10 @@ def introduce(sweep: Sweep) -> None:
     """Show in the record what the sweep is made of, and how its runs compare."""
     store, objective = sweep.store, sweep.problem.objective
     if isinstance(store, Showcase):
-        # In units of the spread of runs, the number of a run changes with every other that comes.
-        value = None if objective.standardize else lambda m: objective_of(m, objective)
+        # In units of the spread of runs, the number of a run changes with every other that comes;
+        # and so do weights by reliability.
+        changes = objective.standardize or objective.reliability != "ignore"
+        value = None if changes else lambda m: objective_of(m, objective)
         store.introduce(sweep.info, sweep.spec.trainer.use, value)
 
 
@@ -110,5 +112,7 @@ def _words(state: str, runs: int, answer: Outcome | Unanswered | None) -> str:
     if isinstance(answer, Outcome):
         shares = answer.recommendation.mixture.to_dict()
         largest = sorted(shares.items(), key=lambda item: -item[1])[:12]
+        if answer.objective.weighing:
+            lines.append(f"The {answer.objective.weighing}.")
         lines.append("Recommended: " + ", ".join(f"{name} {w:.1%}" for name, w in largest))
     return "\n".join(lines)

@@ -5,7 +5,8 @@ import numpy as np
 from mixopt import diagnostics
 from mixopt.errors import InputError
 from mixopt.runs.objective import Objective
-from mixopt.runs.run_table import RunTable, standardized
+from mixopt.runs.reliability import resolved
+from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace
 from mixopt.strategies import Problem, Strategy
 
@@ -47,7 +48,7 @@ def of_table(runs: RunTable, objective: Objective, space: MixtureSpace) -> list[
 
 def _measured(table: RunTable, objective: Objective) -> tuple[float, ...]:
     """Noise of the objective against its spread, where every weighed metric was repeated."""
-    seen = standardized(objective, table)
+    seen = resolved(objective, table)
     used = table.only(seen.metrics)
     try:
         noise = diagnostics.noise(used)

@@ -24,6 +24,7 @@ from mixopt.app.running.durable import check_durable, runs_folder
 from mixopt.app.running.trunks import parted
 from mixopt.app.spec.values import Spec
 from mixopt.app.spec.where import StoreSpec
+from mixopt.errors import SpecError
 from mixopt.execution import check_executor
 from mixopt.ports import Trainer, TrainerInfo, capabilities_of
 from mixopt.space.redaction import password_of
@@ -96,6 +97,13 @@ def prepared(spec: Spec, folder: Path, *, dry: Path | None = None) -> Prepared:
     trainer = make_trainer(spec, config, runtime)  # as the workers make it
     problem = problem_of(spec, info, config)
     at("objective", lambda: problem.objective.check(info.metrics))
+    if problem.objective.reliability != "ignore" and not traits.repeats:
+        raise SpecError(
+            f"is {problem.objective.reliability!r}, and the strategy {spec.strategy.use!r} runs no "
+            "mixture twice, so that no noise is known; use the strategy 'auto' with 'repeats: 4', "
+            "or leave it out",
+            "objective.reliability",
+        )
     check_guards(spec, problem.space)
     check_mixers(recipe, trainer, problem)
     at("strategy", lambda: check_law(recipe, problem))

@@ -122,6 +122,10 @@ class ObjectiveSpec(Strict):
         default_factory=dict, description="Metrics that may not get worse."
     )
     standardize: bool = Field(False, description="Weigh metrics in units of their sd over runs.")
+    reliability: Literal["ignore", "down-weight"] = Field(
+        "ignore",
+        description="down-weight: times the share of a metric's variance that is no seed noise.",
+    )
     kl: float = Field(0.0, ge=0, description="Pull towards the natural mixture.")
     kl_unit: Literal["objective", "sd"] = Field("objective", description="Of the pull.")
 
@@ -255,6 +259,7 @@ class Spec(Strict):
                 reduce=self.objective.reduce,
                 guards=guards,
                 standardize=self.objective.standardize,
+                reliability=self.objective.reliability,
                 kl=self.objective.kl,
                 kl_unit=self.objective.kl_unit,
             )

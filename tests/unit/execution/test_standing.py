@@ -9,7 +9,8 @@ from mixopt.execution.standing import Standing
 from mixopt.runs import Kind
 from mixopt.runs.kinds import PROPOSAL
 from mixopt.runs.objective import Guard, judged, objective_of
-from mixopt.runs.run_table import RunTable, standardized
+from mixopt.runs.reliability import resolved
+from mixopt.runs.run_table import RunTable
 
 SPACE = MixtureSpace(["web", "code"])
 SCALES = (Scale(1000, 1000), Scale(1000, 4000), Scale(4000, 1000))
@@ -27,7 +28,7 @@ def best_of_all(runs: list[Observation], objective: Objective) -> tuple[float, s
     search = [o for o in runs if o.ok and o.spec.kind.in_search]
     if not search:
         return None
-    units = standardized(objective, RunTable.from_observations(search, SPACE.names))
+    units = resolved(objective, RunTable.from_observations(search, SPACE.names))
     smallest = min(o.spec.scale for o in search)
     here = [o for o in search if o.spec.scale == smallest]
     best = min(here, key=lambda o: objective_of(o.metrics, units))
@@ -62,7 +63,7 @@ def test_a_standing_is_that_of_all_runs(
         np.testing.assert_allclose(best.value, expected[0], rtol=1e-7, atol=1e-9)
         # Equal to rounding, either may be called the best.
         rival = next(o for o in runs if o.run_id == best.run.run_id)
-        units = standardized(
+        units = resolved(
             objective,
             RunTable.from_observations(
                 [o for o in runs if o.ok and o.spec.kind.in_search], SPACE.names

@@ -139,6 +139,30 @@ def test_a_round_waits_for_all_runs_under_way() -> None:
     assert len(recipe.next(problem, done, [])) == 4
 
 
+def test_mixtures_that_are_run_again_let_metrics_weigh_by_their_reliability() -> None:
+    asked = replace(ONE.objective, reliability="down-weight")
+    problem = Problem(ONE.space, asked, ONE.scales)
+    few = {"law": "log-linear", "design": 8, "proposals": 4, "confirm_seeds": 0, "reserve": 0}
+    with pytest.raises(InputError, match=r"strategy.repeats is 0.*give 'repeats: 4'"):
+        strategy("auto", **few).check(problem, ())
+    with pytest.raises(InputError, match="repeats is 9, more than the 8"):
+        strategy("auto", **few, repeats=9)
+    recipe = strategy("auto", **few, repeats=3)
+    recipe.check(problem, ())
+    first = recipe.next(problem, [], [])
+    again = first[8:]
+    assert [s.mixture for s in again] == [s.mixture for s in first[:3]]
+    assert {str(s.kind.what) for s in again} == {"repeat"}
+    done = [ONE.run(s) for s in first]
+    assert len(recipe.next(problem, done[:9], first[9:])) == 0  # the rest is under way
+    while specs := recipe.next(problem, done, []):
+        done += [ONE.run(s) for s in specs]
+    assert len(done) == 8 + 3 + 4 == len(recipe.planned(problem))
+    seen = recipe.answer(problem, done).surrogate.objective
+    assert set(seen.reliabilities) == set(ONE.objective.metrics)
+    assert sum(seen.weights.values()) == pytest.approx(1.0)
+
+
 def test_what_is_planned_is_what_is_run_at_most() -> None:
     recipe = strategy("auto")
     planned = recipe.planned(question(TWO))

@@ -32,6 +32,7 @@ from mixopt.testing.trainers import FakeTrainer
 pytestmark = pytest.mark.mlflow
 
 RICH = f"{__name__}:RichTrainer"
+RELIABLE = {"minimize": ["loss/web", "loss/code"], "reliability": "down-weight"}
 
 
 class RichTrainer(FakeTrainer):
@@ -203,6 +204,12 @@ def test_a_folder_is_of_one_sweep(place: Path) -> None:
     ("changes", "path", "message"),
     [
         ({"objective": {"minimize": "loss/wbe"}}, "objective", "did you mean 'loss/web'"),
+        (
+            {"objective": RELIABLE, "strategy": {"use": "regmix"}},
+            "objective.reliability",
+            "'regmix' runs no mixture twice",
+        ),
+        ({"objective": RELIABLE}, "strategy", "repeats is 0"),
         ({"strategy": {"use": "atuo"}}, "strategy", "did you mean 'auto'"),
         ({"trainer": {"use": RICH, "config": {"nois": 1}}}, "trainer", "nois"),
         ({"knobs": {"rate": {"low": 1, "high": 2}}}, "knobs", "use 'joint'"),

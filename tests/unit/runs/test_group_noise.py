@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mixopt.diagnostics.group_noise import group_noise, noise_of
+from mixopt.runs.group_noise import group_noise, noise_of
 
 
 def test_groups_that_are_as_noisy_are_pooled_as_students_t_does() -> None:
