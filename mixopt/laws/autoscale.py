@@ -69,20 +69,16 @@ def _amounts(first: ArrayLike, second: ArrayLike) -> tuple[Array, Array]:
 
 def _additive(theta: Array, at: Inputs) -> tuple[Array, Array]:
     m = at.W.shape[1]
-    c = np.exp(np.clip(theta[1 : m + 1], -12, 6))
-    a = np.exp(np.clip(theta[m + 1 : 2 * m + 1], -7, 2))
-    gamma = np.exp(np.clip(theta[2 * m + 1 :], -4, 2))
-    logs = np.log(a + np.maximum(at.W, 0.0))
+    by_domain = theta[..., None, :]
+    c = np.exp(np.clip(by_domain[..., 1 : m + 1], -12, 6))
+    a = np.exp(np.clip(by_domain[..., m + 1 : 2 * m + 1], -7, 2))
+    gamma = np.exp(np.clip(by_domain[..., 2 * m + 1 :], -4, 2))
+    amount = a + np.maximum(at.W, 0.0)
+    logs = np.log(amount)
     parts = c * np.exp(np.clip(-gamma * logs, -30, 20))
-    J = np.hstack(
-        [
-            np.ones((len(at.W), 1)),
-            parts,
-            -parts * gamma * a / (a + np.maximum(at.W, 0.0)),
-            -parts * gamma * logs,
-        ]
-    )
-    return theta[0] + parts.sum(axis=1), J
+    ones = np.ones((*parts.shape[:-1], 1))
+    J = np.concatenate([ones, parts, -parts * gamma * a / amount, -parts * gamma * logs], axis=-1)
+    return theta[..., :1] + parts.sum(axis=-1), J
 
 
 def _center(at: Inputs) -> Array:

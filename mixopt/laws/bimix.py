@@ -36,22 +36,17 @@ def read(values: JSON) -> FittedParametric:
 
 
 def _bimix(theta: Array, at: Inputs) -> tuple[Array, Array]:
-    log_r = np.log(at.W[:, at.own] + _OFFSET)
-    alpha, beta = np.exp(np.clip(theta[[2, 4]], -5, 2))
-    own = np.exp(np.clip(theta[1] - alpha * log_r, -20, 10))
-    decay = np.exp(np.clip(theta[3] - beta * at.D, -20, 10)) if at.varies[1] else 0.0 * at.D
-    f = theta[0] + own * (decay + 1.0)
-    by_decay = own * decay
-    J = np.column_stack(
-        [
-            np.ones_like(f),
-            f - theta[0],
-            -(f - theta[0]) * alpha * log_r,
-            by_decay,
-            -by_decay * beta * at.D,
-        ]
-    )
-    return f, J
+    log_r = np.log(at.W.T[at.own] + _OFFSET)
+    level, log_a, log_alpha, log_b, log_beta = np.moveaxis(theta, -1, 0)[..., None]
+    alpha, beta = (np.exp(np.clip(x, -5, 2)) for x in (log_alpha, log_beta))
+    own = np.exp(np.clip(log_a - alpha * log_r, -20, 10))
+    decay = np.exp(np.clip(log_b - beta * at.D, -20, 10)) if at.varies[1] else 0.0 * at.D
+    above = own * (decay + 1.0)
+    J = np.zeros((*above.shape, theta.shape[-1]))
+    J[..., 0], J[..., 1], J[..., 2] = 1.0, above, -above * alpha * log_r
+    if at.varies[1]:
+        J[..., 3], J[..., 4] = own * decay, -own * decay * beta * at.D
+    return level + above, J
 
 
 def _center(_: Inputs) -> Array:

@@ -6,7 +6,7 @@ the formula's center keeps parameters that no run tells where they are harmless.
 
 Notation:
     W: (n, m) mixtures; N, D: (n,) log of parameters and tokens over those of a reference scale
-    y: (n,) one standardised metric; theta: (q,) parameters; J: (n, q) derivatives of f by theta
+    T: (k, n) standardised metrics; theta: (k, q) parameters; J: (k, n, q) derivatives of f by theta
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +15,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixopt.laws.base import (
     JSON,
     FittedLaw,
+    Ints,
     Prediction,
     Runs,
     as_mixtures,
@@ -27,7 +29,7 @@ from mixopt.laws.base import (
     numbers,
 )
 from mixopt.laws.curved import leave_out
-from mixopt.laws.descent import PRIOR_SD, descend
+from mixopt.laws.descent import PRIOR_SD, descend_many
 from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
@@ -35,6 +37,7 @@ from mixopt.space.simplex import Array
 _SHIFTS = (0.0, -0.6, 0.6, -1.2)
 _TRIAL_STEPS = 12  # after which the best of several starts is the one that goes on
 _REFIT_STEPS = 25
+_CACHED = 300_000  # numbers in J at once: metrics are fitted together while that is in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +47,14 @@ class Inputs:
     Attributes:
         W: (n, m) mixtures. N, D: (n,) logs of parameters and tokens relative to the reference.
         varies: whether N and D differed between the training runs.
-        own: domain whose own loss the metric is taken to be.
+        own: (k,) domain whose own loss each metric is taken to be.
     """
 
     W: Array
     N: Array
     D: Array
     varies: tuple[bool, bool]
-    own: int
+    own: Ints
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Formula:
     """A parametric family.
 
     Attributes:
-        evaluate: values (n,) and derivatives (n, q) at theta.
+        evaluate: values (k, n) and derivatives (k, n, q) at theta (k, q).
         center: (q,) the middle of the prior and the first start.
     """
 
@@ -123,65 +126,103 @@ class Parametric:
         logs, reference = log_scales(runs)
         varies = (bool(np.ptp(logs[:, 0]) > 1e-9), bool(np.ptp(logs[:, 1]) > 1e-9))
         standard = Standard.learn(runs.Y)
-        T = standard.forward(runs.Y)
-        fits, owns = [], []
-        for j in range(T.shape[1]):
-            seen = np.isfinite(runs.Y[:, j])
-            owns.append(_own_domain(runs.W[seen], T[seen, j]))
-            start = None
-            # Parameters of another own domain are no start.
-            if known is not None and known.own[j] == owns[-1]:
-                start = (float(known.signs[j]), known.theta[j])
-            inputs = Inputs(runs.W[seen], logs[seen, 0], logs[seen, 1], varies, owns[-1])
-            fits.append(self._fit_metric(inputs, T[seen, j], start))
-        signs, thetas, covariances, noises = zip(*fits, strict=True)
+        T, seen = standard.forward(runs.Y).T, np.isfinite(runs.Y).T
+        own = _own_domains(runs.W, T, seen)
+        at = Inputs(runs.W, logs[:, 0], logs[:, 1], varies, own)
+        problem = _Problem(self.formula, at, T, seen, self.formula.center(at))
+        # Parameters of another own domain are no start.
+        fresh = np.ones(len(T), dtype=bool) if known is None else known.own != own
+        signs, theta = np.ones(len(T)), np.tile(problem.center, (len(T), 1))
+        new = np.flatnonzero(fresh)
+        signs[new], theta[new] = self._first(problem, new)
+        for rows, steps, tolerance in (
+            (new, self.steps, 1e-5),
+            (np.flatnonzero(~fresh), _REFIT_STEPS, 1e-3),
+        ):
+            if known is not None and steps == _REFIT_STEPS:
+                signs[rows], theta[rows] = known.signs[rows], known.theta[rows]
+            _, theta[rows] = problem.descend(rows, signs[rows], theta[rows], steps, tolerance)
+        covariance, noise = problem.uncertainty(signs, theta)
+        noise = np.where(standard.flat, 0.0, noise)
         return FittedParametric(
             self.name,
             self.formula,
             standard,
             reference,
             varies,
-            np.array(owns),
-            np.array(signs),
-            np.stack(thetas),
-            np.stack(covariances),
-            np.where(standard.flat, 0.0, noises),
+            own,
+            signs,
+            theta,
+            covariance,
+            noise,
             runs.W.shape[1],
         )
 
-    def _fit_metric(
-        self, inputs: Inputs, y: Array, start: tuple[float, Array] | None
-    ) -> tuple[float, Array, Array, float]:
-        """Sign, theta, its covariance and the residual sd, best of all starts."""
-        center = self.formula.center(inputs)
-        best: tuple[float, float, Array] = (np.inf, 1.0, center)
-        if start is not None:
-            sign, first = start
-            steps, tolerance = _REFIT_STEPS, 1e-3
-        else:
-            shifts = [_SHIFTS[i % len(_SHIFTS)] for i in range(self.starts)]
-            steps, tolerance = self.steps, 1e-5
-            for sign, first in [*((1.0, center + shift) for shift in shifts), (-1.0, center)]:
-                residuals = partial(self._residuals, inputs, sign * y)
-                loss, theta = descend(
-                    residuals, center, first, steps=min(_TRIAL_STEPS, steps), tolerance=tolerance
-                )
-                # Losses are what these formulas are about: the other direction must earn it.
-                if loss * (1.0 if sign > 0 else 1.1) < best[0]:
-                    best = (loss, sign, theta)
-            _, sign, first = best
-        residuals = partial(self._residuals, inputs, sign * y)
-        _, theta = descend(residuals, center, first, steps=steps, tolerance=tolerance)
-        f, J = self.formula.evaluate(theta, inputs)
-        residual = sign * y - f
-        prior = np.eye(theta.size) / PRIOR_SD**2
-        noise2 = float(residual @ residual) / max(len(y) - theta.size, 0.3 * len(y)) + 1e-8
-        covariance = np.linalg.inv(J.T @ J / noise2 + prior)
-        return sign, theta, np.asarray(covariance, dtype=float), float(np.sqrt(noise2))
+    def _first(self, problem: "_Problem", rows: Ints) -> tuple[Array, Array]:
+        """Signs (a,) and parameters (a, q) of the metrics `rows` after the best of all starts."""
+        shifts = [(1.0, _SHIFTS[i % len(_SHIFTS)]) for i in range(self.starts)]
+        best = np.full(len(rows), np.inf)
+        signs, theta = np.ones(len(rows)), np.tile(problem.center, (len(rows), 1))
+        for sign, shift in [*shifts, (-1.0, 0.0)]:
+            first = np.tile(problem.center + shift, (len(rows), 1))
+            steps = min(_TRIAL_STEPS, self.steps)
+            loss, reached = problem.descend(rows, np.full(len(rows), sign), first, steps, 1e-5)
+            # Losses are what these formulas are about: the other direction must earn it.
+            loss = loss * (1.0 if sign > 0 else 1.1)
+            better = loss < best
+            best[better], signs[better], theta[better] = loss[better], sign, reached[better]
+        return signs, theta
 
-    def _residuals(self, inputs: Inputs, y: Array, theta: Array) -> tuple[Array, Array]:
-        f, J = self.formula.evaluate(theta, inputs)
-        return f - y, J
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """What a formula is fitted to: metrics T (k, n), 0 where not `seen` (k, n), at shared runs."""
+
+    formula: Formula
+    at: Inputs
+    T: Array
+    seen: NDArray[np.bool_]
+    center: Array
+
+    def descend(
+        self, rows: Ints, signs: Array, start: Array, steps: int, tolerance: float
+    ) -> tuple[Array, Array]:
+        """Losses (a,) and parameters (a, q) of the metrics `rows` from a start (a, q)."""
+        loss, theta = np.empty(len(rows)), np.empty_like(start)
+        size = max(1, _CACHED // (self.T.shape[1] * self.center.size))
+        for i in range(0, len(rows), size):
+            part = slice(i, i + size)
+            residuals = partial(self._residuals, rows[part], signs[part])
+            loss[part], theta[part] = descend_many(
+                residuals, self.center, start[part], steps=steps, tolerance=tolerance
+            )
+        return loss, theta
+
+    def uncertainty(self, signs: Array, theta: Array) -> tuple[Array, Array]:
+        """Covariances (k, q, q) of the parameters, and residual sds (k,)."""
+        k, q = theta.shape
+        covariance, noise = np.empty((k, q, q)), np.empty(k)
+        prior = np.eye(q) / PRIOR_SD**2
+        for j in range(k):
+            residual, J = self._residuals(np.array([j]), signs[[j]], theta[[j]], np.array([0]))
+            n = int(self.seen[j].sum())
+            noise2 = float((residual**2).sum()) / max(n - q, 0.3 * n) + 1e-8
+            covariance[j] = np.linalg.inv(J[0].T @ J[0] / noise2 + prior)
+            noise[j] = np.sqrt(noise2)
+        return covariance, noise
+
+    def _residuals(
+        self, metrics: Ints, signs: Array, theta: Array, rows: Ints
+    ) -> tuple[Array, Array]:
+        """Residuals (a, n) and derivatives (a, n, q) of some of these metrics, 0 where not seen."""
+        metrics = metrics[rows]
+        f, J = self.formula.evaluate(theta, replace(self.at, own=self.at.own[metrics]))
+        seen = self.seen[metrics]
+        f -= signs[rows, None] * self.T[metrics]
+        if not seen.all():
+            f *= seen
+            J *= seen[..., None]
+        return f, J
 
 
 def _held_out(fitted: "FittedParametric", runs: Runs, logs: Array) -> Prediction:
@@ -190,11 +231,12 @@ def _held_out(fitted: "FittedParametric", runs: Runs, logs: Array) -> Prediction
     T = fitted.standard.forward(runs.Y)
     for j, theta in enumerate(fitted.theta):
         seen = np.isfinite(runs.Y[:, j])
-        at = Inputs(runs.W[seen], logs[seen, 0], logs[seen, 1], fitted.varies, int(fitted.own[j]))
-        f, J = fitted.formula.evaluate(theta, at)
+        own = fitted.own[[j]]
+        at = Inputs(runs.W[seen], logs[seen, 0], logs[seen, 1], fitted.varies, own)
+        f, J = fitted.formula.evaluate(theta[None], at)
         A = np.linalg.inv(fitted.covariance[j]) * max(float(fitted.noise[j]), 1e-4) ** 2
-        residual = fitted.signs[j] * T[seen, j] - f
-        out, _ = leave_out(J[None], A[None], residual[None], runs.groups[seen])
+        residual = fitted.signs[j] * T[seen, j] - f[0]
+        out, _ = leave_out(J, A[None], residual[None], runs.groups[seen])
         mean[seen, j] = T[seen, j] - fitted.signs[j] * out[0]
     told = fitted.predict(runs.W, runs.scale)
     return Prediction(
@@ -210,12 +252,16 @@ def log_scales(runs: Runs) -> tuple[Array, Array]:
     return np.log(runs.scale / reference), reference
 
 
-def _own_domain(W: Array, y: Array) -> int:
-    """The domain whose share goes with the metric most clearly, in either direction."""
+def _own_domains(W: Array, T: Array, seen: NDArray[np.bool_]) -> Ints:
+    """(k,) the domain whose share goes with a metric of T (k, n) most clearly, either way."""
     roots = np.sqrt(W)
-    spread = roots.std(axis=0) * y.std()
-    with_y = ((roots - roots.mean(axis=0)) * (y - y.mean())[:, None]).mean(axis=0)
-    return int(np.argmax(np.abs(with_y) / np.where(spread > 1e-12, spread, np.inf)))
+    count = seen.sum(axis=1, keepdims=True)
+    mean = seen @ roots / count
+    variance = seen @ (roots - roots.mean(axis=0)) ** 2 / count - (mean - roots.mean(axis=0)) ** 2
+    off = np.where(seen, T - T.sum(axis=1, keepdims=True) / count, 0.0)
+    with_T = off @ roots / count
+    spread = np.sqrt(np.maximum(variance, 0.0)) * np.sqrt((off**2).sum(axis=1)[:, None] / count)
+    return np.asarray(np.argmax(np.abs(with_T) / np.where(spread > 1e-12, spread, np.inf), axis=1))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -227,7 +273,7 @@ class FittedParametric(Shown):
     standard: Standard
     reference: Array
     varies: tuple[bool, bool]
-    own: Array
+    own: Ints
     signs: Array
     theta: Array
     covariance: Array
@@ -238,27 +284,28 @@ class FittedParametric(Shown):
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
         """Metrics at mixtures W (n, m) and scales (n, 2) or (2,); the reference without one."""
         mean, variance = np.empty((2, len(np.atleast_2d(W)), len(self.theta)))
-        for j, (f, J) in enumerate(self._evaluate(W, scale)):
-            mean[:, j] = self.signs[j] * f
-            variance[:, j] = np.maximum(((J @ self.covariance[j]) * J).sum(axis=1), 0.0)
+        for part, f, J in self._evaluate(W, scale):
+            mean[:, part] = (self.signs[part, None] * f).T
+            variance[:, part] = np.maximum(((J @ self.covariance[part]) * J).sum(axis=2), 0.0).T
         return self.standard.prediction(mean, np.sqrt(variance), self.noise)
 
     def mean(self, W: Array, scale: Array | None = None) -> Array:
         """(n, k) the mean of `predict`, without the work for the sd."""
-        columns = [
-            sign * f for sign, (f, _) in zip(self.signs, self._evaluate(W, scale), strict=True)
-        ]
-        return self.standard.backward(np.column_stack(columns))
+        columns = [self.signs[part, None] * f for part, f, _ in self._evaluate(W, scale)]
+        return self.standard.backward(np.concatenate(columns).T)
 
-    def _evaluate(self, W: Array, scale: Array | None) -> Iterator[tuple[Array, Array]]:
-        """Values (n,) and derivatives (n, q) of one metric after another."""
+    def _evaluate(self, W: Array, scale: Array | None) -> Iterator[tuple[slice, Array, Array]]:
+        """Which metrics, their values (a, n) and derivatives (a, n, q), a few at a time."""
         w = as_mixtures(W, self.domains)
         asked = check_scale(scale, len(w))
         logs = np.zeros((len(w), 2)) if asked is None else np.log(asked / self.reference)
         logs = np.where(self.varies, logs, 0.0)  # what never varied cannot be told
-        for j, theta in enumerate(self.theta):
-            inputs = Inputs(w, logs[:, 0], logs[:, 1], self.varies, int(self.own[j]))
-            yield self.formula.evaluate(theta, inputs)
+        k, q = self.theta.shape
+        size = max(1, _CACHED // max(len(w) * q, 1))
+        for i in range(0, k, size):
+            part = slice(i, i + size)
+            at = Inputs(w, logs[:, 0], logs[:, 1], self.varies, self.own[part])
+            yield part, *self.formula.evaluate(self.theta[part], at)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

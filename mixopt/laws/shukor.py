@@ -41,61 +41,63 @@ def read(values: JSON) -> FittedParametric:
     return read_parametric(values, FORMULAS)
 
 
-def _mixture_term(h: Array, logs: Array) -> tuple[Array, Array]:
-    """1 / (sum C h^gamma) and its derivatives by [log C, log gamma] (n, 2 m)."""
+def _mixture_term(h: Array, logs: Array, J: Array) -> Array:
+    """1 / (sum C h^gamma); its derivatives by [log C, log gamma] are written to J (..., n, 2 m)."""
     m = h.shape[1]
-    gamma = np.exp(np.clip(logs[m:], -4, 3))
-    log_h = np.log(h)
-    parts = np.exp(np.clip(logs[:m], -10, 10) + gamma * log_h)  # far quicker than h ** gamma
-    total = parts.sum(axis=1, keepdims=True)
-    by_c = -parts / total**2
-    return 1.0 / total[:, 0], np.hstack([by_c, by_c * gamma * log_h])
+    gamma = np.exp(np.clip(logs[..., None, m:], -4, 3))
+    exponents = gamma * np.log(h)
+    parts = np.exp(np.clip(logs[..., None, :m], -10, 10) + exponents)  # far quicker than h ** gamma
+    value = 1.0 / parts.sum(axis=-1, keepdims=True)
+    parts *= -(value**2)
+    J[..., :m] = parts
+    np.multiply(parts, exponents, out=J[..., m:])
+    return np.asarray(value[..., 0])
 
 
-def _power_term(log_c: float, log_exponent: float, x: Array) -> tuple[Array, Array]:
-    """C exp(-exponent x) and its derivatives (n, 2)."""
-    exponent = np.exp(np.clip(log_exponent, -4, 2))
-    value = np.exp(np.clip(log_c - exponent * x, -30, 10))
-    return value, np.column_stack([value, -value * exponent * x])
+def _power_term(log_c: Array, log_exponent: Array, x: Array) -> tuple[Array, Array]:
+    """C exp(-exponent x), and its derivatives (..., n, 2)."""
+    exponent = np.exp(np.clip(log_exponent[..., None], -4, 2))
+    value = np.exp(np.clip(log_c[..., None] - exponent * x, -30, 10))
+    return value, np.stack([value, -value * exponent * x], axis=-1)
 
 
 def _blend(h: Array, logs: Array) -> tuple[Array, Array]:
-    """The blend g log(sum C h) with logs = [log C (m), g], and its derivatives (n, m + 1)."""
-    parts = np.exp(np.clip(logs[:-1], -8, 8)) * h
-    total = parts.sum(axis=1, keepdims=True)
-    return logs[-1] * np.log(total[:, 0]), np.hstack([logs[-1] * parts / total, np.log(total)])
+    """G log(sum C h) with logs = [log C (m), g], and its derivatives (..., n, m + 1)."""
+    parts = np.exp(np.clip(logs[..., None, :-1], -8, 8)) * h
+    total = parts.sum(axis=-1, keepdims=True)
+    power, log_total = logs[..., None, -1:], np.log(total)
+    by = np.concatenate([power * parts / total, log_total], axis=-1)
+    return (power * log_total)[..., 0], by
 
 
 def _additive(theta: Array, at: Inputs) -> tuple[Array, Array]:
     h = np.maximum(at.W, _FLOOR)
-    f, by_mixture = _mixture_term(h, theta[_FIXED:])
-    J = np.zeros((len(h), theta.size))
-    J[:, 0], J[:, _FIXED:] = 1.0, by_mixture
-    f = f + theta[0]
+    J = np.zeros((*theta.shape[:-1], len(h), theta.shape[-1]))
+    J[..., 0] = 1.0
+    f = theta[..., :1] + _mixture_term(h, theta[..., _FIXED:], J[..., _FIXED:])
     for k, (x, varies) in enumerate(zip((at.N, at.D), at.varies, strict=True)):
         if varies:
             column = 1 + 2 * k
-            value, by = _power_term(theta[column], theta[column + 1], x)
-            f, J[:, column : column + 2] = f + value, by
+            value, by = _power_term(theta[..., column], theta[..., column + 1], x)
+            f, J[..., column : column + 2] = f + value, by
     return f, J
 
 
 def _joint(theta: Array, at: Inputs) -> tuple[Array, Array]:
     m = at.W.shape[1]
     h = np.maximum(at.W, _FLOOR)
-    f, by_mixture = _mixture_term(h, theta[_FIXED : _FIXED + 2 * m])
-    J = np.zeros((len(h), theta.size))
-    J[:, 0], J[:, _FIXED : _FIXED + 2 * m] = 1.0, by_mixture
-    f = f + theta[0]
+    J = np.zeros((*theta.shape[:-1], len(h), theta.shape[-1]))
+    J[..., 0], mixture = 1.0, slice(_FIXED, _FIXED + 2 * m)
+    f = theta[..., :1] + _mixture_term(h, theta[..., mixture], J[..., mixture])
     for k, (x, varies) in enumerate(zip((at.N, at.D), at.varies, strict=True)):
         if varies:
             column, block = 1 + 2 * k, _FIXED + 2 * m + k * (m + 1)
-            factor, by_factor = _blend(h, theta[block : block + m + 1])
-            value, by = _power_term(theta[column], theta[column + 1], x)
-            scaled = value * np.exp(np.clip(factor, -5, 5))
-            f = f + scaled
-            J[:, column : column + 2] = by * np.exp(np.clip(factor, -5, 5))[:, None]
-            J[:, block : block + m + 1] = scaled[:, None] * by_factor
+            log_factor, by_factor = _blend(h, theta[..., block : block + m + 1])
+            factor = np.exp(np.clip(log_factor, -5, 5))
+            value, by = _power_term(theta[..., column], theta[..., column + 1], x)
+            f = f + value * factor
+            J[..., column : column + 2] = by * factor[..., None]
+            J[..., block : block + m + 1] = (value * factor)[..., None] * by_factor
     return f, J
 
 

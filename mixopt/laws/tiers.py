@@ -36,8 +36,9 @@ _FIXED = 5  # E, log B, log beta, log A, log alpha
 
 
 def worth(values: Array) -> Array:
-    """(T,) worth of a token of each tier, from z (T - 1,): 1 first, then never rising."""
-    return np.concatenate([[1.0], np.cumprod(_sigmoid(np.asarray(values, dtype=float)))])
+    """(..., T) worth of a token of each tier, from z (..., T - 1): 1 first, then never rising."""
+    kept = np.cumprod(_sigmoid(np.asarray(values, dtype=float)), axis=-1)
+    return np.concatenate([np.ones((*kept.shape[:-1], 1)), kept], axis=-1)
 
 
 def effective(tokens: Sequence[float], worths: Sequence[float]) -> float:
@@ -225,23 +226,24 @@ def _sigmoid(z: Array) -> Array:
 
 
 def _tiers(theta: Array, at: Inputs) -> tuple[Array, Array]:
-    z = theta[_FIXED:]
+    z = theta[..., _FIXED:]
     v, s = worth(z), _sigmoid(z)
-    total = at.W @ v + _FLOOR
-    beta = np.exp(np.clip(theta[2], -4, 2))
+    level, log_b, log_beta, log_a, log_alpha = np.moveaxis(theta, -1, 0)[:_FIXED, ..., None]
+    total = v @ at.W.T + _FLOOR
+    beta = np.exp(np.clip(log_beta, -4, 2))
     log_n = np.log(total) + (at.D if at.varies[1] else 0.0)
-    value = np.exp(np.clip(theta[1] - beta * log_n, -30, 20))
-    J = np.zeros((len(total), theta.size))
-    J[:, 0], J[:, 1], J[:, 2] = 1.0, value, -value * beta * log_n
+    value = np.exp(np.clip(log_b - beta * log_n, -30, 20))
+    J = np.zeros((*total.shape, theta.shape[-1]))
+    J[..., 0], J[..., 1], J[..., 2] = 1.0, value, -value * beta * log_n
     # v_q falls with every z before it: d v_q / d z_r = v_q (1 - s_r) for r < q.
-    for r in range(z.size):
-        by = at.W[:, r + 1 :] @ v[r + 1 :] * (1.0 - s[r])
-        J[:, _FIXED + r] = -value * beta * by / total
-    f = theta[0] + value
+    for r in range(z.shape[-1]):
+        by = v[..., r + 1 :] @ at.W[:, r + 1 :].T * (1.0 - s[..., r, None])
+        J[..., _FIXED + r] = -value * beta * by / total
+    f = level + value
     if at.varies[0]:
-        alpha = np.exp(np.clip(theta[4], -4, 2))
-        size = np.exp(np.clip(theta[3] - alpha * at.N, -30, 10))
-        f, J[:, 3], J[:, 4] = f + size, size, -size * alpha * at.N
+        alpha = np.exp(np.clip(log_alpha, -4, 2))
+        size = np.exp(np.clip(log_a - alpha * at.N, -30, 10))
+        f, J[..., 3], J[..., 4] = f + size, size, -size * alpha * at.N
     return f, J
 
 

@@ -33,6 +33,28 @@ def test_derivatives_of_formulas_are_right(name):
         np.testing.assert_allclose(J[:, i], (high - low) / 2e-6, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["shukor-additive", "shukor-joint", "bimix", "autoscale"])
+def test_metrics_fitted_together_are_those_fitted_alone(name):
+    """Rows that a metric lacks, another own domain and the other direction change no neighbour."""
+    rng = generator(11)
+    W, scale = rng.dirichlet(np.ones(4), 24), np.repeat([[1e6, 2e7], [4e6, 8e7]], 12, axis=0)
+    Y = np.exp(-2.0 * np.sqrt(W)) * [1.0, 1.0, -1.0, 1.0] + 0.01 * rng.standard_normal((24, 4))
+    Y[[0, 1, 12, 13], 1] = np.nan  # as many at either scale: the reference stays
+    together = law(name).fit(W, Y, scale, rng=generator())
+    again = law(name).refit(together, W, Y, scale, rng=generator())
+    for j in range(4):
+        has = np.isfinite(Y[:, j])
+        alone = law(name).fit(W[has], Y[has, j : j + 1], scale[has], rng=generator())
+        assert (alone.own[0], alone.signs[0]) == (together.own[j], together.signs[j])
+        told, theirs = together.predict(W, scale), alone.predict(W, scale)
+        np.testing.assert_allclose(told.mean[:, j], theirs.mean[:, 0], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(told.sd[:, j], theirs.sd[:, 0], rtol=1e-2)
+        np.testing.assert_allclose(
+            together.held_out.mean[has, j], alone.held_out.mean[:, 0], rtol=1e-2, atol=1e-3
+        )
+    np.testing.assert_allclose(again.mean(W, scale), together.mean(W, scale), atol=2e-3)
+
+
 def test_bimix_recovers_an_own_domain_power_law():
     W = generator(2).dirichlet(np.ones(4), size=60)
     Y = (1.0 + 0.5 * (W[:, [2]] + 0.003) ** -0.3) + 0.002 * generator(3).standard_normal((60, 1))
