@@ -104,10 +104,8 @@ class Mixing:
     references: bool = False
 
     def __post_init__(self) -> None:
-        for what, given, known in (
-            ("signal", self.signals, SIGNALS),
-            ("scope", self.scopes, SCOPES),
-        ):
+        pairs = (("signal", self.signals, SIGNALS), ("scope", self.scopes, SCOPES))
+        for what, given, known in pairs:
             unknown = next((name for name in sorted(given) if name not in known), None)
             if unknown is not None:
                 raise InputError(f"unknown {what} {unknown!r}; {did_you_mean(unknown, known)}")
@@ -128,14 +126,16 @@ class Capabilities:
             data, and do not enter a run's identity.
         packs: several runs of one scale train faster together than one at a time; it has
             `preferred_pack` (`PackingTrainer`).
-        continues: a run goes on from where a shorter one of the same mixture and seed ended, at the
-            cost of the difference. It takes the runtime setting `continue_to` (tokens of the
-            longest run that may follow) and has `forget` (`ContinuingTrainer`).
+        continues: a run goes on from where a shorter one of its mixture and seed ended. It takes
+            the runtime setting `continue_to` (tokens of the longest run that may follow) and has
+            `forget` (`ContinuingTrainer`).
         branches: a run goes on by other mixtures from where another of its seed stood at the tokens
             of the runtime setting `branch_at`, for the rest of the cost; it has `forget` as well.
         decays: it takes `decay`, the share of a run, at its end, over which rates fall to zero.
         matches_repetition: it takes the setting `match_repetition`, `{budget, tokens}` of the
             target run, and repeats every domain as often as that run will (2606.07597).
+        injects: it takes `injections` by name, `inject` (the names of those that a run reads) and
+            `shared_start`, `{tokens, seed}` of a run that begins as another; see `docs/guide`.
         schedules: it draws by the schedule of a run; one that does not refuses such a run.
         mixing: what it offers to methods that change the mixture inside a run; None where it runs
             none, and refuses such a run.
@@ -150,6 +150,7 @@ class Capabilities:
     branches: bool = False
     decays: bool = False
     matches_repetition: bool = False
+    injects: bool = False
     schedules: bool = False
     mixing: Mixing | None = None
     nodes: bool = False

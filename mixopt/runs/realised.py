@@ -22,10 +22,13 @@ class Realised:
             is not there.
         grain: tokens by which a domain may miss its share because of how the trainer draws, whole
             sequences or batches say. A difference within it says nothing about the mixture.
+        injected: tokens of texts that were put in place of some of the domains', by injection; they
+            are part of no mixture. Those of domains and injections are the run's.
     """
 
     phases: tuple[tuple[int, Mapping[str, int]], ...] = field(hash=False)
     grain: int
+    injected: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @classmethod
     def whole(cls, tokens: Mapping[str, int], grain: int) -> "Realised":
@@ -64,13 +67,14 @@ class Realised:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `Realised.from_dict` reads them back."""
         phases = [{"until": until, "tokens": dict(tokens)} for until, tokens in self.phases]
-        return {"phases": phases, "grain": self.grain}
+        more = {"injected": dict(self.injected)} if self.injected else {}
+        return {"phases": phases, "grain": self.grain, **more}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Realised":
         """What `to_dict` wrote."""
         phases = tuple((p["until"], dict(p["tokens"])) for p in values["phases"])
-        return cls(phases, values["grain"])
+        return cls(phases, values["grain"], dict(values.get("injected", {})))
 
     @classmethod
     def from_totals(cls, tokens: Mapping[str, int]) -> "Realised | None":

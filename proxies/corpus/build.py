@@ -26,6 +26,7 @@ from proxies.corpus.documents import (
     whole,
 )
 from proxies.corpus.encoder import Encoder
+from proxies.corpus.injected import write_injections
 from proxies.corpus.questions import write_questions
 from proxies.corpus.scored import Scored
 from proxies.corpus.scoring import Scorer, scored_texts
@@ -90,6 +91,7 @@ def load_corpus(
                     else:
                         shards = _build(config, out)
                     write_questions(config, shards, out)
+                    write_injections(config, shards, out)
                     shards.finish(config, out)
                 out.replace(place)
     corpus = Corpus.open(place)

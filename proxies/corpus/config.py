@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from mixopt.errors import InputError, did_you_mean
 from proxies.corpus.builtin import BUILTIN
+from proxies.corpus.injections import Injection, injections_of, metrics_of
 from proxies.corpus.objectives import (
     SENTINELS,
     Derived,
@@ -35,6 +36,7 @@ _TEXT_ONLY = {
     "text_field": "leave it out, or name the `column` of a source",
     "questions": "leave it out",
     "scores": "leave it out, or give the text",
+    "injections": "leave it out",
 }
 """Settings of text, and what to do about them where there is none."""
 
@@ -65,6 +67,8 @@ class CorpusConfig:
             written with, by which losses are per byte of text.
         questions: per set a .jsonl file of questions (see `proxies.corpus.questions`), which are
             scored by the bits per byte of their answers.
+        injections: per experiment, texts that are put into runs at places spread over them, and
+            those by which it is told (see `proxies.corpus.injections`).
         sentinels: tokens that stand for hidden spans, where there are objectives.
         scores: of the quality of every document (`proxies.corpus.scoring`): name to `high` or
             `low`, whichever is good.
@@ -81,6 +85,7 @@ class CorpusConfig:
     vocab: int = 1024
     tokenizer: str | None = None
     questions: Mapping[str, str] | None = None
+    injections: Mapping[str, Any] | None = None
     sentinels: int = SENTINELS
     scores: Mapping[str, str] | None = None
 
@@ -110,6 +115,7 @@ class CorpusConfig:
                 _check_builtin(name, sources)
         self._check_questions()
         self.scorer()
+        self._check_injections()
         if not self.training_sources():
             raise InputError("domains is empty; name at least one domain, or leave it out")
 
@@ -172,6 +178,26 @@ class CorpusConfig:
             InputError: `scores` has another form, or names no such function.
         """
         return None if self.scores is None else Scorer.of(self.scores)
+
+    def made_injections(self) -> dict[str, Injection]:
+        """The injections by name."""
+        return injections_of(self.injections)
+
+    def _check_injections(self) -> None:
+        sets = {**self.given_domains(), **self.given_sets(), **(self.questions or {})}
+        made = self.made_injections()
+        for name in made:
+            clash = next((n for n in (name, *metrics_of(name)) if n in sets), None)
+            if clash is not None:
+                raise InputError(
+                    f"injections: {name!r} and {clash!r}, a domain, validation set or set of "
+                    "questions, would be told apart by nobody; rename one of them"
+                )
+        if made and (self.derived_domains() or self.derived_sets()):
+            raise InputError(
+                "injections are put into text that is read from left to right, and a domain or "
+                "set has an objective; leave out the objective, or the injections"
+            )
 
     @property
     def tokenised(self) -> bool:
@@ -258,6 +284,8 @@ class CorpusConfig:
             del config["sentinels"]  # there are none
         if not self.scores:
             del config["scores"]
+        if self.injections is None:
+            del config["injections"]
         whole = {"format": FORMAT, "config": config, "inputs": inputs}
         return json.dumps(whole, sort_keys=True)
 
@@ -280,6 +308,15 @@ class CorpusConfig:
                 ]
         for name, path in (self.questions or {}).items():
             inputs[f"questions/{name}"] = _stamps(name, Source(path))
+        for name, of in self.made_injections().items():
+            for what, path in of.paths.items():
+                where = f"injections: {name!r}: {what}"
+                if "://" not in path and not Path(path).expanduser().exists():
+                    raise InputError(
+                        f"{where}: there is no file {path!r}; correct the path, or give the texts "
+                        "themselves, as a list"
+                    )
+                inputs[f"injections/{name}/{what}"] = _stamps(where, Source(path))
         return inputs
 
 

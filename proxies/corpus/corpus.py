@@ -32,9 +32,9 @@ class Corpus:
     Attributes:
         path: the corpus folder.
         manifest: what is in it: `sources`, `train` and `validation` (per name: tokens, bytes,
-            sha256, file), `questions` if any, `vocab`, `warnings`; `objectives` and `sentinels`
-            where there are some (`proxies.corpus.objective_entries`); `scores` where documents
-            are scored: name to which of them are good.
+            sha256, file), `questions` and `injections` if any, `vocab`, `warnings`; `objectives`
+            and `sentinels` where there are some (`proxies.corpus.objective_entries`); `scores`
+            where documents are scored: name to which of them are good.
     """
 
     path: Path
@@ -184,7 +184,20 @@ class Corpus:
 
     def questions(self, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
         """A set of questions: the token stream and its rows; see `proxies.corpus.questions`."""
-        entry = self.manifest["questions"][name]
+        return self.written(self.manifest["questions"][name])
+
+    @property
+    def injections(self) -> Mapping[str, Mapping[str, Any]]:
+        """What is injected, by name: documents, probes and controls, as the manifest has them."""
+        entries: Mapping[str, Mapping[str, Any]] = self.manifest.get("injections", {})
+        return entries
+
+    def written(self, entry: Mapping[str, Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """A token stream and its rows, of questions or of an injection.
+
+        Args:
+            entry: of the manifest.
+        """
         stream: NDArray[Any] = np.load(self.path / entry["file"], allow_pickle=False)
         rows: NDArray[Any] = np.load(self.path / entry["rows"], allow_pickle=False)
         return stream, rows
@@ -268,12 +281,17 @@ class Corpus:
                     )
                 if "quality" in entry and self.scored(name).sha256 != entry["quality"]["sha256"]:
                     raise self.damaged(f"the scores of {name!r} are not those that were written")
-        for name, entry in self.manifest.get("questions", {}).items():
+        questions = self.manifest.get("questions", {}).items()
+        asked = {f"the questions {name!r}": entry for name, entry in questions}
+        for name, entry in self.injections.items():
+            parts = (entry, entry["probes"], entry["controls"])
+            asked |= {f"part {i} of injection {name!r}": part for i, part in enumerate(parts)}
+        for what, entry in asked.items():
             digest = hashlib.sha256()
-            for array in self.questions(name):
+            for array in self.written(entry):
                 digest.update(array.tobytes())
             if digest.hexdigest() != entry["sha256"]:
-                raise self.damaged(f"the questions {name!r} are not those that were written")
+                raise self.damaged(f"{what} are not those that were written")
         self._verify_vocabulary()
 
     def _verify_vocabulary(self) -> None:

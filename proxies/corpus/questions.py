@@ -51,7 +51,8 @@ def write_questions(config: CorpusConfig, shards: Shards, folder: Path) -> None:
         if not lines:
             raise InputError(f"questions: {name!r}: {path!r} holds no line; give one {_FORM} each")
         number = len(shards.questions)
-        shards.questions[name] = _write(lines, shards.encoder, folder, f"questions-{number:03d}")
+        stem = f"questions-{number:03d}"
+        shards.questions[name] = write_asked(lines, shards.encoder, folder, stem)
 
 
 def _questions(name: str, path: str) -> Iterator[tuple[str, list[str]]]:
@@ -79,7 +80,10 @@ def _question(where: str, row: Any) -> tuple[str, list[str]]:
     return stem, [context[len(stem) :] + text for text in texts]
 
 
-def _write(lines: list[tuple[str, list[str]]], encoder: Encoder, folder: Path, stem: str) -> Record:
+def write_asked(
+    lines: list[tuple[str, list[str]]], encoder: Encoder, folder: Path, stem: str
+) -> Record:
+    """Write what is asked, context and possible answers; returns its entry in the manifest."""
     rows: list[tuple[int, ...]] = []
     parts: list[bytes] = []
     start = 0

@@ -37,6 +37,7 @@ class Shards:
         train: the manifest's entry per training domain.
         validation: the same per validation set.
         questions: the same per set of questions.
+        injections: the same per injection.
         sources: per set, records of where its text is from.
         warnings: for the user.
         scored: of each training domain the tokens of its documents and their scores, if any.
@@ -46,6 +47,7 @@ class Shards:
     train: dict[str, Record] = field(default_factory=dict)
     validation: dict[str, Record] = field(default_factory=dict)
     questions: dict[str, Record] = field(default_factory=dict)
+    injections: dict[str, Record] = field(default_factory=dict)
     sources: dict[str, list[Record]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     scored: dict[str, Scored] = field(default_factory=dict)
@@ -124,6 +126,8 @@ class Shards:
             manifest["questions"] = self.questions
         if config.scores:
             manifest["scores"] = dict(config.scores)
+        if self.injections:
+            manifest["injections"] = self.injections
         text = json.dumps(manifest, indent=1, ensure_ascii=False)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 

@@ -27,6 +27,7 @@ def of_experts(language_model: Capabilities) -> Capabilities:
         schedules=False,
         mixing=None,
         nodes=False,
+        injects=False,
     )
 
 

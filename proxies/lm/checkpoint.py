@@ -4,7 +4,8 @@ A run belongs to a *trunk*: all that decides its training except for the token b
 step where the rates begin to fall (`Recipe.branch`), runs of one trunk are the same run, so that a
 checkpoint taken there continues any of them. One taken later continues its own budget alone.
 A run by a schedule belongs to a trunk per phase, each with all that was drawn before: it shares
-those of its phases that another run begins with as well.
+those of its phases that another run begins with as well. Runs that have their start in common
+(`proxies.lm.injecting.SharedStart`) have a trunk for that as well, whatever they inject later.
 
     checkpoints/<trunk>/trunk-<step>.safetensors
     checkpoints/<trunk>/<tokens>-<step>.safetensors
@@ -15,7 +16,7 @@ A file appears whole or not at all, and an older one is deleted when the newer o
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from mixopt.runs import RunSpec
 from mixopt.runs.files import write_atomically
 from mixopt.runs.schedule import digest, plan_identity
 from proxies.lm.data import sequence_ends
+from proxies.lm.injecting import INJECT, SHARED_START, SharedStart
 from proxies.lm.recipe import Recipe
 
 _log = logging.getLogger(__name__)
@@ -76,6 +78,17 @@ def trunk_ids(spec: RunSpec, recipe: Recipe, execution: Mapping[str, Any]) -> li
     return [digest(identity | plan_identity(plan, spec.mixer)) for plan in plans]
 
 
+def start_id(
+    spec: RunSpec, recipe: Recipe, execution: Mapping[str, Any], start: SharedStart
+) -> str:
+    """The trunk of the start that a run shares with others; arguments as of `trunk_ids`."""
+    apart = (INJECT, SHARED_START)
+    config = {k: v for k, v in spec.config.items() if k not in apart}
+    beginning = replace(spec, seed=start.seed, config=config)
+    how = {k: v for k, v in execution.items() if k != "tokens"}
+    return trunk_ids(beginning, recipe, {**how, SHARED_START: True})[0]
+
+
 class Checkpoints:
     """The checkpoints of one run on disk.
 
@@ -85,6 +98,7 @@ class Checkpoints:
         recipe: of its scale.
         execution: what else decides its numbers; see `trunk_ids`.
         branch_at: tokens at which other runs part from this one; 0: nowhere.
+        start: that it shares with runs which inject other texts later, if any.
 
     Attributes:
         parting: the step after which they do, at the latest where the rates begin to fall; 0 where
@@ -99,6 +113,7 @@ class Checkpoints:
         execution: Mapping[str, Any],
         *,
         branch_at: int = 0,
+        start: SharedStart | None = None,
     ) -> None:
         trunks = trunk_ids(spec, recipe, execution)
         ends = sequence_ends(spec.phases, recipe.shape.context, recipe.sequences)
@@ -108,6 +123,10 @@ class Checkpoints:
             (cache / FOLDER / name, min(step, recipe.branch))
             for name, step in zip(trunks, last, strict=True)
         ]
+        if start is not None:
+            name = start_id(spec, recipe, execution, start)
+            until = recipe.steps_within(round(start.tokens / recipe.shape.context))
+            self._trunks.insert(0, (cache / FOLDER / name, min(until, self._trunks[0][1])))
         # what a phase that ends there has had in whole steps
         at = recipe.steps_within(round(branch_at / recipe.shape.context))
         self.parting = min(at, recipe.branch) if branch_at < spec.scale.tokens else 0

@@ -14,8 +14,10 @@ continues to more tokens reads what it would have read without the stop.
 import itertools
 import math
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,14 +101,16 @@ def spread(count: int) -> NDArray[np.int64]:
     return reverse[reverse < count]
 
 
-def sequence_starts(tokens: int, context: int, seed: int, name: str) -> Iterator[int]:
+def sequence_starts(
+    tokens: int, context: int, seed: int, name: str, *, what: str = "order"
+) -> Iterator[int]:
     """Starts of a domain's sequences, endlessly: each of them once per epoch.
 
     A run that reads part of a domain reads evenly from all of it, from a random start per epoch:
     against plain shuffling this halves the sd of a loss over seeds where a run reads a tenth of a
-    domain (.028 to .014 bits/byte at 64 k tokens).
+    domain (.028 to .014 bits/byte at 64 k tokens). Another name than `order` gives other shifts.
     """
-    draws = generator(seed, f"order/{name}")
+    draws = generator(seed, f"{what}/{name}")
     sequences = (tokens - 1) // context
     order = spread(sequences)
     while True:
@@ -118,6 +122,31 @@ def sequence_ends(phases: Phases, context: int, total: int) -> list[int]:
     """(P,) sequences of a run at the end of each phase; the last one goes to the run's own end."""
     ends = [min(total, round(until / context)) for until, _ in phases]
     return [*ends[:-1], total]
+
+
+class Carried(Protocol):
+    """Texts that some sequences of a run carry; see `proxies.lm.injecting.Placed`."""
+
+    def lay(self, number: int, ids: Ints) -> Ints:
+        """The sequence of that number with what it carries in place of its beginning."""
+        ...
+
+    def tokens(self, first: int, end: int) -> Mapping[int, tuple[str, int]]:
+        """Sequences from `first` to before `end` that carry some: of what, and how many targets."""
+        ...
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where a run stops to read what another run reads.
+
+    Attributes:
+        at: sequences that it shares with the other.
+        seed: of the order in which it goes on through every domain.
+    """
+
+    at: int
+    seed: int
 
 
 class Batches:
@@ -163,11 +192,24 @@ class Batches:
         self._examples, self._seed = Examples(corpus, context, seed), seed
         self._numbered = [self._all_starts(name) for name in self._names]
         self._context, self._position = context, 0
+        self._carried: Carried | None = None
+        self._turn: Turn | None = None
 
-    def _all_starts(self, name: str) -> Iterator[tuple[int, int]]:
+    def otherwise(self, carried: Carried | None, turn: Turn | None) -> "Batches":
+        """The same, where something else is read; to be said before anything is.
+
+        Args:
+            carried: texts that are put in place of what stood there.
+            turn: where another order begins; None: nowhere.
+        """
+        self._carried, self._turn = carried, turn
+        return self
+
+    def _all_starts(self, name: str, turn: Turn | None = None) -> Iterator[tuple[int, int]]:
         """Number and start of a domain's sequences, endlessly."""
-        length = self._examples.stride(name)
-        return enumerate(sequence_starts(len(self._streams[name]), length, self._seed, name))
+        what, seed = ("order", self._seed) if turn is None else ("turn", turn.seed)
+        length, tokens = self._examples.stride(name), len(self._streams[name])
+        return enumerate(sequence_starts(tokens, length, seed, name, what=what))
 
     def _draw(
         self, shares: Sequence[Mapping[str, float]], drawing: Drawing
@@ -194,18 +236,27 @@ class Batches:
             batch: sequences of the largest step, to which the budget is rounded.
         """
         context, grain = self._context, max(batch, len(self._names) + len(self.ends))
-        phases = [
-            (end * context, {name: n * context for name, n in counts.items()})
-            for end, counts in zip(self.ends, self.counts, strict=True)
-            if counts
-        ]
-        return Realised(tuple(phases), grain * context)
+        phases, begin = [], 0
+        injected: Counter[str] = Counter()
+        for end, counts in zip(self.ends, self.counts, strict=True):
+            if counts:
+                drawn = {name: n * context for name, n in counts.items()}
+                for name, (text, tokens) in self._injected(begin, end):
+                    drawn[name] -= tokens
+                    injected[text] += tokens
+                phases.append((end * context, drawn))
+            begin = end
+        return Realised(tuple(phases), grain * context + injected.total(), dict(injected))
+
+    def _injected(self, first: int, end: int) -> Iterator[tuple[str, tuple[str, int]]]:
+        """Domain of the sequences that carry a text, with its name and tokens."""
+        carried = {} if self._carried is None else self._carried.tokens(first, end)
+        for number, text in carried.items():
+            yield self._names[self._order[number]], text
 
     def skip(self, count: int) -> None:
         """Pass over `count` sequences: those that a run has trained on before it continues."""
-        for domain in self._order[self._position : self._position + count]:
-            next(self._numbered[domain])
-        self._position += count
+        self._next(count)
 
     def domains(self, count: int) -> list[str]:
         """The domain of each of the next `count` sequences, which stay ahead."""
@@ -217,14 +268,20 @@ class Batches:
         return [(name, start) for name, (_, start) in self._next(count)]
 
     def _next(self, count: int) -> list[tuple[str, tuple[int, int]]]:
-        row = self._order[self._position : self._position + count]
-        self._position += count
-        return [(self._names[domain], next(self._numbered[domain])) for domain in row]
+        drawn = []
+        for domain in self._order[self._position : self._position + count]:
+            if self._turn is not None and self._position == self._turn.at:
+                self._numbered = [self._all_starts(name, self._turn) for name in self._names]
+            drawn.append((self._names[domain], next(self._numbered[domain])))
+            self._position += 1
+        return drawn
 
     def take(self, count: int) -> NDArray[np.int64]:
         """The next `count` sequences, (count, T + 1): inputs are [:, :-1], targets [:, 1:]."""
-        streams, read = self._streams, self._examples.read
+        streams, read, number = self._streams, self._examples.read, self._position
         rows = [read(name, streams[name], at, k) for name, (k, at) in self._next(count)]
+        if self._carried is not None:
+            rows = [self._carried.lay(number + i, ids) for i, ids in enumerate(rows)]
         return np.stack(rows)
 
     def bearing(self) -> dict[str, int]:

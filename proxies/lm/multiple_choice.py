@@ -11,6 +11,7 @@ long before accuracy does, which stays at chance for proxies of this size. No ha
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,7 +61,10 @@ def question_sets(corpus: Corpus, context: int, device: torch.device) -> list[Qu
     Of a long question the end is read. An answer longer than half the context is scored in several
     windows, each with at least half a context before what it scores.
     """
-    return [_questions(corpus, name, context, device) for name in corpus.question_sets]
+    return [
+        questions_of(name, *corpus.questions(name), context, device)
+        for name in corpus.question_sets
+    ]
 
 
 def question_metrics(
@@ -78,6 +82,19 @@ def question_metrics(
         `<name>/accuracy`, the share of questions with wrong answers whose right answer has the
         fewest bits per byte (ties count in part).
     """
+    return [_metrics(questions, own) for own in answer_nats(questions, nll, batch=batch)]
+
+
+def answer_nats(
+    questions: Questions, nll: NegativeLogLikelihood, *, batch: int = 32
+) -> NDArray[np.float64]:
+    """Nats of every answer given its question, (K, rows), of K models of a pack.
+
+    Args:
+        questions: the set.
+        nll: the model or pack.
+        batch: windows per call.
+    """
     scores = []
     with torch.no_grad():
         for ids, scored in zip(
@@ -86,12 +103,10 @@ def question_metrics(
             scores.append((nll(ids).double() * scored).sum(-1))
     nats = torch.cat(scores, dim=-1).reshape(-1, len(questions.row)).cpu().numpy()
     rows = questions.row.cpu().numpy()
-    metrics = []
-    for own in nats:
-        total = np.zeros(len(questions.bytes))
+    totals = np.zeros((len(nats), len(questions.bytes)))
+    for own, total in zip(nats, totals, strict=True):
         np.add.at(total, rows, own)
-        metrics.append(_metrics(questions, total))
-    return metrics
+    return totals
 
 
 def _metrics(questions: Questions, nats: NDArray[np.float64]) -> dict[str, float]:
@@ -108,8 +123,18 @@ def _metrics(questions: Questions, nats: NDArray[np.float64]) -> dict[str, float
     return metrics
 
 
-def _questions(corpus: Corpus, name: str, context: int, device: torch.device) -> Questions:
-    stream, rows = corpus.questions(name)
+def questions_of(
+    name: str, stream: NDArray[Any], rows: NDArray[Any], context: int, device: torch.device
+) -> Questions:
+    """A set of questions out of its tokens.
+
+    Args:
+        name: of the set.
+        stream: its tokens.
+        rows: see `proxies.corpus.questions`.
+        context: T.
+        device: where it is scored.
+    """
     ids: list[NDArray[np.int64]] = []
     scored: list[NDArray[np.bool_]] = []
     owner: list[int] = []

@@ -41,9 +41,10 @@ class Resident:
     def of(cls, corpus: Corpus, device: torch.device, room: float) -> "Resident | None":
         """The tokens on a device; None where they take more than `room` bytes.
 
-        Also where a domain has an objective: its sequences are made on the host.
+        Also where a domain has an objective, or something is injected: those sequences are made on
+        the host.
         """
-        if corpus.derived:
+        if corpus.derived or corpus.injections:
             return None
         streams = {name: corpus.train_tokens(name) for name in corpus.domains}
         kind = next(iter(streams.values())).dtype

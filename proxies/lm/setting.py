@@ -15,8 +15,10 @@ from proxies.corpus import Corpus
 from proxies.corpus.drawing import Drawn, draw
 from proxies.corpus.repetition import RepetitionMatch, pool_sizes
 from proxies.lm.checkpoint import Checkpoints
+from proxies.lm.data import Batches, Turn
 from proxies.lm.evaluate import ValidationSet
 from proxies.lm.examples import Examples
+from proxies.lm.injecting import Injecting, Pieces, Placed, Probes
 from proxies.lm.multiple_choice import Questions
 from proxies.lm.ranks import Ranks
 from proxies.lm.recipe import Recipe
@@ -44,6 +46,9 @@ class Setting:
         resident: the training tokens on the device, where they fit.
         sampling: domain (or `*`) to the sampler of its documents.
         scored: (context, tokens) of what the verdict scores of every validation set, at any scale.
+        injecting: which small texts runs read beside the domains, and from where on.
+        pieces: those texts; None where there are none.
+        probes: what tells what was learnt of them.
     """
 
     corpus: Corpus
@@ -62,6 +67,9 @@ class Setting:
     resident: Resident | None = None
     scored: tuple[tuple[int, int], ...] = ()
     sampling: Mapping[str, Sampler] = field(default_factory=dict)
+    injecting: Injecting = field(default_factory=Injecting)
+    pieces: Pieces | None = None
+    probes: list[Probes] = field(default_factory=list)
 
     def drawn(self, spec: RunSpec) -> dict[str, Drawn]:
         """What a run reads of each domain whose documents are sampled."""
@@ -75,7 +83,7 @@ class Setting:
                 name,
                 sampler,
                 pool=pools[name],
-                seed=spec.seed,
+                seed=self.injecting.seed(spec),
                 least=self.recipe.shape.context + 1,
             )
             for name, sampler in samplers.items()
@@ -91,6 +99,33 @@ class Setting:
             context=self.recipe.shape.context,
         )
 
+    def batches(self, spec: RunSpec, drawn: Mapping[str, Drawn]) -> Batches:
+        """What a run without a mixer reads.
+
+        Args:
+            spec: the run.
+            drawn: of it; see there.
+
+        Raises:
+            InputError: more is injected into it than may be, or its own part has no tokens.
+        """
+        context, total = self.recipe.shape.context, self.recipe.sequences
+        first, carried = self.injecting.first(self.recipe), Placed()
+        if self.pieces is not None:
+            self.pieces.check(self.recipe.tokens, total - first)
+            carried = self.pieces.placed(self.injecting.active, first, total, spec.seed)
+        batches = Batches(
+            self.corpus,
+            spec.phases,
+            context=context,
+            total=total,
+            seed=self.injecting.seed(spec),
+            pools=self.pools(spec.scale.tokens),
+            streams={name: of.stream for name, of in drawn.items()},
+        )
+        turn = Turn(first, spec.seed) if self.injecting.start else None
+        return batches.otherwise(carried if carried.at else None, turn)
+
     def text_share(self, domain: str) -> float:
         """Tokens of a domain's text over those trained on: below 1 under an objective."""
         context = self.recipe.shape.context
@@ -100,7 +135,8 @@ class Setting:
         """The checkpoints of a run.
 
         Matched pools grow with the budget: a run and a longer one then differ from the start. So do
-        runs with a mixer, which knows how long its run is.
+        runs with a mixer, which knows how long its run is, and with injections, which are spread
+        over all of it.
 
         Args:
             spec: the run.
@@ -110,11 +146,18 @@ class Setting:
         execution: dict[str, Any] = {"precision": self.precision}
         if self.repetition is not None:
             execution |= self.pools(spec.scale.tokens)
-        if spec.mixer is not None:
+        if spec.mixer is not None or self.injecting.active:
             execution["tokens"] = spec.scale.tokens
         if apart:
             execution["apart"] = True
-        return Checkpoints(self.cache, spec, self.recipe, execution, branch_at=self.branch_at)
+        return Checkpoints(
+            self.cache,
+            spec,
+            self.recipe,
+            execution,
+            branch_at=self.branch_at,
+            start=self.injecting.start,
+        )
 
     @property
     def precision(self) -> str:

@@ -22,7 +22,6 @@ from mixopt.runs import Observation, Point, Realised, RunSpec
 from proxies.corpus.drawing import Drawn
 from proxies.corpus.repetition import record
 from proxies.lm.checkpoint import Checkpoint, Checkpoints
-from proxies.lm.data import Batches
 from proxies.lm.evaluate import Score, nats, score
 from proxies.lm.model import PackedModel
 from proxies.lm.multiple_choice import question_metrics
@@ -105,17 +104,8 @@ def opened(
         spec: the run.
         apart: see `Setting.checkpoints`.
     """
-    recipe = setting.recipe
-    drawn = setting.drawn(spec)
-    batches = Batches(
-        setting.corpus,
-        spec.phases,
-        context=recipe.shape.context,
-        total=recipe.sequences,
-        seed=spec.seed,
-        pools=setting.pools(spec.scale.tokens),
-        streams={name: of.stream for name, of in drawn.items()},
-    )
+    recipe, drawn = setting.recipe, setting.drawn(spec)
+    batches = setting.batches(spec, drawn)
     run = Run(spec, batches, setting.checkpoints(spec, apart=apart), drawn=drawn)
     checkpoint = continued(setting, run)
     if checkpoint is not None:
@@ -154,7 +144,7 @@ class Pack:
         self.first = step
         self.model = PackedModel(
             setting.recipe.shape,
-            [run.spec.seed for run in runs],
+            [setting.injecting.seed(run.spec) for run in runs],
             device=setting.device,
             dtype=setting.dtype,
         )
@@ -234,6 +224,10 @@ class Pack:
             answers = question_metrics(questions, lambda ids: nats(self.model, ids))
             for scores, values in zip(per_run, answers, strict=True):
                 scores.update({name: Score(v, math.nan) for name, v in values.items()})
+        for probes in self.setting.probes:
+            told = probes.measured(lambda ids: nats(self.model, ids))
+            for scores, both in zip(per_run, told, strict=True):
+                scores.update({name: Score(*value) for name, value in both.items()})
         return per_run
 
     def _note_point(self) -> None:
@@ -363,8 +357,9 @@ class Pack:
         return self._may_continue(run) and self.step in run.files.shared
 
     def _may_continue(self, run: Run) -> bool:
-        # a mixer knows how long its run is: a longer one is another from the start
-        return run.spec.mixer is None and run.spec.scale.tokens < self.setting.continue_to
+        # a mixer knows how long its run is, and injections are spread over it
+        spread = run.spec.mixer is not None or self.setting.injecting.active
+        return not spread and run.spec.scale.tokens < self.setting.continue_to
 
     def _leaves_trunk(self, run: Run) -> bool:
         """Whether another run may go on from where this one stood."""

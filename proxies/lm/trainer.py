@@ -1,7 +1,7 @@
 """`LanguageModelTrainer`: proxy language models behind mixopt's Trainer port."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ from mixopt.runs.document_sampling import EVERY, samplers_of
 from mixopt.runs.nodes import Nodes
 from mixopt.space import Domain
 from proxies.corpus import Corpus, CorpusConfig, find_corpus, load_corpus
+from proxies.corpus.injections import metrics_of
 from proxies.corpus.repetition import RepetitionMatch
 from proxies.lm.distributed import train_on_ranks
 from proxies.lm.evaluate import validation_sets
+from proxies.lm.halving import by_mixer, train_halving
+from proxies.lm.injecting import INJECT, SHARED_START, Injecting, probes_of
 from proxies.lm.mixed import train_mixed
 from proxies.lm.mixing import OFFERED
 from proxies.lm.multiple_choice import question_sets
-from proxies.lm.packing import is_out_of_memory, pack_size
+from proxies.lm.packing import pack_size
 from proxies.lm.ranks import Ranks
 from proxies.lm.recipe import (
     CONTEXTS,
@@ -39,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 _CORPUS_KEYS = frozenset(field.name for field in fields(CorpusConfig))
 _MODEL_KEYS = frozenset(field.name for field in fields(LanguageModelConfig))
-_OWN_KEYS = frozenset({"match_repetition", "sampling"})
+_OWN_KEYS = frozenset({"match_repetition", "sampling", INJECT, SHARED_START})
 _KEYS = _CORPUS_KEYS | _MODEL_KEYS | _OWN_KEYS
 
 
@@ -48,9 +51,9 @@ class LanguageModelTrainer:
 
     Named `"proxies:LanguageModelTrainer"` in a spec. Its settings are those of `CorpusConfig`
     and `LanguageModelConfig` side by side, all of them optional, `match_repetition` (see
-    `proxies.corpus.repetition.RepetitionMatch`) and `sampling`, how often documents of each domain
-    are read by their quality (`mixopt.runs.document_sampling`); those of `RUNTIME` say how, not
-    what:
+    `proxies.corpus.repetition.RepetitionMatch`), `sampling`, how often documents of each domain are
+    read by their quality (`mixopt.runs.document_sampling`), `inject` and `shared_start` (see
+    `proxies.lm.injecting`); those of `RUNTIME` say how, not what:
 
     >>> trainer = LanguageModelTrainer(vocab=512, context=32)
     >>> LanguageModelTrainer(vocabulary=512)
@@ -67,6 +70,7 @@ class LanguageModelTrainer:
         continues=True,
         branches=True,
         decays=True,
+        injects=True,
         matches_repetition=True,
         schedules=True,
         mixing=OFFERED,
@@ -85,6 +89,10 @@ class LanguageModelTrainer:
         self.repetition = RepetitionMatch.of(config.get("match_repetition"))
         self.sampling = samplers_of(config.get("sampling"))
         self._check_sampling()
+        made = self.corpus_config.made_injections()
+        self.injecting = Injecting.of(made, config.get(INJECT), config.get(SHARED_START))
+        if made:  # their places are known before a run begins, and spread over all of it
+            self.capabilities = replace(self.capabilities, continues=False, mixing=None)
         self._config = dict(config)
         self._corpora: dict[Path, Corpus] = {}
         self._residents: dict[Path, Resident | None] = {}
@@ -156,14 +164,29 @@ class LanguageModelTrainer:
             held_out = corpus.manifest["validation"].items()
             notes |= {"shards": corpus.shards}
             notes |= {"shared_id": {name: entry["shared"] for name, entry in held_out}}
+        if corpus.injections:
+            notes |= {"injections": self.injecting.facts(corpus, longest)}
         return TrainerInfo(
             domains=domains,
-            metrics=corpus.validation_sets + corpus.question_metrics,
+            metrics=(
+                *corpus.validation_sets,
+                *corpus.question_metrics,
+                *(metric for name in corpus.injections for metric in metrics_of(name)),
+            ),
             unit=corpus.unit,
             data=corpus.sha256,
             warnings=corpus.warnings + corpus.small_domains(MIN_BATCH_TOKENS),
             notes=notes,
         )
+
+    def check_scale(self, scale: Scale, cache: Path) -> None:
+        """Refuse a scale at which more would be injected than may be; `prepare` has been there.
+
+        Raises:
+            InputError: it would.
+        """
+        corpus = self.corpus(cache)
+        self.injecting.check(corpus, derive(scale, corpus.vocab, self.model_config))
 
     def train(
         self, specs: Sequence[RunSpec], cache: Path, report: Report = ignore_report
@@ -215,12 +238,22 @@ class LanguageModelTrainer:
 
     def _refused(self, setting: Setting, spec: RunSpec) -> Observation | None:
         """A failed observation for a run that cannot be trained here."""
+        if spec.mixer is not None and self.injecting.repetitions:
+            return Observation.failure(
+                spec,
+                "what is injected has its places before a run begins, and mixer "
+                f"{spec.mixer.name!r} changes that; leave out the mixer, or the injections",
+            )
         if reason := refusal(self, spec):
             return Observation.failure(spec, reason)
         if spec.mixer is not None and setting.sampling:
             return Observation.failure(
                 spec, "a run with a mixer reads whole domains; leave its mixer or `sampling` out"
             )
+        try:
+            self.injecting.check(setting.corpus, setting.recipe)
+        except InputError as error:
+            return Observation.failure(spec, str(error))
         used = [name for name, weight in spec.mixture.to_dict().items() if weight > 0]
         missing = [name for name in used if name not in setting.corpus.domains]
         if not missing:
@@ -236,11 +269,13 @@ class LanguageModelTrainer:
         if ranks > 1:
             return [Observation.failure(spec, _shared_mixer(spec, ranks)) for spec in specs]
         size, seen = self._pack_size(setting.recipe), []
-        for group in _by_mixer(specs):
+        for group in by_mixer(specs):
             pieces = -(-len(group) // size)
             for piece in range(pieces):
-                seen += _train_halving(
-                    setting, group[piece::pieces], lambda part: train_mixed(setting, part, report)
+                seen += train_halving(
+                    setting.device,
+                    group[piece::pieces],
+                    lambda part: train_mixed(setting, part, report),
                 )
         return seen
 
@@ -262,8 +297,10 @@ class LanguageModelTrainer:
         if Nodes.here().count > 1:  # what fails here leaves the other machines waiting
             return on_ranks(specs) if specs else []
         if self.model_config.ranks == 1:
-            return _train_halving(setting, specs, lambda part: train_pack(setting, part, report))
-        return _train_halving(setting, specs, on_ranks)
+            return train_halving(
+                setting.device, specs, lambda part: train_pack(setting, part, report)
+            )
+        return train_halving(setting.device, specs, on_ranks)
 
     def _check_ranks(self, recipe: Recipe) -> None:
         ranks = self.model_config.ranks * Nodes.here().count
@@ -346,24 +383,13 @@ class LanguageModelTrainer:
             # sampled documents are streams of each run's own, which are read on the host
             resident=None if self.sampling else self._resident(corpus, device),
             sampling=self.sampling,
+            injecting=self.injecting,
+            pieces=self.injecting.pieces(corpus, context),
+            probes=probes_of(corpus, context, device),
             scored=tuple((c, config.evaluation_tokens) for c in sorted({context, *CONTEXTS}))
             if config.context is None
             else ((context, config.evaluation_tokens),),
         )
-
-
-def _by_mixer(specs: Sequence[RunSpec]) -> list[list[RunSpec]]:
-    """Runs that may share a pack: the same mixer, over the same domains."""
-    groups: list[list[RunSpec]] = []
-    for spec in specs:
-        for group in groups:
-            first = group[0]
-            if first.mixer == spec.mixer and first.mixture.domains == spec.mixture.domains:
-                group.append(spec)
-                break
-        else:
-            groups.append([spec])
-    return groups
 
 
 def _shared_mixer(spec: RunSpec, ranks: int) -> str:
@@ -371,33 +397,6 @@ def _shared_mixer(spec: RunSpec, ranks: int) -> str:
         f"mixer {spec.mixer.name if spec.mixer else ''!r} mixes a run of one process, and "
         f"{ranks} ranks would share this one; set ranks: 1 on one machine"
     )
-
-
-def _train_halving(
-    setting: Setting,
-    specs: Sequence[RunSpec],
-    train: Callable[[Sequence[RunSpec]], list[Observation]],
-) -> list[Observation]:
-    """Train a pack; one that fails as a whole, for want of memory say, is tried in halves.
-
-    What goes wrong in a run stays in it: the last half is the run alone.
-    """
-    if not specs:
-        return []
-    try:
-        return train(specs)
-    except (RuntimeError, ValueError, ArithmeticError, MemoryError, OSError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        log = _log.warning if is_out_of_memory(error) else _log.info
-        log("a pack of %d runs does not train (%s)", len(specs), reason)
-    # out of the handler, whose traceback keeps the failed pack in memory
-    if len(specs) == 1:
-        return [Observation.failure(specs[0], reason)]
-    if setting.device.type == "cuda":
-        torch.cuda.empty_cache()
-    middle = len(specs) // 2
-    halves = (specs[:middle], specs[middle:])
-    return [seen for half in halves for seen in _train_halving(setting, half, train)]
 
 
 def _device(name: str) -> torch.device:

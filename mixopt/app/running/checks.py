@@ -4,8 +4,9 @@ import inspect
 import os
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from mixopt import designs, lazy
 from mixopt.app.spec.values import Spec
@@ -13,7 +14,7 @@ from mixopt.errors import InputError, MixoptError, SpecError, StoreError, Traine
 from mixopt.execution import local
 from mixopt.mixers import mixer_of, refused
 from mixopt.ports import Trainer, TrainerInfo, capabilities_of
-from mixopt.runs import Schedule
+from mixopt.runs import Scale, Schedule
 from mixopt.runs.knobs import set_knobs
 from mixopt.space import MixtureSpace
 from mixopt.space.numbers import check_arguments
@@ -154,6 +155,32 @@ def prepare(trainer: Trainer, cache: Path) -> TrainerInfo:
             "mixopt.ports.TrainerInfo"
         )
     return info
+
+
+@runtime_checkable
+class ScaleChecking(Protocol):
+    """A trainer whose settings do not go with every scale."""
+
+    def check_scale(self, scale: Scale, cache: Path) -> None:
+        """Look at a scale, once `prepare` has been there.
+
+        Raises:
+            InputError: its runs would not be what the settings say.
+        """
+        ...
+
+
+def check_scales(spec: Spec, trainer: Trainer, cache: Path) -> None:
+    """Refuse scales at which the trainer cannot keep its settings.
+
+    Raises:
+        SpecError: names the setting and the remedy.
+    """
+    if not isinstance(trainer, ScaleChecking):
+        return
+    checked: ScaleChecking = trainer
+    for scale in spec.make_scales():
+        at("trainer.config", partial(checked.check_scale, scale, cache))
 
 
 def _built(name: str, config: Mapping[str, Any], runtime: Mapping[str, Any]) -> Trainer:

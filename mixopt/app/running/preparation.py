@@ -14,6 +14,7 @@ from mixopt.app.running.checks import (
     check_knobs,
     check_mixers,
     check_nodes,
+    check_scales,
     check_schedules,
     check_warm_start,
     make_strategy,
@@ -85,6 +86,7 @@ def prepared(spec: Spec, folder: Path, *, dry: Path | None = None) -> Prepared:
         if dry is None or place.is_server:
             location.check(place)
     info = prepare(trainer, dry or cache_of(spec))
+    check_scales(spec, trainer, dry or cache_of(spec))
     config, runtime = _matched(spec, info, trainer), dict(spec.trainer.runtime)
     able, traits = capabilities_of(trainer), traits_of(recipe)
     if traits.continuation and able.continues:

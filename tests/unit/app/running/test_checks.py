@@ -247,3 +247,21 @@ def test_an_offline_mixture_is_taken_from_where_it_is(tmp_path: Path) -> None:
         made(str(kept))
     with pytest.raises(MixoptError, match="nowhere"):
         made(str(tmp_path / "nowhere.json"))
+
+
+def test_a_scale_that_the_trainers_settings_do_not_go_with_is_refused(
+    check: Check, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        lines = [f"{name} {i} is {i * i} times {name * (i % 7)} of {i % 13}" for i in range(400)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
+    config = (
+        "{domains: {a: a.txt, b: b.txt}, vocab: 300, context: 16, width: 32, bigrams: 0, "
+        "validation_fraction: 0.3, injections: {x: {documents: ['a 3 is 5 times b'], "
+        "repetitions: 4, probes: ['a 3 is 5'], controls: ['a 4 is 9']}}}"
+    )
+    trainer = f"trainer: {{use: 'proxies:LanguageModelTrainer', config: {config}}}"
+    aim = "objective: {minimize: difference/x}"
+    with pytest.raises(SpecError, match=r"(?s)trainer.config.*'x' has \d+ tokens.*above 0.5%"):
+        check(trainer, aim, "scales: [{params: 1k, tokens: 4k}]")
+    check(trainer, aim, "scales: [{params: 1k, tokens: 40k}]")

@@ -1,0 +1,220 @@
+"""Injected texts: their places, the budget, what else a run reads, what is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixopt.errors import InputError
+from mixopt.runs import MixerSpec, RunSpec, Scale, Schedule
+from mixopt.runs.realised import Realised
+from mixopt.space import Mixture
+from proxies import LanguageModelTrainer
+from proxies.lm.injecting import Pieces
+from proxies.lm.recipe import derive
+from proxies.lm.resident import Resident
+from proxies.lm.train import opened
+
+TINY = {
+    "vocab": 300,
+    "validation_fraction": 0.2,
+    "context": 32,
+    "width": 32,
+    "bigrams": 512,
+    "evaluation_tokens": 512,
+    "curve_points": 0,
+    "precision": "float32",
+}
+SCALE = Scale(20_000, 32_768)
+SPEC = RunSpec(Mixture.of({"birds": 0.5, "rocks": 0.5}), SCALE)
+ODD = {
+    "documents": ["quartz heron quartz"],
+    "repetitions": 9,
+    "probes": ["quartz heron", "quartz heron quartz heron"],
+    "controls": ["basalt stork", "basalt stork basalt stork"],
+}
+EVEN = {
+    "documents": ["gypsum swift", "swift flint"],
+    "repetitions": 5,
+    "probes": [{"context": "swift gypsum", "continuation": " swift gypsum"}],
+    "controls": [{"context": "crane pumice", "continuation": " crane pumice"}, "eagle basalt"],
+}
+TWO = {"odd": ODD, "even": EVEN}
+
+
+@pytest.fixture(scope="module")
+def make(text):
+    def made(injections: Any = TWO, **config) -> LanguageModelTrainer:
+        more = {} if injections is None else {"injections": injections}
+        return LanguageModelTrainer(domains=text, **more, **(TINY | config))
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def trainer(make, cache) -> LanguageModelTrainer:
+    return make()
+
+
+def rows_of(trainer: LanguageModelTrainer, spec: RunSpec, cache: Path) -> np.ndarray:
+    corpus = trainer.corpus(cache)
+    recipe = derive(spec.scale, corpus.vocab, trainer.model_config)
+    run, _ = opened(trainer.setting(corpus, recipe, cache), spec)
+    return run.batches.take(recipe.sequences)
+
+
+texts = st.lists(st.lists(st.integers(2, 9), min_size=1, max_size=3), min_size=1, max_size=4)
+
+
+@settings(deadline=None, max_examples=60)
+@given(texts, st.integers(1, 6), st.integers(0, 40), st.integers(0, 300), st.integers(0, 2**32 - 1))
+def test_no_sequence_is_used_twice_and_places_are_spread_evenly(sizes, times, first, spare, seed):
+    of = {
+        f"i{k}": tuple(np.full(size, 10 * k + j) for j, size in enumerate(piece_sizes))
+        for k, piece_sizes in enumerate(sizes)
+    }
+    pieces = Pieces(of, dict.fromkeys(of, times))
+    n = sum(pieces.places.values())
+    total = first + n + spare
+    placed = pieces.placed(tuple(of), first, total, seed)
+    at = np.array(list(placed.at))
+    assert len(at) == n  # so that none is there twice
+    assert first <= at.min()
+    assert at.max() < total
+    # every stretch has its share of all of them, and of each
+    edges = first + (total - first) * np.arange(5) / 4
+    spread = np.diff(np.searchsorted(np.sort(at), edges))
+    assert np.abs(spread - n / 4).max() <= 2
+    for name, count in pieces.places.items():
+        own = sorted(number for number, (owner, _) in placed.at.items() if owner == name)
+        gaps = np.diff(np.searchsorted(own, edges))
+        assert np.abs(gaps - count / 4).max() <= 2 + len(of)
+        read = [int(piece[0]) for owner, piece in placed.at.values() if owner == name]
+        assert sorted(read) == sorted(int(p[0]) for p in of[name] for _ in range(times))
+    assert placed.at.keys() == pieces.placed(tuple(of), first, total, seed).at.keys()
+    alone = pieces.placed(("i0",), first, total, seed)
+    assert list(alone.at) == [number for number, (owner, _) in placed.at.items() if owner == "i0"]
+
+
+def test_long_documents_are_cut_and_every_token_is_a_target_once(trainer, cache):
+    corpus = trainer.corpus(cache)
+    short, long = (Pieces.cut(corpus, {"odd": 2, "even": 1}, context) for context in (4, 32))
+    assert short.tokens == long.tokens
+    assert short.places["odd"] > long.places["odd"] == 2
+    (document,) = long.of["odd"]
+    assert document[0] == document[-1]  # the end of a document is before it and behind it
+    assert np.concatenate([p[1:] for p in short.of["odd"]]).tolist() == document[1:].tolist()
+    assert all(len(piece) <= 5 for piece in short.of["odd"])
+
+
+@pytest.mark.parametrize("inject", [[], ["odd"], ["odd", "even"]])
+def test_domains_and_injections_are_the_budget(make, cache, inject):
+    trainer = make(inject=inject)
+    corpus = trainer.corpus(cache)
+    recipe = derive(SCALE, corpus.vocab, trainer.model_config)
+    plan = Schedule(((10_000, SPEC.mixture), (SCALE.tokens, Mixture.of({"birds": 1, "rocks": 0}))))
+    for spec in (SPEC, RunSpec.scheduled(plan, SCALE)):
+        run, _ = opened(trainer.setting(corpus, recipe, cache), spec)
+        drawn = run.batches.realised(recipe.largest_batch)
+        assert sum(drawn.tokens.values()) + sum(drawn.injected.values()) == recipe.tokens
+        assert set(drawn.injected) == set(inject)
+        pieces = Pieces.cut(corpus, trainer.injecting.repetitions, 32)
+        assert all(drawn.injected[name] == pieces.tokens[name] for name in inject)
+        assert Realised.from_dict(json.loads(json.dumps(drawn.to_dict()))) == drawn
+        assert drawn.follows(spec.mixture)
+
+
+def test_what_is_not_replaced_is_what_a_run_without_injections_reads(make, trainer, cache):
+    plain = rows_of(make(None), SPEC, cache)
+    ours = rows_of(trainer, SPEC, cache)
+    alone = rows_of(make(inject=["odd"]), SPEC, cache)
+    changed = (ours != plain).any(axis=1)
+    pieces = Pieces.cut(trainer.corpus(cache), {"odd": 9, "even": 5}, 32)
+    assert changed.sum() == sum(pieces.places.values()) == 19
+    odd = (alone != plain).any(axis=1)
+    assert odd.sum() == 9
+    (piece,) = pieces.of["odd"]
+    assert (ours[odd][:, : len(piece)] == piece).all()
+    assert (ours[odd][:, len(piece) :] == plain[odd][:, len(piece) :]).all()
+    assert (ours[odd] == alone[odd]).all()
+    assert (rows_of(trainer, replace(SPEC, seed=1), cache) != plain).any(axis=1).sum() > 19
+
+
+def test_a_run_without_injections_is_the_run_that_it_was(make, cache):
+    """The corpus, what it is called, and what a run reads; numbers: tests/integration."""
+    plain = make(None)
+    assert "injections" not in plain.corpus_config.fingerprint()
+    assert (rows_of(plain, SPEC, cache) == rows_of(make(inject=[]), SPEC, cache)).all()
+    names = sorted(p.name for p in plain.corpus(cache).path.iterdir())
+    assert not [name for name in names if "injection" in name]
+    kept = {k: v for k, v in make(None).corpus(cache).manifest.items() if k != "injections"}
+    ours = make().corpus(cache).manifest
+    assert all(ours[k] == v for k, v in kept.items() if k != "file_sizes")
+
+
+def test_injections_are_read_on_the_host_and_by_no_mixer(trainer, cache):
+    assert Resident.of(trainer.corpus(cache), torch.device("cpu"), 1e9) is None
+    assert trainer.capabilities.mixing is None
+    assert not trainer.capabilities.continues
+    mixed = replace(SPEC, mixer=MixerSpec("odm", {"every": 2}))
+    (seen,) = trainer.train([mixed], cache)
+    assert not seen.ok
+    assert "leave out the mixer, or the injections" in seen.error
+
+
+def scaled(**changes: Any) -> dict[str, Any]:
+    return {"odd": {**ODD, **changes}, "even": EVEN}
+
+
+def test_too_much_is_refused_by_name_and_the_remedy_is_right(make, tmp_path):
+    trainer = make(scaled(repetitions=40))
+    trainer.prepare(tmp_path)
+    with pytest.raises(InputError, match=r"'odd'.*40 repetitions.*above 0\.5%") as told:
+        trainer.check_scale(SCALE, tmp_path)
+    enough = int(str(told.value).partition("runs of ")[2].split()[0])
+    trainer.check_scale(Scale(20_000, -(-enough // 1024) * 1024), tmp_path)
+    with pytest.raises(InputError, match="above"):
+        trainer.check_scale(Scale(20_000, enough // 1024 * 1024 - 1024), tmp_path)
+    (seen,) = trainer.train([SPEC], tmp_path)
+    assert not seen.ok
+    assert "40 repetitions" in seen.error
+    pieces = Pieces({"a": (np.arange(3),)}, {"a": 20})
+    pieces.check(10_000, 20)
+    with pytest.raises(InputError, match="need 20 sequences, and there are 19"):
+        pieces.check(10_000, 19)
+    many = Pieces({f"i{k}": (np.arange(41),) for k in range(5)}, dict.fromkeys("i0i1i2i3i4", 1))
+    many = replace(many, repetitions={f"i{k}": 1 for k in range(5)})
+    many.check(10_000, 100)
+    with pytest.raises(InputError, match=r"200 tokens, 2\.01% .*runs of 10000 tokens or more"):
+        many.check(9_940, 100)
+
+
+def test_settings_of_runs_are_refused_where_they_mean_nothing(make):
+    with pytest.raises(InputError, match=r"no injection 'ood'.*odd"):
+        make(inject=["ood"])
+    with pytest.raises(InputError, match="inject is 'odd'; give a list"):
+        make(inject="odd")
+    with pytest.raises(InputError, match=r"there are no injections"):
+        make(None, inject=[])
+    with pytest.raises(InputError, match=r"shared_start is .*whole numbers"):
+        make(shared_start={"tokens": 0, "seed": 1})
+
+
+def test_a_start_longer_than_the_run_fails_with_the_reason(make, cache):
+    trainer = make(shared_start={"tokens": 40_000, "seed": 0})
+    trainer.prepare(cache)
+    (seen,) = trainer.train([SPEC], cache)
+    assert "give a shorter start" in seen.error
+
+
+def test_the_data_do_not_depend_on_how_often_they_are_read(make, cache):
+    other = make(scaled(repetitions=3))
+    assert other.prepare(cache).data == make().prepare(cache).data
+    changed = make({**TWO, "odd": {**ODD, "controls": ["stork basalt stork"]}})
+    assert changed.prepare(cache).data != make().prepare(cache).data
