@@ -39,7 +39,7 @@ KEY = "sampling"
 RANGES = {"sharpness": 1000.0, "cut": 0.1, "exponent": 1.0, "floor": 0.001}
 """Parameters of a domain to the ends of the ranges, from 0, that the paper draws them from."""
 
-_STRENGTHS = (0.5, 50.0)  # of mixtures around the natural one, where shares are explicit
+_STRENGTHS, _TEMPER = (0.5, 50.0), 0.5  # of mixtures, where shares are explicit
 _CHUNK, _ROUNDS = 20_000, 50
 
 
@@ -237,9 +237,10 @@ class QuaDMix(Answers):
         """(n, m) mixtures and (n, K) parameters, within the constraints."""
         space = problem.space
         if self._explicit(problem):
+            centre = simplex.temperature(space.prior, _TEMPER)
             low, high = np.log(_STRENGTHS)
             s = np.exp(rng.uniform(low, high, size=(n, 1)))
-            W = honour(space, simplex.dirichlet(s * space.prior, rng), constrained=True)
+            W = honour(space, simplex.dirichlet(s * centre, rng), constrained=True)
             return W, parameters.draw(n, rng)
         parts, missing = [], n
         for _ in range(_ROUNDS):

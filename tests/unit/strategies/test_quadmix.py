@@ -67,6 +67,21 @@ def test_shares_follow_from_sizes_and_samplers_and_stay_near_the_sizes() -> None
         assert spec.mixture.array == pytest.approx(read / read.sum(), abs=3e-4)
 
 
+def test_a_small_domain_is_locked_to_its_size_unless_shares_are_explicit() -> None:
+    space = MixtureSpace({**{f"d{i}": 11e9 for i in range(9)}, "small": 1e9})
+    problem = replace(question(), space=space)
+    followed, explicit = (
+        np.array(
+            [s.mixture["small"] for s in QuaDMix(runs=400, explicit_share=e).next(problem, [], [])]
+        )
+        for e in (False, True)
+    )
+    assert np.quantile(followed, 0.95) < 0.03
+    assert followed.max() < 0.1
+    assert np.quantile(explicit, 0.95) > 0.1
+    assert explicit.max() > 0.3
+
+
 def test_the_answer_is_near_what_is_planted_and_its_model_is_of_mixtures() -> None:
     problem = question()
     recipe = QuaDMix(**SMALL, explicit_share=True)
