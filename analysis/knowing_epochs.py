@@ -21,7 +21,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from mixopt.laws.ensemble import Ensemble, FittedEnsemble
-from mixopt.laws.epochs import Shape, epochs
+from mixopt.laws.epoch_shape import Shape, epochs
 from mixopt.runs.reading import read_table
 from mixopt.space.simplex import Array
 

@@ -23,7 +23,8 @@ from mixopt.diagnostics.validation import (
 )
 from mixopt.errors import InputError
 from mixopt.laws.base import Ints, sizes_known
-from mixopt.laws.epochs import Epochs, epochs
+from mixopt.laws.epoch_shape import epochs
+from mixopt.laws.epochs import Epochs
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import OBJECTIVE, RunTable, as_objective
 from mixopt.space import MixtureSpace
@@ -102,7 +103,7 @@ def epoch_control(
 
     Raises:
         InputError: no draws; domains all of one size, for which there is nothing to exchange; see
-            `cross_validate` and `laws.epochs.epochs`.
+            `cross_validate` and `laws.epoch_shape.epochs`.
     """
     if draws < 1:
         raise InputError(f"draws is {draws}; give 1 or more")

@@ -19,120 +19,40 @@ Notation:
     T: (n, k) standardised metrics, 0 where missing; X: (n, 2 m) columns of a shape
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar, nnls
+from numpy.typing import NDArray
 
 from mixopt.errors import InputError
 from mixopt.laws.base import (
     JSON,
     FittedLaw,
-    Ints,
     Prediction,
-    Runs,
     as_mixtures,
     check_runs,
     numbers,
     one_scale,
 )
 from mixopt.laws.descent import PRIOR_SD
+from mixopt.laws.epoch_shape import (
+    LEAST_DROP,
+    Folds,
+    Shape,
+    above,
+    alike,
+    choose_gammas,
+    choose_shape,
+    choose_signs,
+    epochs,
+    log_amplitudes,
+)
 from mixopt.laws.folds import group_folds
 from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
 from mixopt.space.simplex import Array
-
-_AXES: dict[str, tuple[float, ...]] = {
-    "rate": (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0),
-    "power": (0.3, 0.5, 0.7, 1.0),
-    "onset": (1.0, 2.0, 3.0, 4.0, 5.0, 6.0),
-    "ridge": (0.0, 1e-3, 1e-2, 0.1, 1.0),
-}
-_PASSES = 3  # over the axes; a pass that changes nothing is the last
-_GAMMA, _FLAT_GAMMA = 2.5, 1.5  # while the shape is chosen, and where the data do not say
-_LOG_GAMMA, _GAMMA_STEPS = (1.0, 6.0), 24
-_LEAST_DROP = 0.1  # sd of a metric: where the proportional mixture is itself the best run
-_AT = 0.01  # total variation within which a run is at the proportional mixture
-_TOP = 30.0  # exp of more is far outside any data
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What all domains and metrics share: `rate` and `power` of the benefit, `onset` of the harm.
-
-    `ridge` is the penalty of squared amplitudes.
-
-    Raises:
-        InputError: a rate or power that is not positive, or a negative ridge.
-    """
-
-    rate: float = 0.5
-    power: float = 0.7
-    onset: float = 2.0
-    ridge: float = 0.01
-
-    def __post_init__(self) -> None:
-        for name, value in (("rate", self.rate), ("power", self.power)):
-            if not value > 0:
-                raise InputError(f"{name} is {value}; give a number above 0")
-        if not self.ridge >= 0:
-            raise InputError(f"ridge is {self.ridge}; give 0 or a number above")
-
-    def benefit(self, E: ArrayLike) -> Array:
-        """Share of a domain's benefit that is had after E epochs, in [0, 1]."""
-        return np.asarray(-np.expm1(-((self.rate * np.asarray(E, dtype=float)) ** self.power)))
-
-    def harm(self, E: ArrayLike) -> Array:
-        """Harm of E epochs, before its amplitude."""
-        return np.asarray(np.logaddexp(0.0, np.log1p(np.asarray(E, dtype=float)) - self.onset) ** 2)
-
-    def columns(self, E: Array) -> Array:
-        """(n, 2 m) features whose amplitudes are not negative: less benefit, more harm."""
-        return np.hstack([-self.benefit(E), self.harm(E)])
-
-
-def epochs(W: ArrayLike, sizes: ArrayLike, budget: float) -> Array:
-    """(n, m) epochs of each domain at mixtures W (n, m).
-
-    Args:
-        W: (n, m) weights.
-        sizes: (m,) unique tokens of each domain, all known.
-        budget: training tokens of the target.
-
-    Raises:
-        InputError: sizes of another number of domains, or sizes or a budget that are not positive
-            and finite.
-    """
-    w, N = np.atleast_2d(np.asarray(W, dtype=float)), np.asarray(sizes, dtype=float)
-    if N.shape != (w.shape[1],):
-        raise InputError(f"{N.size} sizes for {w.shape[1]} domains; give one for each")
-    bad = ~(np.isfinite(N) & (N > 0))
-    if bad.any():
-        i = int(np.argmax(bad))
-        raise InputError(f"size of domain {i} is {N[i]}; give its unique tokens, above 0")
-    if not (np.isfinite(budget) and budget > 0):
-        raise InputError(f"budget is {budget}; give the target's training tokens, above 0")
-    return np.asarray(w * budget / N)
-
-
-def amplitudes(X: Array, y: Array, floor: float, ridge: float = 0.0) -> tuple[float, Array]:
-    """The constant c and the (p,) amplitudes, none negative, of log(y - floor) on columns X (n, p).
-
-    Non-negative least squares on centred columns, not scaled; the ridge is rows sqrt(ridge) I.
-
-    Raises:
-        InputError: a floor that is not below every value.
-    """
-    if not floor < y.min():
-        raise InputError(f"floor is {floor}, and the lowest value {y.min()}; give a lower floor")
-    z = np.log(y - floor)
-    centre = X.mean(axis=0)
-    rows = np.vstack([X - centre, np.sqrt(ridge) * np.eye(X.shape[1])])
-    fitted, _ = nnls(rows, np.concatenate([z - z.mean(), np.zeros(X.shape[1])]))
-    return float(z.mean() - centre @ fitted), np.asarray(fitted)
 
 
 @dataclass(frozen=True)
@@ -178,18 +98,13 @@ class Epochs:
         sizes = np.asarray(self.tokens, dtype=float)
         E = epochs(runs.W, sizes, self.budget)
         standard = Standard.learn(runs.Y)
-        folds = _Folds.of(runs, standard, sizes, group_folds(runs.groups, self.folds, rng))
-        X = Shape().columns(E)
-        # Losses are what this formula is about: the other direction must earn it.
-        signs = np.where(
-            folds.errors(X, Shape().ridge, +1.0) <= 1.1 * folds.errors(X, Shape().ridge, -1.0),
-            1.0,
-            -1.0,
-        )
-        shape = _search(E, folds, signs)
+        folds = Folds.of(runs, standard, sizes, group_folds(runs.groups, self.folds, rng))
+        signs = choose_signs(E, folds)
+        shape = choose_shape(E, folds, signs)
         X = shape.columns(E)
-        fits = [_fit_metric(X, shape.ridge, folds, j, signs[j]) for j in range(len(signs))]
-        floors, theta, covariance, noise = (np.array(part) for part in zip(*fits, strict=True))
+        gammas = choose_gammas(X, shape.ridge, folds, signs)
+        floors, theta = folds.learn(X, shape.ridge, gammas, signs)
+        covariance, noise = _judged(X, signs * folds.T, folds.seen, floors, theta)
         noise = np.where(standard.flat, 0.0, noise)
         return FittedEpochs(
             standard, sizes, float(self.budget), shape, signs, floors, theta, covariance, noise
@@ -214,15 +129,15 @@ class Epochs:
         runs = one_scale(check_runs(W, Y, scale), "epochs")
         E = epochs(runs.W, fitted.sizes, fitted.budget)
         X, T = fitted.shape.columns(E), fitted.signs * fitted.standard.forward(runs.Y)
-        seen, ridge = np.isfinite(runs.Y), fitted.shape.ridge
-        lowest = np.where(seen, T, np.inf).min(axis=0) - _LEAST_DROP
+        seen = np.isfinite(runs.Y)
+        lowest = np.where(seen, T, np.inf).min(axis=0) - LEAST_DROP
         floors = np.minimum(fitted.floors, lowest)
-        fits = []
-        for j, floor in enumerate(floors):
-            rows = seen[:, j]
-            c, learned = amplitudes(X[rows], T[rows, j], floor, ridge)
-            fits.append(_judged(X[rows], T[rows, j], floor, np.append(c, learned)))
-        theta, covariance, noise = (np.array(part) for part in zip(*fits, strict=True))
+        theta = np.empty_like(fitted.theta)
+        for metrics in alike(seen):
+            rows = seen[:, metrics[0]]
+            logs = np.log(T[np.ix_(rows, metrics)] - floors[metrics])
+            theta[metrics] = log_amplitudes(X[rows], logs, fitted.shape.ridge)
+        covariance, noise = _judged(X, T, seen, floors, theta)
         noise = np.where(fitted.standard.flat, 0.0, noise)
         return replace(fitted, floors=floors, theta=theta, covariance=covariance, noise=noise)
 
@@ -249,22 +164,22 @@ class FittedEpochs(Shown):
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
         """Metrics at mixtures W (n, m), at the budget of the target; `scale` is not used."""
         del scale
-        X, above = self._above(W)
+        X, over = self._over(W)
         J = np.hstack([np.ones((len(X), 1)), X])
         quadratic = np.einsum("nq,kqr,nr->nk", J, self.covariance, J, optimize=True)
-        sd = above * np.sqrt(np.maximum(quadratic, 0.0))
-        return self.standard.prediction(self.signs * (self.floors + above), sd, self.noise)
+        sd = over * np.sqrt(np.maximum(quadratic, 0.0))
+        return self.standard.prediction(self.signs * (self.floors + over), sd, self.noise)
 
     def mean(self, W: Array, scale: Array | None = None) -> Array:
         """(n, k) the mean of `predict`, without the work for the sd."""
         del scale
-        return self.standard.backward(self.signs * (self.floors + self._above(W)[1]))
+        return self.standard.backward(self.signs * (self.floors + self._over(W)[1]))
 
-    def _above(self, W: Array) -> tuple[Array, Array]:
+    def _over(self, W: Array) -> tuple[Array, Array]:
         """Columns (n, 2 m), and how far the metrics (n, k) are above their floors."""
         w = as_mixtures(W, self.sizes.size)
         X = self.shape.columns(epochs(w, self.sizes, self.budget))
-        return X, np.exp(np.minimum(self.theta[:, 0] + X @ self.theta[:, 1:].T, _TOP))
+        return X, above(X, self.theta)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -289,114 +204,22 @@ def read(values: JSON) -> FittedEpochs:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Folds:
-    """Runs in standard units, split so that replicates stay together.
-
-    Runs at the proportional mixture (`natural`, (n,)) are in every training set: floors are
-    measured from them.
-    """
-
-    T: Array
-    seen: NDArray[np.bool_]
-    natural: NDArray[np.bool_]
-    fold: Ints
-
-    @classmethod
-    def of(cls, runs: Runs, standard: Standard, sizes: Array, fold: Ints) -> "_Folds":
-        natural = 0.5 * np.abs(runs.W - sizes / sizes.sum()).sum(axis=1) <= _AT
-        return cls(standard.forward(runs.Y), np.isfinite(runs.Y), natural, fold)
-
-    def errors(self, X: Array, ridge: float, signs: float | Array) -> Array:
-        """(k,) held-out rmse of every metric, with the provisional floor."""
-        k = self.T.shape[1]
-        sign = np.broadcast_to(signs, (k,))
-        return np.array([self.error(X, ridge, _GAMMA, j, sign[j]) for j in range(k)])
-
-    def error(self, X: Array, ridge: float, gamma: float, j: int, sign: float) -> float:
-        """Held-out rmse of metric j; 0 where the runs are too few to hold any out."""
-        squares = [
-            (sign * self.T[out, j] - _curve(X[out], *self.learn(X, ridge, gamma, j, sign, rest)))
-            ** 2
-            for rest, out in self._splits(j)
-        ]
-        return float(np.sqrt(np.concatenate(squares).mean())) if squares else 0.0
-
-    def _splits(self, j: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-        for number in np.unique(self.fold):
-            out = self.seen[:, j] & (self.fold == number) & ~self.natural
-            rest = self.seen[:, j] & ~out
-            if out.any() and rest.sum() > 1:
-                yield rest, out
-
-    def learn(
-        self, X: Array, ridge: float, gamma: float, j: int, sign: float, rows: NDArray[np.bool_]
-    ) -> tuple[float, Array]:
-        """Floor and (1 + 2 m,) constant and amplitudes of metric j, from these rows."""
-        y = sign * self.T[rows, j]
-        floor = _floor(y, self.natural[rows], gamma)
-        c, fitted = amplitudes(X[rows], y, floor, ridge)
-        return floor, np.append(c, fitted)
-
-
-def _floor(y: Array, natural: NDArray[np.bool_], gamma: float) -> float:
-    """Level of the proportional mixture, less gamma times what the best run gains on it."""
-    at = y[natural] if natural.any() else y
-    sd = float(at.std(ddof=1)) if natural.sum() > 1 else 0.0
-    level = float(at.mean())
-    return level - max(gamma * max(level - float(y.min()), _LEAST_DROP), 3 * sd)
-
-
-def _curve(X: Array, floor: float, theta: Array) -> Array:
-    """(n,) values of the law at columns X."""
-    return np.asarray(floor + np.exp(np.minimum(theta[0] + X @ theta[1:], _TOP)))
-
-
-def _search(E: Array, folds: _Folds, signs: Array) -> Shape:
-    """The shape of least held-out error, mean over metrics, along one axis after the other."""
-    best = Shape()
-    least = float(folds.errors(best.columns(E), best.ridge, signs).mean())
-    for _ in range(_PASSES):
-        before = best
-        for name, values in _AXES.items():
-            for value in values:
-                shape = replace(best, **{name: value})
-                if shape == best:
-                    continue
-                error = float(folds.errors(shape.columns(E), shape.ridge, signs).mean())
-                if error < least:
-                    best, least = shape, error
-        if best == before:
-            break
-    return best
-
-
-def _fit_metric(
-    X: Array, ridge: float, folds: _Folds, j: int, sign: float
-) -> tuple[float, Array, Array, float]:
-    """Floor, theta (q,), its covariance (q, q) and the residual sd of metric j."""
-    low, high = _LOG_GAMMA
-    searched = minimize_scalar(
-        lambda at: folds.error(X, ridge, float(np.exp(at)), j, sign),
-        bounds=_LOG_GAMMA,
-        method="bounded",
-        options={"maxiter": _GAMMA_STEPS},
-    )
-    log_gamma = float(searched.x)
-    flat = log_gamma > high - 0.1 * (high - low)
-    seen = folds.seen[:, j]
-    gamma = _FLAT_GAMMA if flat else float(np.exp(log_gamma))
-    floor, theta = folds.learn(X, ridge, gamma, j, sign, seen)
-    return floor, *_judged(X[seen], sign * folds.T[seen, j], floor, theta)
-
-
-def _judged(X: Array, y: Array, floor: float, theta: Array) -> tuple[Array, Array, float]:
-    """Theta (q,), its covariance (q, q) and the residual sd of the runs y (n,) that it fits."""
-    f = _curve(X, floor, theta)
-    n, free = len(y), 1 + int((theta[1:] > 0).sum())
-    noise2 = float(((y - f) ** 2).sum()) / max(n - free, 0.3 * n) + 1e-8
-    J = (f - floor)[:, None] * np.hstack([np.ones((n, 1)), X])
-    # The prior is about the metric: a floor far below makes the same effect a smaller amplitude.
-    prior = np.eye(theta.size) * (float(np.mean(f - floor)) / PRIOR_SD) ** 2
-    covariance = np.asarray(np.linalg.inv(J.T @ J / noise2 + prior), dtype=float)
-    return theta, covariance, float(np.sqrt(noise2))
+def _judged(
+    X: Array, T: Array, seen: NDArray[np.bool_], floors: Array, theta: Array
+) -> tuple[Array, Array]:
+    """Covariances of theta (k, q, q) and residual sds (k,), of metrics T (n, k) where seen."""
+    k, q = theta.shape
+    covariance, noise = np.empty((k, q, q)), np.empty(k)
+    over = above(X, theta)
+    columns = np.hstack([np.ones((len(X), 1)), X])
+    for j in range(k):
+        rows = seen[:, j]
+        f, n, free = over[rows, j], int(rows.sum()), 1 + int((theta[j, 1:] > 0).sum())
+        residual = T[rows, j] - floors[j] - f
+        noise2 = float((residual**2).sum()) / max(n - free, 0.3 * n) + 1e-8
+        J = f[:, None] * columns[rows]
+        # The prior is of the metric: a floor far below makes the same effect a smaller amplitude.
+        prior = np.eye(q) * (float(f.mean()) / PRIOR_SD) ** 2
+        covariance[j] = np.linalg.inv(J.T @ J / noise2 + prior)
+        noise[j] = np.sqrt(noise2)
+    return covariance, noise

@@ -7,7 +7,7 @@ from mixopt.diagnostics import epoch_control, objective_control
 from mixopt.diagnostics.epoch_control import _scrambled
 from mixopt.diagnostics.validation import as_table
 from mixopt.errors import InputError
-from mixopt.laws.epochs import Shape, epochs
+from mixopt.laws.epoch_shape import Shape, epochs
 from mixopt.runs.objective import Objective
 from mixopt.space import MixtureSpace
 

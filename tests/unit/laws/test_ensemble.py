@@ -7,7 +7,7 @@ import pytest
 from mixopt.laws import fitted_law, law
 from mixopt.laws.base import Prediction, check_runs
 from mixopt.laws.ensemble import Ensemble
-from mixopt.laws.epochs import Shape, epochs
+from mixopt.laws.epoch_shape import Shape, epochs
 from mixopt.laws.folds import group_folds
 from mixopt.laws.held_out import refit_folds, sd_factors, stacking_weights
 

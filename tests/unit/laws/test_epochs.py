@@ -7,7 +7,8 @@ from scipy.optimize import minimize
 from mixopt import InputError, MixtureSpace, RunSpec, Scale, Study
 from mixopt.laws import law, law_for
 from mixopt.laws.base import check_runs
-from mixopt.laws.epochs import Epochs, Shape, _floor, _Folds, amplitudes, epochs
+from mixopt.laws.epoch_shape import Folds, Shape, _floor, amplitudes, epochs
+from mixopt.laws.epochs import Epochs
 from mixopt.laws.folds import group_folds
 from mixopt.laws.standard import Standard
 
@@ -110,7 +111,7 @@ def test_replicates_are_held_out_together_and_the_proportional_mixture_never():
     W = np.repeat(np.vstack([world(6)[0], SIZES / SIZES.sum()]), 2, axis=0)
     runs = check_runs(W, np.arange(14.0))
     fold = group_folds(runs.groups, 3, np.random.default_rng(0))
-    splits = list(_Folds.of(runs, Standard.learn(runs.Y), SIZES, fold)._splits(0))
+    splits = list(Folds.of(runs, Standard.learn(runs.Y), SIZES, fold)._splits(0))
     assert len(splits) == 3
     for rest, out in splits:
         assert rest[-2:].all()
