@@ -11,6 +11,11 @@ from mixopt.diagnostics.distance import (
 )
 from mixopt.diagnostics.domain_values import DomainValues, domain_values
 from mixopt.diagnostics.epoch_control import EpochControl, epoch_control, objective_control
+from mixopt.diagnostics.expected_transfer import (
+    Estimate,
+    ExpectedTransfer,
+    expected_transfer,
+)
 from mixopt.diagnostics.foretelling import Foretelling, foretelling
 from mixopt.diagnostics.gates import Gate, Remedy
 from mixopt.diagnostics.held_out_errors import Errors, Order, held_out_errors, order_effects
@@ -33,7 +38,9 @@ __all__ = [
     "EpochControl",
     "EpochMismatch",
     "Errors",
+    "Estimate",
     "Expected",
+    "ExpectedTransfer",
     "Extrapolation",
     "Foretelling",
     "Gate",
@@ -51,6 +58,7 @@ __all__ = [
     "domain_values",
     "epoch_control",
     "epoch_mismatch",
+    "expected_transfer",
     "expected_width",
     "extrapolation",
     "foretelling",

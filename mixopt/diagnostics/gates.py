@@ -6,7 +6,7 @@ thresholds were chosen on one half of the worlds of `mixopt.testing.tables` and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -324,23 +324,6 @@ def transfer(measured: Transfer | None, remedy: Remedy) -> Gate:
         measured.objective_rho, low, measured.objective_high, TRANSFER, level,
         None if level == "trust" else remedy,
     )  # fmt: skip
-
-
-def transfer_below(measured: Transfer, unmeasured: Gate) -> Gate:
-    """The gate of a scale without runs, in the light of two smaller scales with runs at both.
-
-    Scales that rank alike do not show that the next one does; scales that do not show that it is
-    not to be expected.
-    """
-    told = (
-        f"{unmeasured.told}; two smaller scales rank {measured.pairs} mixtures alike with rho "
-        f"{measured.objective_rho:.2f} ({measured.objective_low:.2f} to "
-        f"{measured.objective_high:.2f})"
-    )
-    if measured.useless:
-        told += "; do not trust these proxies for this target"
-        return replace(unmeasured, told=told, state="no", allows="do not trust")
-    return replace(unmeasured, told=told)
 
 
 def pairs_needed(measured: Transfer) -> int | None:

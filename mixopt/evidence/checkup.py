@@ -10,6 +10,7 @@ from mixopt.diagnostics import (
     CrossValidation,
     EpochControl,
     EpochMismatch,
+    ExpectedTransfer,
     Extrapolation,
     Influence,
     LearningCurve,
@@ -38,6 +39,8 @@ class Checkup:
         noise: of the metrics, from replicates or as the law infers it.
         curve: what more runs would bring.
         transfer: how small runs rank against larger ones.
+        expected_transfer: how they are to be expected to rank against the scale of the answer,
+            where no or few runs were made there.
         epochs: how often proxies and target pass over each domain.
         trust: the verdict.
         widening: by how much the law misses held-out runs more than it claims, at least 1; the sd
@@ -53,6 +56,7 @@ class Checkup:
     noise: Noise | None
     curve: LearningCurve | None
     transfer: Transfer | None
+    expected_transfer: ExpectedTransfer | None
     epochs: EpochMismatch | None
     trust: Trust
     widening: float = 1.0
@@ -65,6 +69,7 @@ class Checkup:
             self.validation,
             self.noise,
             self.transfer,
+            self.expected_transfer,
             self.curve,
             self.extrapolation,
             self.epochs,
@@ -128,6 +133,7 @@ def check(
         measured.noise,
         learning,
         measured.transfer,
+        measured.expected,
         beside.epochs,
         gated(surrogate, runs, recommendation, beside, measured, rng=rng, searched=searched),
         widening(where, measured.validation),

@@ -35,7 +35,7 @@ from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture, MixtureSpace, html
 from mixopt.strategies import Answer, Problem, TradeOff
 
-FORMAT = 5
+FORMAT = 6
 """Of a stored outcome; another one is refused, and concluded anew from the runs."""
 
 
@@ -272,7 +272,7 @@ def sweep_outcome(
         curve=False,
         searched=answer.searched,
     )
-    told = far(checkup.trust, recommendation, confirmation)
+    told = far(checkup, recommendation, confirmation)
     return Outcome(
         surrogate,
         recommendation.widened(checkup.widening),

@@ -4,6 +4,7 @@ from typing import Any
 
 from mixopt.diagnostics.gates import Gate, Remedy
 from mixopt.diagnostics.trust import Trust
+from mixopt.evidence.checkup import Checkup
 from mixopt.evidence.confirmation import Confirmation
 from mixopt.proposers import Recommendation
 from mixopt.runs import Scale
@@ -51,8 +52,12 @@ def reached(answer: Recommendation) -> tuple[str, ...]:
     return (answer.reach.line,)
 
 
-def far(trust: Trust, answer: Recommendation, shown: Confirmation | None) -> Trust:
-    """What the law says of a scale without runs is the ranking, until fresh seeds say more."""
+def far(checkup: Checkup, answer: Recommendation, shown: Confirmation | None) -> Trust:
+    """What the law says of a scale without runs is the ranking, until fresh seeds say more.
+
+    Not even that, where proxies are not to be expected to rank as that scale does.
+    """
+    trust, expected = checkup.trust, checkup.expected_transfer
     if shown is not None or answer.reach is None or answer.reach.levels:
         return trust
     remedy = Remedy(
@@ -60,4 +65,4 @@ def far(trust: Trust, answer: Recommendation, shown: Confirmation | None) -> Tru
     )
     told = f"the law rests on no run at {answer.reach.where}, which the answer is for"
     gate = Gate("scale of the answer", "no", told, allows="ranking only", remedy=remedy)
-    return trust.asked(gate)
+    return trust.asked(gate if expected is None else expected.gate(gate))

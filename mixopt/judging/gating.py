@@ -83,7 +83,7 @@ def gated(
     if surrogate.scale is None:
         unasked.append("transfer (all runs have one scale, and the answer is for that)")
     else:
-        asked.append(_transfer(surrogate, runs, recommendation, beside, measured.transfer, errors))
+        asked.append(_transfer(surrogate, runs, recommendation, beside, measured, errors))
     if beside.epochs is None:
         unasked.append("epochs (unknown for the proxies, the target, or both)")
     else:
@@ -231,12 +231,12 @@ def _transfer(
     runs: RunTable,
     recommendation: Recommendation,
     beside: Beside,
-    transfer: Transfer | None,
+    measured: Measured,
     errors: Errors | None,
 ) -> Gate:
     """Runs at the answer's scale: by pairs, or by enough of its own that the law was not shown."""
     at = (runs.scales == np.asarray(surrogate.scale)).all(axis=1)
-    between, transfer = transfer, transfer if at.any() else None
+    transfer = measured.transfer if at.any() else None
     if errors is not None and errors.at_target and len(errors.W) >= 2.5 * LEAST:
         rho, low, high = errors.ranking()
         if low > gates.RANKING:
@@ -249,8 +249,8 @@ def _transfer(
     paired = gates.transfer(transfer, remedy)
     if paired.state == "not measured" and beside.repeats is not None:
         return _foretold(surrogate, beside.repeats, remedy) or paired
-    if not at.any() and between is not None and between.paired:
-        return gates.transfer_below(between, paired)
+    if paired.state == "not measured" and measured.expected is not None:
+        return measured.expected.gate(paired)
     return paired
 
 

@@ -7,8 +7,15 @@ from typing import TypeVar
 import numpy as np
 
 from mixopt import diagnostics, laws
-from mixopt.diagnostics import CrossValidation, EpochMismatch, Extrapolation, Noise, Transfer
-from mixopt.diagnostics.held_out_errors import Without
+from mixopt.diagnostics import (
+    CrossValidation,
+    EpochMismatch,
+    ExpectedTransfer,
+    Extrapolation,
+    Noise,
+    Transfer,
+)
+from mixopt.diagnostics.held_out_errors import LEAST, Without
 from mixopt.errors import InputError
 from mixopt.judging.odd import without_odd
 from mixopt.judging.searched import Searched
@@ -47,6 +54,8 @@ class Measured:
         extrapolation: how far the answer is from all runs.
         noise: of the metrics.
         transfer: how small runs rank against larger ones.
+        expected: how they are to be expected to rank against the scale that the answer is for,
+            where no or few runs were made there.
         without: the answer without odd runs.
     """
 
@@ -54,6 +63,7 @@ class Measured:
     extrapolation: Extrapolation | None = None
     noise: Noise | None = None
     transfer: Transfer | None = None
+    expected: ExpectedTransfer | None = None
     without: Without | None = None
 
 
@@ -98,14 +108,39 @@ def measure(
     without: Without | None = None
     if validation is not None and searched is None:
         without = without_odd(surrogate, runs, recommendation, beside.space, validation, rng=rng)
+    noise = tried("seed noise", lambda: diagnostics.noise(table, where.surrogate.fitted))
     transfer: Transfer | None = None
     if surrogate.scale is not None:
         transfer = tried("transfer", lambda: diagnostics.transfer(table, objective))
     measured = Measured(
         validation,
         tried("distance", lambda: diagnostics.extrapolation(w, table.W)),
-        tried("seed noise", lambda: diagnostics.noise(table, where.surrogate.fitted)),
+        noise,
         transfer,
+        _expected(table, surrogate, recommendation, noise, transfer),
         without,
     )
     return measured, missing
+
+
+def _expected(
+    table: RunTable,
+    surrogate: Surrogate,
+    recommendation: Recommendation,
+    noise: Noise | None,
+    transfer: Transfer | None,
+) -> ExpectedTransfer | None:
+    """What to expect at the scale of the answer; None where it is the only one, or pairs tell."""
+    reach = recommendation.reach
+    asked = surrogate.scale if reach is None else reach.asked
+    if asked is None:
+        return None
+    there = None if transfer is None or transfer.large != asked else transfer
+    if there is not None and there.paired and there.pairs >= LEAST:
+        return None
+    try:
+        return diagnostics.expected_transfer(
+            table, asked, surrogate.objective, noise=noise, measured=there
+        )
+    except InputError:
+        return None  # the runs are of that scale, or of larger ones: nothing has to carry over
