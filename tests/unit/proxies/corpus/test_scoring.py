@@ -13,15 +13,20 @@ from mixopt.errors import InputError
 from mixopt.runs.document_sampling import Sampler
 from proxies.corpus import Corpus, CorpusConfig, load_corpus
 from proxies.corpus.drawing import draw
+from proxies.corpus.scored import Scored, with_perplexity
 from proxies.corpus.scoring import BUILTIN, PERPLEXITY, Scorer
 
 WORDS = ["robin", "heron", "finch", "crane", "stork", "eagle", "raven", "swift"]
 
 
 def text_of(number: int, rng: np.random.Generator, good: bool) -> str:
-    """A document whose first word is its number; a good one goes through the words in order."""
-    words = WORDS * 5 if good else rng.choice(WORDS, 40).tolist()
-    return f"n{number} " + " ".join(words)
+    """Lines that begin with its number; a good one goes through the words in order.
+
+    Two are so long that what is behind its beginning waits.
+    """
+    lines = 75 if number % 120 == 7 else 1
+    words = [WORDS * 5 if good else rng.choice(WORDS, 40).tolist() for _ in range(lines)]
+    return "\n".join(f"n{number} " + " ".join(line) for line in words)
 
 
 def records(n: int = 240) -> list[dict[str, Any]]:
@@ -74,6 +79,17 @@ def test_scores_lie_beside_the_documents_they_are_of(built: dict[bool, Corpus]) 
         assert own[2] == -len(known[number]["text"])
     good = np.array([int(text.split()[0][1:]) % 4 == 0 for text in texts])
     assert scored.scores[good, 1].max() < scored.scores[~good, 1].min()
+
+
+def test_no_document_is_foretold_by_itself() -> None:
+    rng = np.random.default_rng(0)
+    stream = rng.integers(1, 5, 2000)
+    stream[:100] = [5, 6] * 50  # nowhere else
+    scored = {"a": Scored(np.full(20, 100), np.full((20, 1), np.nan))}
+    with_perplexity(scored, {"a": stream}, (PERPLEXITY,), 300)
+    nats = scored["a"].scores[:, 0]
+    assert nats[0] == pytest.approx(np.log(300 / 0.05), abs=0.1)
+    assert nats[1:].max() < 2.0
 
 
 def test_both_builds_give_the_same_scores(built: dict[bool, Corpus]) -> None:
