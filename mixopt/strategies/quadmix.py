@@ -121,6 +121,8 @@ class QuaDMix(Answers):
         explicit_share: whether shares are searched by themselves; else each follows from the
             domain's size and sampler. In a pool, which holds shares, they are explicit.
         scores: of documents; those of the trainer's configuration where it is empty.
+        largest_cut: end of the range of omega. The paper's suits data that are hundreds of times
+            what a proxy reads; where they are not, the best tenth is soon read many times.
         batch: how many runs at once; all by default.
         law: of each metric, over parameters and shares.
         candidates: random parameters that are predicted.
@@ -132,6 +134,7 @@ class QuaDMix(Answers):
     runs: Runs = 3000
     explicit_share: bool = False
     scores: tuple[str, ...] = ()
+    largest_cut: Annotated[float, Within(0, 1, open=True)] = RANGES["cut"]
     batch: Runs | None = None
     law: str = "lightgbm"
     candidates: Annotated[int, Within(100, 10_000_000)] = 100_000
@@ -214,7 +217,8 @@ class QuaDMix(Answers):
                 "'quadmix' samples documents by their quality, and trainer.config names no "
                 "scores; give it scores, like {edu: high}"
             )
-        return Parameters(problem.space.names, names)
+        ranges = {**RANGES, "cut": self.largest_cut}
+        return Parameters(problem.space.names, names, tuple(ranges.items()))
 
     def _explicit(self, problem: Problem) -> bool:
         return self.explicit_share or problem.scales[0] in problem.pool

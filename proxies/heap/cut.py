@@ -237,7 +237,18 @@ def _describe(cut: Cut, folder: Path) -> None:
     _write_yaml(folder / SECTION, section)
     tags = {p.name: {"tags": {"topic": p.parent, "quality": p.tier}} for p in cut.domains if p.tier}
     if tags:
-        _write_yaml(folder / SPACE, {"domains": tags})
+        falling = _falling(cut)
+        _write_yaml(folder / SPACE, {"domains": tags} | ({"monotone": falling} if falling else {}))
+
+
+def _falling(cut: Cut) -> dict[str, list[str]]:
+    """Topic to its tiers of quality, the best first; those of documents without a score aside."""
+    tiers: dict[str, list[Part]] = {}
+    for part in cut.domains:
+        if part.tier and part.tier != UNSCORED:
+            tiers.setdefault(part.parent, []).append(part)
+    ordered = {topic: sorted(own, key=lambda p: int(p.tier[1:])) for topic, own in tiers.items()}
+    return {topic: [p.name for p in own] for topic, own in ordered.items() if len(own) > 1}
 
 
 def _write_yaml(path: Path, values: dict[str, Any]) -> None:

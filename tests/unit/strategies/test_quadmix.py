@@ -51,6 +51,8 @@ def test_the_design_draws_from_the_paper_s_ranges_and_sets_every_domain() -> Non
             assert 0.9 * high < values.max() <= high
             assert values.mean() == pytest.approx(high / 2, rel=0.2)
         assert all(sum(sampler.scores.values()) == pytest.approx(1, abs=2e-3) for sampler in of)
+    wide = QuaDMix(runs=50, largest_cut=1.0).next(question(), [], [])
+    assert max(samplers_of(s.config["sampling"])["books"].cut for s in wide) > 0.8
     edu = np.array([[samplers[n].scores["meta.edu"] for n in SPACE.names] for samplers in made])
     assert np.corrcoef(edu.T)[0, 1] > 0.2  # what is drawn once for all domains
 

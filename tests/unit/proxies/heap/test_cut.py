@@ -270,7 +270,10 @@ def test_domains_are_parted_by_quality_inside_each(rows, heap_of, tmp_path):
     assert not (seen.folder / "sea.jsonl").exists()
     assert any(f"without a score.*{topic}-unscored" in n or f"{topic}-unscored (1)" in n
                for n in seen.notes)  # fmt: skip
-    space = yaml.safe_load((seen.folder / "space.yaml").read_text())["domains"]
+    whole = yaml.safe_load((seen.folder / "space.yaml").read_text())
+    space = whole["domains"]
+    assert whole["monotone"]["law"] == ["law-q1", "law-q2"]
+    assert not any("unscored" in name for tiers in whole["monotone"].values() for name in tiers)
     assert space["law-q2"] == {"tags": {"topic": "law", "quality": "q2"}}
     assert set(space) == set(own)
 
