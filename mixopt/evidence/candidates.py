@@ -11,6 +11,7 @@ import numpy as np
 from mixopt import designs
 from mixopt.errors import InputError, did_you_mean
 from mixopt.evidence.outcome import Outcome
+from mixopt.evidence.reached import asked_at
 from mixopt.evidence.rules import Rules, Yardstick
 from mixopt.runs import Observation
 from mixopt.runs.kinds import RECOMMENDED, TIME_AVERAGE
@@ -73,9 +74,10 @@ def plans_of(
     first = answer.mixture.array
     named = {n: m for n, m in named.items() if _distance(m.array, first) >= _SAME}
     others = _others(outcome, space, _ranked(outcome, space, observations), named, rules)
+    model = asked_at(outcome.surrogate, answer, rules.scale)
     plans: list[Plan] = []
     for name, mixture in {RECOMMENDED: answer.mixture, **others, **named}.items():
-        mean, sds = yardstick.predict(outcome.surrogate, mixture.array[None])
+        mean, sds = yardstick.predict(model, mixture.array[None])
         plans.append(
             Plan(
                 name,

@@ -138,7 +138,7 @@ def _why(decision: Decision, outcome: Outcome, about: About) -> str:
 
 def _evidence(decision: Decision, outcome: Outcome) -> str:
     against = {d.baseline: d for d in decision.differences}
-    rows = [_row(r, r.name == decision.picked, against) for r in decision.results]
+    rows = [_row(decision, r, against) for r in decision.results]
     head = ("plan", "measured", "seeds", "predicted", "behind by", "interval")
     unit = f", {safe(decision.unit)}" if decision.unit else ""
     shown = decision.shown
@@ -155,11 +155,12 @@ def _evidence(decision: Decision, outcome: Outcome) -> str:
     )
 
 
-def _row(result: Result, picked: bool, against: Mapping[str, object]) -> tuple[str, ...]:
+def _row(decision: Decision, result: Result, against: Mapping[str, object]) -> tuple[str, ...]:
+    picked = result.name == decision.picked
     name = f"**{safe(result.name)}**" if picked else safe(result.name)
     seeds = f"{len(result.values)}" + (f" ({result.failed} failed)" if result.failed else "")
     difference = against.get(result.name)
-    values = (name, number(result.mean), seeds, number(result.plan.predicted))
+    values = (name, number(result.mean), seeds, decision.predicted(result))
     if difference is None:
         return (*values, "", "")
     mean, low, high = (vars(difference)[k] for k in ("mean", "low", "high"))

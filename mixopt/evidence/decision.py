@@ -18,7 +18,7 @@ from mixopt.runs import Scale
 from mixopt.runs.kinds import RECOMMENDED
 from mixopt.strategies.promoting import Plan
 
-FORMAT = 1
+FORMAT = 2
 """Of a stored decision; another one is refused."""
 ANNOTATION = "promotion"
 """Under which a study's store holds its last decision."""
@@ -85,6 +85,8 @@ class Decision:
         given: when the rules were given.
         shown: predicted and measured gain, for those who come later.
         runs: ids of the runs that it rests on.
+        ranking_only: why of what was predicted the order alone is meant; empty where the values
+            are.
     """
 
     study: str
@@ -100,6 +102,7 @@ class Decision:
     given: Given
     shown: Past
     runs: tuple[str, ...]
+    ranking_only: str = ""
 
     @property
     def passed(self) -> bool:
@@ -115,6 +118,14 @@ class Decision:
     def id(self) -> str:
         """16 hexadecimal digits: of the study, the rules, the runs and what was picked."""
         return identity(self.study, self.given.digest, self.runs, self.picked)
+
+    def predicted(self, result: Result) -> str:
+        """What the study's model said of a plan, in words; its rank where only that is meant."""
+        value = result.plan.predicted
+        if not self.ranking_only or not np.isfinite(value):
+            return number(value)
+        known = [r.plan.predicted for r in self.results if np.isfinite(r.plan.predicted)]
+        return f"{1 + sum(v < value for v in known)} of {len(known)}"
 
     @property
     def headline(self) -> str:
@@ -143,6 +154,8 @@ class Decision:
                 f"picked: {self.picked}, which is better than the recommended mixture by "
                 f"{number(first.mean - self.pick.mean)}, beyond noise",
             )
+        if self.ranking_only:
+            told.append(f"predicted: {self.ranking_only}")
         return (*told, *(f"not asked: {what}" for what in self.unasked), self.given.line)
 
     def summary(self) -> dict[str, Any]:
@@ -180,6 +193,7 @@ class Decision:
                 for r in self.results
             ],
             "shown": plain(self.shown),
+            "ranking_only": self.ranking_only,
         }
 
     def to_dict(self) -> dict[str, Any]:

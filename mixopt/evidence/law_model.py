@@ -17,9 +17,12 @@ import pandas as pd
 from mixopt.errors import InputError, StoreError, did_you_mean
 from mixopt.evidence.stored import plain, restored
 from mixopt.proposers import Surrogate
+from mixopt.runs.reach import Reach
+from mixopt.space.simplex import Array, dirichlet
 
-FORMAT = 2
+FORMAT = 3
 """Of the JSON; another one is refused."""
+_ANYWHERE = 256  # random mixtures that `order` is read against
 _SUM = 1e-3  # by which the shares of a row may miss 1: what rounding to three digits leaves
 
 
@@ -29,11 +32,14 @@ class LawModel:
 
     Attributes:
         domains: (m,) names, in the order of the law's.
-        surrogate: the fitted law with the objective of its study.
+        surrogate: the fitted law with the objective of its study, asked at the scale that it is
+            for, if its runs lead there.
+        reach: what it may say at that scale; None where its runs state none.
     """
 
     domains: tuple[str, ...]
     surrogate: Surrogate
+    reach: Reach | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -41,16 +47,28 @@ class LawModel:
         return tuple(f"w/{name}" for name in self.domains)
 
     @property
+    def levels(self) -> bool:
+        """Whether it predicts values; else the ranking only."""
+        return self.reach is None or self.reach.levels
+
+    @property
     def outputs(self) -> tuple[str, ...]:
-        """Columns that it writes: every metric and its sd, then the objective (lower is better)."""
+        """Columns that it writes: every metric and its sd, then the objective (lower is better).
+
+        Ranking only: `rank` (1 is best of the rows given) and `order` (lower is better).
+        """
+        if not self.levels:
+            return "rank", "order"
         both = [column for k in self.surrogate.metrics for column in (f"m/{k}", f"sd/{k}")]
         return (*both, "objective", "sd/objective")
 
     def predict(self, mixtures: pd.DataFrame) -> pd.DataFrame:
-        """Metrics of mixtures, at the scale of the runs that the law rests on.
+        """Metrics of mixtures, at the scale that the answer is for.
 
-        Where the answer is for another scale, these are not its values; their order is what may
-        carry over.
+        Where the law's runs do not lead to that scale (`reach.line` says why), what may carry over
+        is how they rank mixtures: `rank` among the rows, and `order`, the objective less its mean
+        over random mixtures in units of its sd there, so that rows of several tables can be put in
+        order. Nothing else may be read from that: there are no values and no intervals then.
 
         The sd is what the law does not know of the expected metric; one run scatters around that.
 
@@ -64,8 +82,11 @@ class LawModel:
             InputError: a domain has no column, an unknown domain has one, or a row is no mixture.
         """
         W = self._weights(mixtures)
-        seen = self.surrogate.predict(W)
         mean, sd = self.surrogate.moments(W)
+        if not self.levels:
+            ranks = mean.argsort(kind="stable").argsort(kind="stable") + 1.0
+            return pd.DataFrame({"rank": ranks, "order": self._order(mean)}, index=mixtures.index)
+        seen = self.surrogate.predict(W)
         columns: dict[str, Any] = {}
         for j, name in enumerate(self.surrogate.metrics):
             columns |= {f"m/{name}": seen.mean[:, j], f"sd/{name}": seen.sd[:, j]}
@@ -77,6 +98,7 @@ class LawModel:
         values = {
             "format": FORMAT,
             "domains": list(self.domains),
+            "reach": plain(self.reach),
             "surrogate": plain(self.surrogate),
         }
         return json.dumps(values, allow_nan=False)
@@ -92,7 +114,11 @@ class LawModel:
             values: Mapping[str, Any] = json.loads(text)
             form = values["format"]
             if form == FORMAT:
-                return cls(tuple(values["domains"]), restored(Surrogate, values["surrogate"]))
+                return cls(
+                    tuple(values["domains"]),
+                    restored(Surrogate, values["surrogate"]),
+                    restored(Reach | None, values["reach"]),
+                )
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise StoreError(
                 f"the stored law cannot be read ({error}); register it again with 'mixopt promote'"
@@ -102,7 +128,14 @@ class LawModel:
             "that wrote it"
         )
 
-    def _weights(self, mixtures: pd.DataFrame) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    def _order(self, mean: Array) -> Array:
+        rng = np.random.default_rng(0)
+        anywhere = self.surrogate.moments(dirichlet(np.ones((_ANYWHERE, len(self.domains))), rng))[
+            0
+        ]
+        return np.asarray((mean - anywhere.mean()) / (anywhere.std() or 1.0))
+
+    def _weights(self, mixtures: pd.DataFrame) -> Array:
         names = [str(c) for c in mixtures.columns]
         missing = [c for c in self.inputs if c not in names]
         if missing:

@@ -36,6 +36,7 @@ class Power:
         runs: that are still to be trained.
         flops: that these cost.
         flops_each: of one run.
+        ranking_only: why no gain is predicted at the scale; empty where one is.
     """
 
     baseline: str
@@ -51,6 +52,7 @@ class Power:
     runs: int
     flops: float
     flops_each: float
+    ranking_only: str = ""
 
     def lines(self) -> list[str]:
         """For people."""
@@ -60,7 +62,8 @@ class Power:
         ]
         if not (np.isfinite(self.expected) and np.isfinite(self.sd)):
             what = "gain" if not np.isfinite(self.expected) else "noise of a run"
-            out.append(f"The {what} is unknown, so nobody can say how many seeds it takes.")
+            why = f" ({self.ranking_only})" if self.ranking_only else ""
+            out.append(f"The {what} is unknown{why}, so nobody can say how many seeds it takes.")
             return out
         told = (
             f"Expected over {self.baseline}: {number(self.expected)} better; noise of one run "

@@ -18,7 +18,7 @@ from mixopt.evidence.decision import Decision, Difference, Result
 from mixopt.evidence.numbers import number, plural
 from mixopt.evidence.past import Past
 from mixopt.evidence.rules import LEVEL, Given, Rules, Yardstick
-from mixopt.runs import Observation, Scale
+from mixopt.runs import Observation
 from mixopt.runs.group_noise import GroupNoise, PairNoise, group_noise
 from mixopt.runs.objective import Guard
 from mixopt.strategies.promoting import Plan
@@ -54,6 +54,8 @@ class Question:
         study: name of the sweep.
         rules: to apply. given: when they were given.
         yardstick: what is judged. unit: of that.
+        ranking_only: why the study's model predicts no values at the scale, but an order alone;
+            empty where it does (`mixopt.evidence.reached.unlevelled`).
     """
 
     study: str
@@ -61,6 +63,7 @@ class Question:
     given: Given
     yardstick: Yardstick
     unit: str = ""
+    ranking_only: str = ""
 
 
 def decide(
@@ -96,7 +99,7 @@ def decide(
         if other.values and noise.between(pick, other).low > 0 and other.mean < pick.mean:
             pick = other
     differences = tuple(noise.between(b, pick) for b in against)
-    shown = _shown(question.study, pick, against, results, differences, rules.scale)
+    shown = _shown(question, pick, against, results, differences)
     unasked = [] if against else ["gain (the recommended mixture is the only baseline itself)"]
     gates = [
         _gain(d, b, rules.gain, noise.sd(b, pick))
@@ -104,7 +107,7 @@ def decide(
     ]
     gates += _guards(rules.guards, pick, results, question.yardstick)
     for asked in (
-        _optimism(shown, rules.optimism),
+        _optimism(shown, rules.optimism, question.ranking_only),
         _transfer(results, noise, rules.transfer),
         repetition,
     ):
@@ -128,6 +131,7 @@ def decide(
         question.given,
         shown,
         tuple(sorted(runs)),
+        question.ranking_only,
     )
 
 
@@ -221,8 +225,10 @@ def _guards(
     return gates
 
 
-def _optimism(shown: Past, largest: float) -> "Gate | str":
-    """Is what was predicted what was measured?"""
+def _optimism(shown: Past, largest: float, ranking_only: str) -> "Gate | str":
+    """Is what was predicted what was measured? Of an order there is no gain to compare."""
+    if ranking_only:
+        return f"optimism ({ranking_only})"
     if not (np.isfinite(shown.predicted) and shown.predicted > 0):
         over = f" over {shown.baseline}" if shown.baseline else ""
         return f"optimism (no gain{over} was predicted)"
@@ -257,12 +263,11 @@ def _transfer(results: Sequence[Result], noise: _Noise, least: float) -> "Gate |
 
 
 def _shown(
-    study: str,
+    question: Question,
     pick: Result,
     against: Sequence[Result],
     results: Sequence[Result],
     differences: Sequence[Difference],
-    scale: Scale,
 ) -> Past:
     """Predicted and measured gain over the plainest baseline, and how well plans were ranked."""
     names = [r.name for r in against]
@@ -272,14 +277,16 @@ def _shown(
     ranked = [r for r in results if r.values and np.isfinite(r.plan.predicted)]
     predicted = np.array([r.plan.predicted for r in ranked])
     means = np.array([r.mean for r in ranked])
-    missing = float("nan")
+    gain = missing = float("nan")
+    if base is not None and not question.ranking_only:
+        gain = base.plan.predicted - pick.plan.predicted
     return Past(
-        study=study,
+        study=question.study,
         where="promotion",
-        params=scale.params,
-        tokens=scale.tokens,
+        params=question.rules.scale.params,
+        tokens=question.rules.scale.tokens,
         baseline=plainest,
-        predicted=missing if base is None else base.plan.predicted - pick.plan.predicted,
+        predicted=gain,
         measured=missing if measured is None else measured.mean,
         low=missing if measured is None else measured.low,
         high=missing if measured is None else measured.high,

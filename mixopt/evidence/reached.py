@@ -6,7 +6,7 @@ from mixopt.diagnostics.gates import Gate, Remedy
 from mixopt.diagnostics.trust import Trust
 from mixopt.evidence.checkup import Checkup
 from mixopt.evidence.confirmation import Confirmation
-from mixopt.proposers import Recommendation
+from mixopt.proposers import Recommendation, Surrogate
 from mixopt.runs import Scale
 from mixopt.runs.reach import Reach, named
 from mixopt.runs.run_table import RunTable
@@ -50,6 +50,27 @@ def reached(answer: Recommendation) -> tuple[str, ...]:
             "only",
         )
     return (answer.reach.line,)
+
+
+def unlevelled(answer: Recommendation, scale: Scale) -> str:
+    """Why what a study's model predicts is no value at a scale, in words; empty where it is one.
+
+    The model is asked there, if its runs lead there; that over schedules is asked where it was.
+    """
+    reach = None if answer.reach is None else Reach(scale.sizes, answer.reach.seen)
+    if reach is None:
+        return ""
+    if reach.levels and answer.schedule is not None and answer.scale not in (None, scale.sizes):
+        where = "" if answer.scale is None else f" for {named(answer.scale)}"
+        return f"ranking only: schedules are predicted{where}, and not for {scale}"
+    return "" if reach.levels else reach.line
+
+
+def asked_at(surrogate: Surrogate, answer: Recommendation, scale: Scale) -> Surrogate:
+    """The model at a scale to which its runs lead; as it is, where they do not or are of one."""
+    if surrogate.scale in (None, scale.sizes) or answer.reach is None:
+        return surrogate
+    return surrogate if unlevelled(answer, scale) else surrogate.at(scale)
 
 
 def far(checkup: Checkup, answer: Recommendation, shown: Confirmation | None) -> Trust:

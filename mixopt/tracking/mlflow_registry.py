@@ -39,7 +39,7 @@ from mixopt.evidence.law_model import LawModel
 
 
 class Law(mlflow.pyfunc.PythonModel):
-    """Columns w/<domain> in; m/<metric>, sd/<metric> and the objective out."""
+    """Columns w/<domain> in; m/<metric>, sd/<metric> and the objective out, or the ranking."""
 
     def load_context(self, context):
         self.law = LawModel.read(Path(context.artifacts["law"]).read_text(encoding="utf-8"))

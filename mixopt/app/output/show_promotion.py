@@ -70,6 +70,12 @@ def show_followed(past: Past, records: Sequence[Past]) -> None:
             "gain is missing)",
             markup=False,
         )
+    elif past.baseline:
+        console.out.print(
+            "Optimism: unknown, since the study's model predicted no gain (an order alone, or none "
+            "of these plans)",
+            markup=False,
+        )
     else:
         console.out.print(
             "Optimism: unknown, since no baseline was trained at that size; without one nobody can "
@@ -97,7 +103,7 @@ def _table(decision: Decision) -> Table:
             Text(result.name, style=style),
             number(result.mean),
             f"{len(result.values)}" + (f" ({result.failed} failed)" if result.failed else ""),
-            number(result.plan.predicted),
+            decision.predicted(result),
             "" if difference is None else signed(difference.mean),
             "" if difference is None else signed(difference.low),
         )

@@ -149,7 +149,7 @@ def _measured(yardstick: Yardstick, decision: Mapping[str, Any], large: Large) -
     both = [n for n in values if predicted[n] is not None]
     ranks = spearman(np.array([predicted[n] for n in both]), np.array([values[n] for n in both]))
     nothing = float("nan")
-    claimed = None if not over else predicted[over]
+    claimed = None if not over or decision["ranking_only"] else predicted[over]
     return Past(
         study=decision["study"],
         where="large run",

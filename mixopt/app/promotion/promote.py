@@ -23,6 +23,7 @@ from mixopt.evidence.outcome import Outcome, epochs_at
 from mixopt.evidence.past import realised
 from mixopt.evidence.power import Power, chance_of, seeds_needed
 from mixopt.evidence.promotion import Question, decide, results_of
+from mixopt.evidence.reached import unlevelled
 from mixopt.evidence.rules import Given, Rules, Yardstick
 from mixopt.evidence.stored import plain, restored
 from mixopt.execution.heartbeat import HEARTBEAT
@@ -114,7 +115,8 @@ def promotion_of(sweep: Sweep, searching: Strategy, given: Given | None = None) 
     outcome = conclude(sweep)
     _check(sweep, rules)
     yardstick = Yardstick(outcome.objective, rules.metric)
-    question = Question(spec.name, rules, given, yardstick, yardstick.unit(sweep.info.unit))
+    unit, order = yardstick.unit(sweep.info.unit), unlevelled(outcome.recommendation, rules.scale)
+    question = Question(spec.name, rules, given, yardstick, unit, order)
     recipe = _recipe(sweep, outcome, rules, given)
     return Promotion(sweep, outcome, question, recipe, _power(sweep, outcome, question, recipe))
 
@@ -281,7 +283,7 @@ def _power(sweep: Sweep, outcome: Outcome, question: Question, recipe: Promoting
     missing = sum(s.run_id not in done for s in specs)
     return Power(
         baseline, expected, least, sd, whence, rules.scale, plans, len(recipe.seeds),
-        chance, needed, missing, missing * each, each,
+        chance, needed, missing, missing * each, each, question.ranking_only,
     )  # fmt: skip
 
 
@@ -290,14 +292,18 @@ def _expected(
 ) -> tuple[str, float]:
     """The baseline that is beaten by least, and by how much, luck allowed for.
 
-    What earlier promotions realised of their predicted gains is expected of this one too.
+    What earlier promotions realised of their predicted gains is expected of this one too. NaN where
+    the model predicts an order alone.
     """
     first, least = recipe.plans[0], ("", float("nan"))
+    at = question.rules.scale.sizes
     for plan in recipe.plans:
-        if not plan.rival or not np.isfinite(plan.predicted):
+        if question.ranking_only or not plan.rival or not np.isfinite(plan.predicted):
             continue
         raw = plan.predicted - first.predicted
-        told = None if question.rules.metric else outcome.recommendation.gains.get(plan.name)
+        told = outcome.recommendation.gains.get(plan.name)
+        if question.rules.metric or outcome.recommendation.scale not in (None, at):
+            told = None
         if told is not None:
             gain = told.shrunk
         else:

@@ -18,6 +18,7 @@ from mixopt.evidence.card import About, card
 from mixopt.evidence.decision import Decision
 from mixopt.evidence.law_model import LawModel
 from mixopt.evidence.outcome import Outcome
+from mixopt.evidence.reached import asked_at
 from mixopt.evidence.rules import digest_of
 from mixopt.export.facts import Facts
 from mixopt.export.token_plan import TokenPlan, compile_plan
@@ -214,7 +215,9 @@ def spec_digest(sweep: Sweep) -> str:
 
 def _entry(promoted: Promoted) -> Entry:
     sweep, outcome, decision = promoted.sweep, promoted.outcome, promoted.decision
-    law = LawModel(sweep.problem.space.names, outcome.surrogate)
+    answer = outcome.recommendation
+    surrogate = asked_at(outcome.surrogate, answer, sweep.problem.target)
+    law = LawModel(sweep.problem.space.names, surrogate, answer.reach)
     files = {
         MIXTURE: _text(_mixture(promoted)),
         LAW: law.to_json(),

@@ -1,6 +1,7 @@
 """A fitted law as others call it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ import pytest
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.law_model import LawModel
 from mixopt.proposers.surrogate import fit_surrogate
-from mixopt.runs import RunSpec
+from mixopt.runs import RunSpec, Scale
+from mixopt.runs.reach import Reach
 from mixopt.runs.run_table import RunTable
 from mixopt.testing.worlds import make_world
 
@@ -39,6 +41,23 @@ def test_it_predicts_what_the_study_predicts_and_comes_back_from_json(law: LawMo
     assert seen["objective"].tolist() == pytest.approx(law.surrogate.moments(W)[0].tolist())
 
 
+def test_at_a_scale_to_which_no_runs_lead_it_ranks_and_gives_no_value(law: LawModel) -> None:
+    reach = Reach.to(Scale(10**10, 10**12), np.array([WORLD.target.sizes]))
+    assert not reach.levels
+    far = LawModel.read(replace(law, reach=reach).to_json())
+    assert far.outputs == ("rank", "order")
+    W = WORLD.space.sample(20, np.random.default_rng(1))
+    table = pd.DataFrame(W, columns=list(far.inputs))
+    seen, values = far.predict(table), law.predict(table)["objective"]
+    assert list(seen.columns) == ["rank", "order"]
+    assert seen["rank"].tolist() == values.rank().tolist()
+    # Rows of another table have the same order: it does not depend on what else is asked.
+    assert far.predict(table[:1])["order"].tolist() == seen["order"][:1].tolist()
+    assert (np.argsort(seen["order"]) == np.argsort(values)).all()
+    there = Reach.to(WORLD.target, np.array([WORLD.target.sizes]))
+    assert replace(law, reach=there).predict(table).equals(law.predict(table))
+
+
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
@@ -56,7 +75,7 @@ def test_what_is_no_mixture_is_refused(law: LawModel, columns: dict, told: str) 
 
 def test_another_format_and_damage_are_refused(law: LawModel) -> None:
     values = json.loads(law.to_json())
-    with pytest.raises(StoreError, match="has format 9, and this mixopt reads 2"):
+    with pytest.raises(StoreError, match="has format 9, and this mixopt reads 3"):
         LawModel.read(json.dumps({**values, "format": 9}))
     del values["surrogate"]["fitted"]
     with pytest.raises(StoreError, match="cannot be read"):

@@ -179,7 +179,27 @@ def test_a_decision_comes_back_from_json_and_is_known_by_what_it_rests_on() -> N
     with pytest.raises(StoreError, match="has format 9"):
         Decision.from_dict({**decision.to_dict(), "format": 9})
     with pytest.raises(StoreError, match="damaged"):
-        Decision.from_dict({"format": 1, "study": "x"})
+        Decision.from_dict({"format": 2, "study": "x"})
+
+
+def test_an_order_is_compared_as_an_order() -> None:
+    """Twice the measured gain is predicted; at a scale without runs that says nothing."""
+    told = "ranking only: no run was trained at 10 params x 100 tokens"
+    question = Question("study", replace(RULES, optimism=0.0), Given("abc"), Yardstick(OBJECTIVE))
+    far = {"natural": near(2.1), "uniform": near(2.3)}
+    results = (*GOOD[:2], *(result(name, values) for name, values in far.items()))
+    with_values = decide(question, results, "repetition", ["r"])
+    assert states(with_values)["optimism"] == "no"
+    decision = decide(replace(question, ranking_only=told), results, "repetition", ["r"])
+    assert "optimism" not in states(decision)
+    assert f"optimism ({told})" in decision.unasked
+    assert states(decision)["transfer"] == "yes"  # the order is what is judged
+    assert decision.passed
+    assert np.isnan(decision.shown.predicted)
+    assert decision.shown.rank == pytest.approx(1.0)
+    assert [decision.predicted(r) for r in decision.results] == [f"{i} of 4" for i in (1, 2, 3, 4)]
+    assert with_values.predicted(with_values.results[0]) == "1.0000"
+    assert any("no run was trained" in line for line in decision.reasons)
 
 
 def test_rules_given_late_are_marked_as_such() -> None:

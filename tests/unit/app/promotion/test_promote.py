@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -116,13 +117,16 @@ def test_from_plan_to_decision(study: tuple[Sweep, Strategy]) -> None:
     ]  # fmt: skip
     assert promotion.power.runs == len(promotion.missing) == 10
     assert promotion.power.flops == pytest.approx(10 * 6 * 2000 * 20_000)
-    assert promotion.power.expected > 0
+    # No run of the study is of the promotion's scale: an order is predicted, and no gain.
+    assert np.isnan(promotion.power.expected)
+    assert any("ranking only: no run was trained at" in line for line in promotion.power.lines())
     assert promotion.power.whence == "measured by confirmation"
     status = train(promotion)
     assert (status.done, status.planned, status.trained) == (10, 10, 10)
     decision = conclude_promotion(promotion)
     assert decision.passed, decision.reasons
     assert decision.scale == promotion.recipe.scale
+    assert any(what.startswith("optimism (ranking only") for what in decision.unasked)
     assert decision_in(study[0]) is not None
     assert train(promotion).trained == 0  # nothing is trained twice
     assert conclude_promotion(promotion).id == decision.id
@@ -238,10 +242,14 @@ def test_a_trainer_that_fails_at_the_larger_scale_stops_it_early(
         train(promotion_of(*study))
 
 
-def test_past_promotions_temper_what_is_expected(study: tuple[Sweep, Strategy]) -> None:
+def test_past_promotions_temper_what_is_expected(
+    study: tuple[Sweep, Strategy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mixopt.app.promotion.promote.unlevelled", lambda *_: "")
     sweep, recipe = study
     past = (Past("old", "large run", 1, 1, "natural", 0.1, 0.05),)
     whole = promotion_of(sweep, recipe).power.expected
+    assert whole > 0
     assert promotion_of(replace(sweep, past=past), recipe).power.expected == pytest.approx(
         whole / 2
     )
@@ -353,7 +361,13 @@ def test_a_large_run_is_kept_with_its_version(
     large = follow.read_large(path)
     past, records = follow.follow(promoted.sweep, registry, large)
     assert past.measured == pytest.approx(0.05)
-    assert past.predicted == pytest.approx(promoted.decision.shown.predicted)
+    assert np.isnan(past.predicted)  # ranking only
+    levels = MemoryRegistry()
+    register(replace(promoted, decision=replace(promoted.decision, ranking_only="")), levels, {})
+    plans = {r.name: r.plan.predicted for r in promoted.decision.results}
+    assert follow.follow(promoted.sweep, levels, large)[0].predicted == pytest.approx(
+        plans["natural"] - plans[promoted.decision.picked]
+    )
     assert (past.where, past.params, past.version) == ("large run", 10**9, "1")
     assert [r.where for r in records] == ["promotion", "large run"]
     follow.follow(promoted.sweep, registry, large)
