@@ -37,6 +37,7 @@ LAWS: dict[str, str] = {
     "botorch": "mixopt.laws.processes.botorch:BoTorchProcess",
     "gp-residual": "mixopt.laws.processes.residual:Residual",
     "tiers": "mixopt.laws.tiers:Tiers",
+    "projektor": "mixopt.laws.transport.projektor:Projektor",
     "epochs": "mixopt.laws.epochs:Epochs",
     "repeated": "mixopt.laws.repetition:Repeated",
     "bootstrap": "mixopt.laws.wrappers:Bootstrap",
@@ -45,6 +46,9 @@ LAWS: dict[str, str] = {
     "auto": "mixopt.laws.ensemble:Ensemble",
 }
 """Name of a law to where it lives; a user's own law is named `"module:attribute"`."""
+
+Named = str | Mapping[str, Any]
+"""A law as a spec has it: its name, or `{use: NAME, ...}` with settings."""
 
 
 def law(name: str, **hyperparameters: Any) -> Law:
@@ -57,14 +61,21 @@ def law(name: str, **hyperparameters: Any) -> Law:
     return as_law(build(lookup(name, LAWS, "law"), hyperparameters, f"law {name!r}"))
 
 
-def as_law(given: str | Law) -> Law:
-    """A law given as itself or by its name.
+def as_law(given: Named | Law) -> Law:
+    """A law given as itself, by its name, or by a mapping of `use` (its name) and settings.
 
     Raises:
-        InputError: see `law`.
+        InputError: see `law`; or a mapping without `use`.
     """
     if isinstance(given, str):
         return law(given)
+    if isinstance(given, Mapping):
+        if not isinstance(given.get("use"), str):
+            raise InputError(
+                f"a law is {dict(given)!r}, without a name; give {{use: NAME, ...}} with its "
+                "settings"
+            )
+        return law(given["use"], **{k: v for k, v in given.items() if k != "use"})
     if not isinstance(given, Law):
         raise InputError(
             f"{type(given).__name__} is no law: a law has a method `fit`, and an attribute "
@@ -73,7 +84,7 @@ def as_law(given: str | Law) -> Law:
     return given
 
 
-def law_for(given: str | Law, scale: ArrayLike | None, space: MixtureSpace | None = None) -> Law:
+def law_for(given: Named | Law, scale: ArrayLike | None, space: MixtureSpace | None = None) -> Law:
     """The law that fits runs of these scales: itself, or inside `correction` where it needs that.
 
     Sweeps, studies, reports and diagnostics all get their law here, so that the same name and the
@@ -127,6 +138,7 @@ __all__ = [
     "LAWS",
     "FittedLaw",
     "Law",
+    "Named",
     "Prediction",
     "as_law",
     "fitted_law",

@@ -10,14 +10,14 @@ Notation:
     W: (n, m) mixtures; Y: (n, k) metrics; weights: (l, k) of l laws
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mixopt.errors import InputError
-from mixopt.laws import as_law, fitted_law, law
+from mixopt.laws import Named, as_law, fitted_law, law
 from mixopt.laws.base import (
     JSON,
     FittedLaw,
@@ -25,6 +25,7 @@ from mixopt.laws.base import (
     Prediction,
     Runs,
     Sized,
+    Tagged,
     check_runs,
     numbers,
     several_scales,
@@ -47,7 +48,8 @@ class Ensemble:
     """An ensemble that weighs itself.
 
     Args:
-        laws: names or laws to choose from; `DEFAULT` (or `MANY_DOMAINS`) if left out.
+        laws: laws to choose from, as themselves, by name, or as `{use: NAME, ...}`; `DEFAULT` (or
+            `MANY_DOMAINS`) if left out.
         folds: of cross-validation; mixtures are never split between folds.
         shrink: how far weights are drawn to equal ones, in units of the best law's squared error.
         transfer: sd of what another scale does differently, in units of the sd of a metric: errors
@@ -55,9 +57,12 @@ class Ensemble:
         tokens: (m,) unique tokens per domain; where all are known, and the budget, the law `epochs`
             is tried beside the others. A sweep, a study and `mixopt fit` give those of the space.
         budget: training tokens of the target.
+
+    Raises:
+        InputError: an unknown name among the laws, or settings that one of them does not take.
     """
 
-    laws: Sequence["str | Law"] | None = None
+    laws: Sequence["Named | Law"] | None = None
     folds: int = 5
     shrink: float = 0.1
     transfer: float = 0.1
@@ -66,12 +71,28 @@ class Ensemble:
 
     takes_scales: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        if self.laws is not None:
+            made = tuple(as_law(given) for given in self.laws)
+            object.__setattr__(self, "laws", made)
+
     def sized(self, tokens: Array, budget: float | None) -> "Ensemble":
         """The same with tokens and budget where it was not given any."""
         if self.tokens is None and not np.isfinite(tokens).any():
             return self
         own = tuple(tokens.tolist()) if self.tokens is None else self.tokens
         return replace(self, tokens=own, budget=budget if self.budget is None else self.budget)
+
+    def tagged(self, domains: Sequence[str], tags: Sequence[Mapping[str, str]]) -> "Ensemble":
+        """The same with laws that were told what the domains' tags say.
+
+        Raises:
+            InputError: what one of them needs is not there.
+        """
+        if self.laws is None:
+            return self
+        told = (x.tagged(domains, tags) if isinstance(x, Tagged) else x for x in self.laws)
+        return replace(self, laws=tuple(told))
 
     def fit(
         self, W: Array, Y: Array, scale: Array | None = None, *, rng: np.random.Generator

@@ -13,7 +13,7 @@ import numpy as np
 
 from mixopt.designs.baselines import baselines
 from mixopt.errors import InputError
-from mixopt.laws import law_for
+from mixopt.laws import Named, law_for
 from mixopt.laws.base import FittedLaw, Law, Prediction, Weighted, joint_of, mean_of
 from mixopt.runs import UNSTATED, Scale
 from mixopt.runs.objective import Objective
@@ -268,7 +268,7 @@ def fit_surrogate(
     runs: RunTable,
     objective: Objective,
     space: MixtureSpace,
-    law: str | Law,
+    law: Named | Law,
     *,
     rng: np.random.Generator,
     every_metric: bool = False,

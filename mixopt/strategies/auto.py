@@ -31,6 +31,7 @@ from typing import Annotated, ClassVar
 
 from mixopt.diagnostics.trust import Trust
 from mixopt.errors import InputError
+from mixopt.laws import Named
 from mixopt.proposers import Surrogate
 from mixopt.proposers.recommend import best_mixture
 from mixopt.runs import Observation, RunSpec, Scale
@@ -89,7 +90,7 @@ class Auto(Answers):
     design: Annotated[int, Within(3, MANY)] = 32
     proposals: Annotated[int, Within(0, MANY)] = 16
     batch: Runs = 4
-    law: str = "auto"
+    law: Named = "auto"
     confirm_seeds: Annotated[int, Within(0, 1000)] = 3
     singles: bool = True
     stop: Annotated[float, Within(0)] = 0.0

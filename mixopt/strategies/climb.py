@@ -38,7 +38,7 @@ class Climb(Answers):
 
     rounds: tuple[Runs, ...] = (64, 32, 16)
     top: Runs = 4
-    law: str = "lightgbm"
+    law: laws.Named = "lightgbm"
     candidates: Annotated[int, Within(100, 10_000_000)] = 20_000
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
@@ -89,6 +89,6 @@ class Climb(Answers):
     def _fit(self, ledger: Ledger, every_metric: bool = False) -> Surrogate:
         made: Surrogate = self.memo.get(
             fitted_to(ledger, every_metric),
-            lambda: fit(ledger, laws.law(self.law), every_metric=every_metric),
+            lambda: fit(ledger, laws.as_law(self.law), every_metric=every_metric),
         )
         return made

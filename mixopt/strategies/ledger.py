@@ -8,7 +8,7 @@ Notation:
 """
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice
@@ -312,7 +312,7 @@ def check_recipe(recipe: Any) -> None:
     check_settings(recipe)
     settings = vars(recipe)
     if "law" in settings:
-        laws.law(settings["law"])
+        laws.as_law(settings["law"])
     if "swarm" in settings:
         designs.named(settings["swarm"])
     if isinstance(settings.get("design"), str):
@@ -331,7 +331,7 @@ def check_law(recipe: Any, problem: Problem) -> None:
         InputError: see `laws.law_for`.
     """
     named = vars(recipe).get("law")
-    if isinstance(named, str):
+    if isinstance(named, str | Mapping):
         laws.law_for(named, None, problem.space)
 
 

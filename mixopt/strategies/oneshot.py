@@ -40,7 +40,7 @@ class OneShot(Answers):
     """
 
     swarm: str
-    law: str
+    law: laws.Named
     runs: Runs | None = None
     per_domain: Annotated[int, Within(1, 1000)] = 3
     more: Annotated[int, Within(0, MANY)] = 3
@@ -76,7 +76,7 @@ class OneShot(Answers):
         ledger = self._as_fitted(Ledger.of(problem, observations))
         surrogate: Surrogate = self.memo.get(
             fitted_to(ledger, every_metric),
-            lambda: fit(ledger, laws.law(self.law), every_metric=every_metric),
+            lambda: fit(ledger, laws.as_law(self.law), every_metric=every_metric),
         )
         prior = np.maximum(problem.space.prior, 1e-12)
 

@@ -35,7 +35,7 @@ _MANY = 200  # runs from which the ensemble knows no more than one process, in t
 REPLICATES = 1000  # seeds of replicates start so far above those of the search and confirmation
 
 
-def search_surrogate(ledger: Ledger, law: str, *, every_metric: bool = False) -> Surrogate:
+def search_surrogate(ledger: Ledger, law: laws.Named, *, every_metric: bool = False) -> Surrogate:
     """The law at the smallest scale; co-kriging once there are other scales or studies."""
     problem, runs = ledger.problem, ledger.every()
     if problem.earlier or len(ledger.at(problem.scales[0])) < len(runs):
@@ -44,7 +44,7 @@ def search_surrogate(ledger: Ledger, law: str, *, every_metric: bool = False) ->
         runs,
         problem.objective,
         problem.space,
-        laws.law(law),
+        laws.as_law(law),
         rng=ledger.rng(),
         every_metric=every_metric,
     )
@@ -87,7 +87,7 @@ class Proposals:
 
     runs: int
     batch: int
-    law: str
+    law: laws.Named
     stop: float
     replicate: float
 
@@ -116,7 +116,7 @@ class Proposals:
         """What is fitted, and the mixtures that it gives: the optimum alone, or all n."""
         first, space = ledger.problem.scales[0], ledger.problem.space
         W, avoid = ledger.weights(first), ledger.avoid(first)
-        composite = self.law in {"auto", "gp"}
+        composite = self.law in ("auto", "gp")
         # One optimum a round; without rounds, one run in as many.
         explore = bool(ledger.pending) and ledger.asked % self.batch > 0
         if composite and (len(W) >= _MANY or explore):

@@ -136,7 +136,7 @@ class QuaDMix(Answers):
     scores: tuple[str, ...] = ()
     largest_cut: Annotated[float, Within(0, 1, open=True)] = RANGES["cut"]
     batch: Runs | None = None
-    law: str = "lightgbm"
+    law: laws.Named = "lightgbm"
     candidates: Annotated[int, Within(100, 10_000_000)] = 100_000
     top: Runs = 10
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)
@@ -268,7 +268,7 @@ class QuaDMix(Answers):
             replace(table, domains=space.names, W=made),
             ledger.problem.objective,
             space,
-            laws.law(self.law),
+            laws.as_law(self.law),
             rng=ledger.rng(),
             every_metric=every_metric,
         )

@@ -31,7 +31,7 @@ def save_study(study: Study, path: str | Path) -> None:
         InputError: its law is no name (a law of your own has no form in JSON), or the file cannot
             be written.
     """
-    if not isinstance(study.law, str):
+    if not isinstance(study.law, str | Mapping):
         raise InputError(
             f"the study's law is {type(study.law).__name__}, an object; name a law to save it: "
             "Study(..., law='auto')"

@@ -10,6 +10,7 @@ from mixopt import designs, proposers
 from mixopt.diagnostics import Trust
 from mixopt.errors import InputError, NotFittedError
 from mixopt.evidence.outcome import Outcome, table_outcome
+from mixopt.laws import Named
 from mixopt.laws.base import FittedLaw, Law
 from mixopt.lazy import require
 from mixopt.proposers import Recommendation, Surrogate
@@ -28,6 +29,7 @@ from mixopt.study.telling import (
     covering_part,
     known_law,
     listed,
+    name_of,
     objective_from,
     observation_of,
     table_of,
@@ -90,7 +92,7 @@ class Study:
         minimize: Metrics | Objective = (),
         maximize: Metrics = (),
         *,
-        law: str | Law = "auto",
+        law: Named | Law = "auto",
         scale: Scale | None = None,
         target: Scale | None = None,
         seed: int = 0,
@@ -110,10 +112,9 @@ class Study:
     def __repr__(self) -> str:
         runs, waiting = len(self), len(self._asked)
         asked = f", {waiting} asked and not told" if waiting else ""
-        law = self.law if isinstance(self.law, str) else type(self.law).__name__
         return (
             f"<Study of {self.objective.describe()} over {self.space.dim} domains: {runs} runs"
-            f"{asked}; law {law}>"
+            f"{asked}; law {name_of(self.law)}>"
         )
 
     def _repr_html_(self) -> str:
@@ -222,7 +223,7 @@ class Study:
 
     # -- what follows from it --------------------------------------------------------------------
 
-    def fit(self, law: str | Law | None = None) -> FittedLaw:
+    def fit(self, law: Named | Law | None = None) -> FittedLaw:
         """Fit a law to all runs, one set of parameters per metric; kept for what follows.
 
         Raises:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mixopt.designs.subset import covering_subset
 from mixopt.errors import InputError, did_you_mean, nearest
-from mixopt.laws import LAWS, Law
+from mixopt.laws import LAWS, Law, Named, as_law
 from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective, weights_of
 from mixopt.runs.run_table import RunTable
@@ -31,15 +31,24 @@ def objective_from(minimize: Metrics | Objective, maximize: Metrics) -> Objectiv
     return Objective.of(minimize, maximize)
 
 
-def known_law(law: str | Law) -> str | Law:
-    """The same, its name checked: a misspelt one is refused where it is written, and not kept.
+def known_law(law: Named | Law) -> Named | Law:
+    """The same, its name and settings checked: a wrong one is refused where it is written.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name; of a mapping also a setting that the law does not take.
     """
+    if isinstance(law, Mapping):
+        as_law(law)
+        return dict(law)
     if isinstance(law, str) and ":" not in law and law not in LAWS:
         raise InputError(f"unknown law {law!r}; {did_you_mean(law, LAWS)}")
     return law
+
+
+def name_of(law: Named | Law) -> str:
+    """What a law is called."""
+    named = law["use"] if isinstance(law, Mapping) else law
+    return named if isinstance(named, str) else type(named).__name__
 
 
 def _check_names(metrics: Mapping[str, float], objective: Objective) -> None:

@@ -3,6 +3,7 @@ import pytest
 
 from mixopt.laws import LAWS, law
 from mixopt.laws.base import mean_of
+from mixopt.laws.transport.costs import TransportCosts
 from mixopt.testing import law_contract
 
 # The same code with less work: the contract is about behaviour, not about accuracy.
@@ -15,6 +16,9 @@ FAST = {
     "tiers": {"tiers": (1, 2, 3, 4)},
     # All domains alike, for their order must not matter.
     "epochs": {"tokens": (0.5,) * 4, "budget": 1.0},
+    "projektor": {
+        "costs": TransportCosts(tuple("abcd"), np.eye(4) + 0.5, 0.01, 0.2, (1.5,) * 4, (0.0,) * 4)
+    },
 }
 
 # One set of parameters for all metrics is what these laws are (of the second, its shape): a metric

@@ -14,6 +14,10 @@ COMMANDS = {
         "tokenize",
         "Text into shards of tokens for Megatron and for proxies, one task a shard.",
     ),
+    "transport": (
+        "transport",
+        "Measure how far mixtures of documents are from what is scored, for the law 'projektor'.",
+    ),
     "check": ("check", "What a sweep would do and cost: a dry run that trains nothing."),
     "run": (
         "run",

@@ -9,6 +9,7 @@ from mixopt import InputError, MixtureSpace, RunSpec, Scale, Study
 from mixopt.laws import LAWS, as_law, law, law_for
 from mixopt.laws.mean import Mean
 from mixopt.laws.scales.correction import Correction
+from mixopt.laws.transport.costs import TransportCosts
 from mixopt.laws.wrappers import Bootstrap
 from mixopt.testing import law_contract
 from mixopt.testing.law_contract import SCALES, planted_scales
@@ -57,10 +58,19 @@ def test_what_scales_do_not_say_does_not_count() -> None:
 
 
 def test_these_laws_take_several_scales() -> None:
-    several = {name for name in LAWS if law(name).takes_scales}
+    costs = TransportCosts(("a", "b"), np.eye(2), 0.0, 1.0, (1.0, 1.0), (0.0, 0.0))
+    needed = {"projektor": {"costs": costs}}
+    several = {name for name in LAWS if law(name, **needed.get(name, {})).takes_scales}
     assert several == {
         *("auto", "stacking", "correction", "cokriging", "truncated"),
-        *("shukor-additive", "shukor-joint", "capacity-competition", "tiers", "botorch"),
+        *(
+            "shukor-additive",
+            "shukor-joint",
+            "capacity-competition",
+            "tiers",
+            "botorch",
+            "projektor",
+        ),
     }
 
 

@@ -1,5 +1,7 @@
 """The notebook facade: what is told enters every answer, what is asked is not asked twice."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from mixopt.runs.objective import Guard
 from mixopt.runs.run_table import RunTable
 from mixopt.space import simplex
 from mixopt.space.simplex import Array
+from mixopt.study import load_study, save_study
 from mixopt.testing.worlds import LARGE, SMALL, World, make_world
 
 WORLD = make_world(3, 2, seed=1)
@@ -383,3 +386,14 @@ def test_what_a_cell_gets_wrong_is_said_and_changes_nothing() -> None:
     with pytest.raises(InputError, match="unknown law"):
         study.fit("linaer")
     assert study.recommend().mixture["b"] == 1.0, "the law that was there stays"
+
+
+def test_a_law_may_have_settings_which_are_checked_and_saved(tmp_path: Path) -> None:
+    given = {"use": "auto", "laws": ["gp", {"use": "ridge", "features": "sqrt"}]}
+    made = told(8, law=given)
+    assert set(made.surrogate.fitted.members) == {"gp", "ridge"}  # type: ignore[attr-defined]
+    assert "law auto" in repr(made)
+    save_study(made, tmp_path / "study.json")
+    assert load_study(tmp_path / "study.json").law == given
+    with pytest.raises(InputError, match="no setting 'lawz'"):
+        study(law={"use": "auto", "lawz": []})
