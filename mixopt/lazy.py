@@ -17,6 +17,7 @@ EXTRAS = {
     "lightgbm": "laws",
     "sklearn": "laws",
     "datasketch": "heap",
+    "ot": "transport",
     "torch": "proxies",
     "tokenizers": "proxies",
     "fsspec": "proxies",

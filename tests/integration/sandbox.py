@@ -55,7 +55,7 @@ def mixopt(*arguments: object, cwd: Path, ok: bool = True) -> subprocess.Complet
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=220,
         check=False,
     )
     assert (done.returncode == 0) is ok, done.stderr
