@@ -35,7 +35,8 @@ def test_a_spec_is_one_that_could_be_run(path: Path) -> None:
     checks.check_guards(spec, space)
     objective = spec.make_objective()
     assert set(objective.needed) <= {*names, *sets, "code_target"}
-    problem = Problem(space, objective, spec.make_scales(), trainer=spec.trainer.use)
+    config = spec.trainer.config
+    problem = Problem(space, objective, spec.make_scales(), trainer=spec.trainer.use, config=config)
     assert len(recipe.planned(problem)) > 10
 
 

@@ -3,6 +3,7 @@
 from mixopt.diagnostics.beforehand import Expected, beforehand, expected_width
 from mixopt.diagnostics.covered import Covered, covered
 from mixopt.diagnostics.curve_levels import CurveLevels, curve_levels
+from mixopt.diagnostics.dependence import Dependence, dependence, holm
 from mixopt.diagnostics.distance import (
     EpochMismatch,
     Extrapolation,
@@ -34,6 +35,7 @@ __all__ = [
     "Covered",
     "CrossValidation",
     "CurveLevels",
+    "Dependence",
     "DomainValues",
     "EpochControl",
     "EpochMismatch",
@@ -55,6 +57,7 @@ __all__ = [
     "covered",
     "cross_validate",
     "curve_levels",
+    "dependence",
     "domain_values",
     "epoch_control",
     "epoch_mismatch",
@@ -63,6 +66,7 @@ __all__ = [
     "extrapolation",
     "foretelling",
     "held_out_errors",
+    "holm",
     "influence",
     "learning_curve",
     "noise",

@@ -181,8 +181,8 @@ class Dependence:
             low, high = np.nanmin(self.detectable), np.nanmax(self.detectable)
             size = f"{low:.2g}" if np.isclose(low, high) else f"{low:.2g} to {high:.2g}"
             lines.append(
-                f"an effect of {size} would be found with {POWER:.0%}, of smaller ones nothing is "
-                "known; more seeds of the base, or larger doses, find less"
+                f"an effect of {size} would be seen in {100 * POWER:.0f} % of cases, of smaller "
+                "ones nothing is known; more seeds of the base, or larger doses, show smaller ones"
             )
         return [*lines, *self._doubts(), UNSEEN]
 

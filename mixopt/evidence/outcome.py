@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 
 from mixopt import laws, proposers
-from mixopt.diagnostics import DomainValues, EpochMismatch, epoch_mismatch
+from mixopt.diagnostics import Dependence, DomainValues
 from mixopt.diagnostics.unlike import doubts
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
+from mixopt.evidence.passes import epochs_of
 from mixopt.evidence.priced import priced, prices_as_json
 from mixopt.evidence.reached import far, predictions, reach_of, reached
 from mixopt.evidence.run_doubts import doubts_of_runs, unpredicted
 from mixopt.evidence.stored import plain, restored
-from mixopt.evidence.trusted import ALONE, trusted
-from mixopt.evidence.verdict import Verdict, headline, judge, weighed
+from mixopt.evidence.trusted import one_by_one, trusted
+from mixopt.evidence.verdict import UNASKED, Verdict, headline, judge, weighed
 from mixopt.evidence.weights import weighing
 from mixopt.judging.measuring import Beside
 from mixopt.proposers import Recommendation, Surrogate
@@ -32,7 +33,7 @@ from mixopt.runs import Observation
 from mixopt.runs.knobs import Value
 from mixopt.runs.objective import Objective, judged
 from mixopt.runs.run_table import RunTable
-from mixopt.space import Mixture, MixtureSpace, html
+from mixopt.space import MixtureSpace, html
 from mixopt.strategies import Answer, Problem, TradeOff
 
 FORMAT = 6
@@ -70,6 +71,7 @@ class Outcome:
         front: the trade-offs between several objectives, by the first of them.
         rests_on: see `evidence_of`.
         domain_values: what each domain was measured to be worth, where that was asked.
+        dependence: whether experiments that share a run interfere, where that was asked.
         prices: what it costs to leave out or to bound a tier, where domains have tags or groups.
     """
 
@@ -87,6 +89,7 @@ class Outcome:
     front: tuple[TradeOff, ...] = ()
     rests_on: str = ""
     domain_values: DomainValues | None = None
+    dependence: Dependence | None = None
     prices: Prices = field(default_factory=Prices)
 
     @property
@@ -97,11 +100,13 @@ class Outcome:
     @property
     def verdict(self) -> Verdict:
         """What fresh seeds have shown of it."""
-        return judge(self.confirmation)
+        return judge(self.confirmation) if self.dependence is None else UNASKED
 
     @property
     def headline(self) -> str:
         """The answer in one sentence."""
+        if self.dependence is not None:
+            return self.dependence.headline
         unit = self.objective.unit(self.unit)
         return headline(self.recommendation, self.confirmation, self.objective, unit)
 
@@ -161,6 +166,7 @@ class Outcome:
             "notes": list(self.notes),
             "laws": self.surrogate.law_weights(),
             "settings": dict(self.settings),
+            "dependence": None if self.dependence is None else self.dependence.to_dict(),
             "domain_values": None if self.domain_values is None else self.domain_values.to_dict(),
             "prices": prices_as_json(self.prices),
             "front": [
@@ -264,9 +270,9 @@ def sweep_outcome(
         recommendation,
         Beside(
             problem.space,
-            _epochs(problem, observations, answer.mixture, unique or {}),
+            epochs_of(problem, observations, answer.mixture, unique or {}),
             repeats=_repeats(problem, observations),
-            alone="" if answer.domain_values is None else ALONE,
+            alone=one_by_one(answer),
         ),
         rng=rng,
         curve=False,
@@ -297,6 +303,7 @@ def sweep_outcome(
         front=answer.front,
         rests_on=evidence_of(problem, observations, how),
         domain_values=answer.domain_values,
+        dependence=answer.dependence,
         prices=prices.widened(checkup.widening),
     )
 
@@ -348,50 +355,6 @@ def table_outcome(
         prices=priced(surrogate, recommendation, space, W=runs.W, rng=rng).widened(
             checkup.widening
         ),
-    )
-
-
-def _epochs(
-    problem: Problem,
-    observations: Sequence[Observation],
-    mixture: Mixture,
-    unique: Mapping[str, float],
-) -> EpochMismatch | None:
-    """How often proxies and target pass over each domain; None where that is not known.
-
-    A trainer that matched its repetition to the target's says itself where it could not.
-    """
-    told = [o.info["repetition"] for o in observations if "repetition" in o.info]
-    if any(r.get("matched") for r in told):
-        return None
-    return epochs_at(problem.space, mixture, unique, problem.target.tokens)
-
-
-def epochs_at(
-    space: MixtureSpace, mixture: Mixture, unique: Mapping[str, float], tokens: float
-) -> EpochMismatch | None:
-    """How often a run of so many tokens and the target pass over each domain.
-
-    Args:
-        space: has the target's budget and tokens.
-        mixture: of both runs.
-        unique: domain to unique tokens that the smaller run has, where known.
-        tokens: training tokens of the smaller run.
-
-    Returns:
-        None where budget or tokens are not known.
-    """
-    have = np.array([unique.get(name, np.nan) for name in space.names])
-    known = np.isfinite(have) & np.isfinite(space.tokens)
-    if space.budget is None or not known.any():
-        return None
-    return epoch_mismatch(
-        space.names,
-        mixture.array,
-        np.where(known, space.tokens, np.nan),
-        proxy_budget=tokens,
-        target_budget=space.budget,
-        proxy_tokens=have,
     )
 
 

@@ -13,6 +13,14 @@ from mixopt.strategies import Answer
 _MEASURED = "what a law is asked (the answer was measured against its rivals, not predicted)"
 ALONE = "every domain was tried alone, and what is left out says nothing of the others"
 """Why no run can be held out where domains were measured one by one."""
+_ONE_MIXTURE = "all runs have one mixture, and tell experiments apart"
+
+
+def one_by_one(answer: Answer) -> str:
+    """Why no run can be held out; empty where one can."""
+    if answer.dependence is not None:
+        return _ONE_MIXTURE
+    return "" if answer.domain_values is None else ALONE
 
 
 def trusted(
@@ -30,7 +38,8 @@ def trusted(
         observations: all runs.
     """
     if answer.measured:
-        unasked = _MEASURED if answer.domain_values is None else f"what a law is asked ({ALONE})"
+        apart = one_by_one(answer)
+        unasked = f"what a law is asked ({apart})" if apart else _MEASURED
         untested = judge(confirmation).state == "untested"
         told = trust([_measured(answer)] if untested else [], (unasked,))
     if answer.remedied is not None:
@@ -41,6 +50,13 @@ def trusted(
 
 def _measured(answer: Answer) -> Gate:
     """What may be said of an answer that was measured, before fresh seeds have judged it."""
+    if answer.dependence is not None:
+        return Gate(
+            "mixture",
+            "yes",
+            "none was searched: all runs have this one, and say whether experiments interfere",
+            allows="ranking only",
+        )
     if answer.domain_values is not None and answer.schedule is None:
         return Gate(
             "last stages",

@@ -51,6 +51,14 @@ class Verdict:
         return f"{self.badge}: {self.sentence}"
 
 
+UNASKED = Verdict(
+    "untested",
+    "No mixture searched",
+    "All runs have one mixture, and say whether the experiments that share it interfere.",
+)
+"""Where no mixture was asked for."""
+
+
 def judge(shown: Confirmation | None) -> Verdict:
     """Whether fresh seeds have shown that the recommendation is better."""
     if shown is None:

@@ -1,6 +1,7 @@
 """Drawings of a study, from plain inputs: data for plotly.js, which notebooks show as they are."""
 
 from mixopt.plots.candidates import confirmed, gains, toughest
+from mixopt.plots.dependence import MARK, interference
 from mixopt.plots.drawing import Drawing
 from mixopt.plots.fronts import trade_off
 from mixopt.plots.held_out import coverage, predicted_observed, small_large
@@ -11,6 +12,7 @@ from mixopt.plots.runs import SEARCH, best_so_far, learning_curves
 from mixopt.plots.style import RECOMMENDED
 
 __all__ = [
+    "MARK",
     "RECOMMENDED",
     "SEARCH",
     "SHARE_AXIS",
@@ -21,6 +23,7 @@ __all__ = [
     "coverage",
     "gains",
     "interactions",
+    "interference",
     "learning_curves",
     "mixture_bars",
     "past_promotions",

@@ -1,6 +1,7 @@
 """The report of a study: one HTML file that needs nothing but a browser."""
 
 from mixopt.report import (
+    dependence,
     domain_values,
     figures,
     gain,
@@ -68,12 +69,25 @@ _ORDER = (
 )
 
 
+_OF_EXPERIMENTS = (
+    sections.answer,
+    sections.warnings,
+    dependence.interference,
+    spent.spent,
+    run_list.runs,
+    sections.failures,
+    sections.made,
+)
+"""Where no mixture was asked for."""
+
+
 def render(data: ReportData) -> str:
     """The report as one self-contained HTML page.
 
     What is missing is left out, and the page says what that means.
     """
     written = day(data.origin.written) if data.origin.written else ""
-    made = [make(data) for make in _ORDER]
+    order = _ORDER if data.dependence is None else _OF_EXPERIMENTS
+    made = [make(data) for make in order]
     head = page.Head(data.title, written=written, running=data.origin.running)
     return page.make(head, [part for part in made if part is not None])

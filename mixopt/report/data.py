@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mixopt.diagnostics import DomainValues, Influence, Transfer, Trust
+from mixopt.diagnostics import Dependence, DomainValues, Influence, Transfer, Trust
 from mixopt.evidence.confirmation import Confirmation
 from mixopt.evidence.decision import Decision
 from mixopt.evidence.past import Past
@@ -115,6 +115,7 @@ class ReportData:
         settings: recommended values of what was searched with the mixture, by name.
         front: mixtures that no other beats in every objective, each with its objectives by name.
         domain_values: what each domain was measured to be worth at the end of a run.
+        dependence: whether the experiments of a run interfere.
         prices: what it costs to leave out or to bound a tier of domains.
         reason: why there is no recommendation, where there is none.
         origin: whose study it is, when it ran, and where its runs are.
@@ -140,6 +141,7 @@ class ReportData:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     front: tuple[tuple[Mixture, Mapping[str, float]], ...] = ()
     domain_values: DomainValues | None = None
+    dependence: Dependence | None = None
     prices: Prices = field(default_factory=Prices)
     reason: str = ""
     origin: Origin = field(default_factory=Origin)

@@ -58,6 +58,7 @@ def outcome_data(
         settings=outcome.settings,
         front=tuple((t.mixture, t.objectives) for t in outcome.front),
         domain_values=outcome.domain_values,
+        dependence=outcome.dependence,
         prices=outcome.prices,
         origin=origin,
         evidence=Evidence(checkup.trust, checkup.influence, checkup.transfer),

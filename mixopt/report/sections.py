@@ -55,7 +55,7 @@ def answer(data: ReportData) -> Section:
 
 def _trust(data: ReportData) -> tuple[str, str, str] | None:
     trust = data.evidence.trust
-    if trust is None or not trust.gates:
+    if trust is None or not trust.gates or data.dependence is not None:
         return None
     state, badge = _LEVELS[trust.level]
     against = list(trust.reasons)
@@ -96,6 +96,8 @@ def _tiles(data: ReportData) -> list[tuple[str, str]]:
 
 def _gain(data: ReportData) -> Iterable[tuple[str, str]]:
     """The gain over what one would train without a search, as measured, else as predicted."""
+    if data.dependence is not None:
+        return
     unit = f" {data.objective_unit}" if data.objective_unit else ""
     shown = data.confirmation
     plain = ("natural", "uniform")

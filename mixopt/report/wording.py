@@ -7,7 +7,7 @@ import numpy as np
 import scipy
 
 from mixopt.evidence.numbers import MISSING, number, percent, plural, signed
-from mixopt.evidence.verdict import NO_RECOMMENDATION, Verdict, judge
+from mixopt.evidence.verdict import NO_RECOMMENDATION, UNASKED, Verdict, judge
 from mixopt.evidence.verdict import headline as answer_in_words
 from mixopt.report.data import HeldOut, ReportData
 from mixopt.runs import UNSTATED, Scale, short_number
@@ -97,13 +97,15 @@ def verdict(data: ReportData) -> Verdict:
     """Whether fresh seeds have shown that the recommendation is better."""
     if data.recommendation is None:
         return Verdict("untested", "No answer yet", data.reason or _progress(data))
-    return judge(data.confirmation)
+    return judge(data.confirmation) if data.dependence is None else UNASKED
 
 
 def headline(data: ReportData) -> str:
     """The answer in one sentence."""
     if data.recommendation is None:
         return NO_RECOMMENDATION
+    if data.dependence is not None:
+        return data.dependence.headline
     return answer_in_words(
         data.recommendation, data.confirmation, data.objective, data.objective_unit
     )

@@ -47,7 +47,7 @@ class What(StrEnum):
 
 
 _NAMED = {What.CONFIRMATION, What.PROMOTION, What.REMEDY}
-_MAY_BE_NAMED = {*_NAMED, What.REFERENCE, What.COMPARISON}
+_MAY_BE_NAMED = {*_NAMED, What.REFERENCE, What.COMPARISON, What.BRANCH}
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Kind:
     Attributes:
         what: the reason.
         candidate: which candidate is confirmed or promoted (`"recommended"`, `"natural"`), which
-            baseline a reference or comparison is, or which gate a remedy is for; empty for any
-            other reason.
+            baseline a reference or comparison is, what a branch has that others have not, or which
+            gate a remedy is for; empty for any other reason.
 
     Raises:
         InputError: a confirmation, promotion or remedy that names nothing, or a name elsewhere.

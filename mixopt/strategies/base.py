@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from mixopt.diagnostics.dependence import Dependence
 from mixopt.diagnostics.domain_values import DomainValues
 from mixopt.diagnostics.trust import Trust
 from mixopt.errors import InputError
@@ -127,6 +128,7 @@ class Traits:
         knobs: it searches `Problem.knobs` with the mixture.
         mixers: it asks for runs with a mixer inside; it then is `Mixes`.
         branches: its runs begin alike and part at one point; it then is `Parting`.
+        injections: its runs inject some of what a trainer has; it then is `Injecting`.
         repeats: it runs mixtures twice where it is told to, so that metrics can weigh by their
             reliability; it then is `Checking` and refuses a problem that asks for that otherwise.
     """
@@ -137,6 +139,7 @@ class Traits:
     knobs: bool = False
     mixers: bool = False
     branches: bool = False
+    injections: bool = False
     repeats: bool = False
 
 
@@ -221,6 +224,7 @@ class Answer:
         measured: it was chosen by what it was measured to be, and `surrogate` is there to be shown
             alone: fresh seeds decide on how far to trust it, no law does.
         domain_values: what each domain was measured to be worth, if that was asked.
+        dependence: whether experiments that share a run interfere, if that was asked.
     """
 
     mixture: Mixture
@@ -235,6 +239,7 @@ class Answer:
     remedied: Remedied | None = None
     measured: bool = False
     domain_values: DomainValues | None = None
+    dependence: Dependence | None = None
 
 
 class Answers:
@@ -294,6 +299,15 @@ class Parting(Protocol):
 
     def branches(self, problem: Problem) -> int:
         """How many runs, of kind branch, go on from where another stood at that point."""
+        ...
+
+
+@runtime_checkable
+class Injecting(Protocol):
+    """A strategy whose runs differ in what they inject."""
+
+    def fullest(self, problem: Problem) -> Mapping[str, Any]:
+        """The configuration of the run that injects most, for checks before training."""
         ...
 
 

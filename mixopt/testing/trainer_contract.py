@@ -284,6 +284,26 @@ class TrainerContract:
         (ours,), (theirs,) = trainer.train([spec], cache), late.train([spec], cache)
         assert ours.metrics != theirs.metrics
 
+    def test_injections_are_part_of_what_is_trained(self, tmp_path: Path) -> None:
+        """Where they are declared: each has its metrics, and is read by runs that inject it."""
+        if not capabilities_of(self.make()).injects:
+            return
+        asked = {"probes": ["b a"], "controls": ["c d"]}
+        given = {"one": {"documents": ["a b"], **asked}, "two": {"documents": ["a c"], **asked}}
+        cache, trainer = self.cache(tmp_path), self.make(injections=given)
+        none = self.make(injections=given, inject=[])
+        info = trainer.prepare(cache)
+        assert none.prepare(cache).data == info.data
+        (spec, *_) = self.specs(info)
+        (ours,), (theirs,) = trainer.train([spec], cache), none.train([spec], cache)
+        for name in given:
+            assert f"difference/{name}" in info.metrics
+            told = ours.metrics[f"injection/{name}"] - ours.metrics[f"control/{name}"]
+            np.testing.assert_allclose(ours.metrics[f"difference/{name}"], told, atol=1e-9)
+        assert ours.metrics != theirs.metrics
+        assert ours.realised is not None
+        assert set(ours.realised.injected) == set(given)
+
     def test_matched_repetition_changes_what_is_trained(self, tmp_path: Path) -> None:
         """Where it is declared: a target that repeats a lot has proxies that repeat a lot."""
         if not capabilities_of(self.make()).matches_repetition:

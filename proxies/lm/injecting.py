@@ -11,7 +11,7 @@ Notation:
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -69,12 +69,13 @@ class Injecting:
     start: SharedStart | None = None
 
     @classmethod
-    def of(cls, made: Mapping[str, Injection], inject: Any, start: Any) -> "Injecting":
-        """From the settings `injections`, `inject` and `shared_start`.
+    def of(cls, made: Mapping[str, Injection], config: Mapping[str, Any]) -> "Injecting":
+        """From the settings `injections`, and `inject` and `shared_start` of a configuration.
 
         Raises:
             InputError: an unknown injection, or a start of another form.
         """
+        inject, start = config.get(INJECT), config.get(SHARED_START)
         for setting, value in ((INJECT, inject), (SHARED_START, start)):
             if value is not None and not made:
                 raise InputError(
@@ -90,6 +91,13 @@ class Injecting:
                 raise InputError(f"inject: there is no injection {name!r}; {known}")
         repetitions = {name: of.repetitions for name, of in made.items()}
         return cls(repetitions, tuple(n for n in made if n in names), _start(start))
+
+    def under(self, config: Mapping[str, Any]) -> "Injecting":
+        """That of a run, whose own configuration may say otherwise."""
+        inject = config.get(INJECT, self.active)
+        active = tuple(name for name in self.repetitions if name in inject)
+        start = _start(config[SHARED_START]) if SHARED_START in config else self.start
+        return replace(self, active=active, start=start)
 
     def pieces(self, corpus: Corpus, context: int) -> "Pieces | None":
         """What is injected, cut for sequences of so many tokens; None where there is nothing."""

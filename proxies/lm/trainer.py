@@ -89,9 +89,8 @@ class LanguageModelTrainer:
         self.repetition = RepetitionMatch.of(config.get("match_repetition"))
         self.sampling = samplers_of(config.get("sampling"))
         self._check_sampling()
-        made = self.corpus_config.made_injections()
-        self.injecting = Injecting.of(made, config.get(INJECT), config.get(SHARED_START))
-        if made:  # their places are known before a run begins, and spread over all of it
+        self.injecting = Injecting.of(self.corpus_config.made_injections(), config)
+        if self.injecting.repetitions:  # whose places are known beforehand, over all of a run
             self.capabilities = replace(self.capabilities, continues=False, mixing=None)
         self._config = dict(config)
         self._corpora: dict[Path, Corpus] = {}
@@ -339,7 +338,9 @@ class LanguageModelTrainer:
                 corpus = self.corpus(cache, spec.data)
                 recipe = derive(spec.scale, corpus.vocab, self.model_config)
                 settings[key] = self.setting(corpus, recipe, cache)
-            settings[key].checkpoints(spec).finish(keep_trunk=False)
+            # a run may have injected other texts than this trainer would
+            injecting = self.injecting.under(spec.config)
+            replace(settings[key], injecting=injecting).checkpoints(spec).finish(keep_trunk=False)
 
     def _pack_size(self, recipe: Recipe) -> int:
         return self.model_config.pack or pack_size(recipe, _device(self.model_config.device))

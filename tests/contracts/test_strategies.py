@@ -52,8 +52,9 @@ NEEDS = {
     "admire": "botorch",
     "mfms": "botorch",
 }
-TRAINED = [name for name, place in STRATEGIES.items() if "strategies.online" not in place]
-"""Online methods need a trainer that mixes: see tests/unit/strategies/test_online.py."""
+APART = ("strategies.online", "strategies.dependence")
+TRAINED = [n for n, place in STRATEGIES.items() if not any(part in place for part in APART)]
+"""Of the others, which need a trainer that mixes or injects, see tests/unit/strategies."""
 NAMES = [*TRAINED, "optuna:tpe"]
 SCHEDULED = ("two-phase", "dmt", "anneal", "tailpatch", "microanneal")
 """They ask for runs whose mixture changes, which no pool holds."""

@@ -134,12 +134,10 @@ def _run(sweep: launch.Sweep, recipe: Strategy) -> _Ran:
 def _show(
     answer: Outcome | Unanswered, sweep: launch.Sweep, steps: Mapping[str, str] | None = None
 ) -> None:
+    without = {publish.TAKE_ALONG, publish.LARGE_RUN}  # there is no mixture to go on with
+    told = {k: v for k, v in (steps or {}).items() if k not in without}
     if isinstance(answer, Unanswered):
-        told = {
-            k: v
-            for k, v in (steps or {}).items()
-            if k not in {publish.TAKE_ALONG, publish.LARGE_RUN}
-        }
         console.show_unanswered(answer, told)
     else:
-        console.show_outcome(answer, sweep.problem.space, steps)
+        mixture = answer.dependence is None
+        console.show_outcome(answer, sweep.problem.space, steps if mixture else told)

@@ -38,6 +38,10 @@ COMMANDS = {
         "report",
         "Write a sweep's report anew from its store, also while it is running.",
     ),
+    "dependence": (
+        "dependence",
+        "Do the injections of a spec interfere? From one checkpoint, each alone, none, and all.",
+    ),
     "price": (
         "price",
         "What it costs in the predicted objective to leave a tier of domains out, or to cap it.",

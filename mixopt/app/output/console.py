@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from mixopt.app.output.dependence_table import dependence_table
 from mixopt.app.output.live import Live
 from mixopt.app.output.price_table import price_table
 from mixopt.app.output.value_table import value_table
@@ -172,6 +173,12 @@ def show_outcome(
     """The answer: headline, mixture, comparison with baselines, warnings, where to look next."""
     out.print()
     out.print(Text(outcome.headline, style="bold"))
+    if outcome.dependence is not None:
+        out.print()
+        out.print(dependence_table(outcome.dependence, out.width))
+        _show_remarks(outcome)
+        _show_steps(next_steps or {})
+        return
     out.print(Text(outcome.verdict.line, style=_STYLES[outcome.verdict.state]))
     out.print()
     if outcome.recommendation.schedule is not None:
@@ -195,11 +202,15 @@ def show_outcome(
         out.print(_comparison_table(outcome))
     for told in filter(None, (outcome.checkup.trust.line, outcome.checkup.trust.changed)):
         out.print(f"{told[:1].upper()}{told[1:]}.", markup=False)
+    _show_remarks(outcome)
+    _show_steps(next_steps or {})
+
+
+def _show_remarks(outcome: Outcome) -> None:
     for note in outcome.notes:
         out.print(f"{note[:1].upper()}{note[1:]}.", markup=False)
     for warning in outcome.warnings:
         out.print(Text(f"Note: {warning}", style="yellow"))
-    _show_steps(next_steps or {})
 
 
 def show_unanswered(answer: Unanswered, next_steps: Mapping[str, str] | None = None) -> None:

@@ -19,7 +19,8 @@ from mixopt.diagnostics.gates import epochs as epochs_gate
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.candidates import plans_of
 from mixopt.evidence.decision import ANNOTATION, Decision
-from mixopt.evidence.outcome import Outcome, epochs_at
+from mixopt.evidence.outcome import Outcome
+from mixopt.evidence.passes import epochs_at
 from mixopt.evidence.past import realised
 from mixopt.evidence.power import Power, chance_of, seeds_needed
 from mixopt.evidence.promotion import Question, decide, results_of

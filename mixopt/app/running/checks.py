@@ -19,7 +19,7 @@ from mixopt.runs.knobs import set_knobs
 from mixopt.space import MixtureSpace
 from mixopt.space.numbers import check_arguments
 from mixopt.space.redaction import redact
-from mixopt.strategies import Mixes, Problem, Strategy, strategy, traits_of
+from mixopt.strategies import Injecting, Mixes, Problem, Strategy, strategy, traits_of
 
 _NODES = "nodes_per_pack"
 
@@ -176,10 +176,18 @@ def check_scales(spec: Spec, trainer: Trainer, cache: Path) -> None:
     Raises:
         SpecError: names the setting and the remedy.
     """
-    if not isinstance(trainer, ScaleChecking):
-        return
-    checked: ScaleChecking = trainer
     for scale in spec.make_scales():
+        check_scale(trainer, scale, cache)
+
+
+def check_scale(trainer: Trainer, scale: Scale, cache: Path) -> None:
+    """Refuse one scale; see `check_scales`.
+
+    Raises:
+        SpecError: names the setting and the remedy.
+    """
+    if isinstance(trainer, ScaleChecking):
+        checked: ScaleChecking = trainer
         at("trainer.config", partial(checked.check_scale, scale, cache))
 
 
@@ -249,6 +257,28 @@ def check_schedules(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
             "that declares schedules",
             "strategy",
         )
+
+
+def check_injections(
+    spec: Spec, recipe: Strategy, trainer: Trainer, problem: Problem, cache: Path
+) -> None:
+    """Refuse a strategy whose runs inject what the trainer cannot, or more than a run may have.
+
+    Raises:
+        SpecError: see above.
+    """
+    if not traits_of(recipe).injections:
+        return
+    if not capabilities_of(trainer).injects:
+        raise SpecError(
+            f"strategy {spec.strategy.use!r} asks for runs that inject texts, and trainer "
+            f"{spec.trainer.use} does not declare injects; take one that does "
+            "(proxies:LanguageModelTrainer)",
+            "strategy",
+        )
+    if isinstance(recipe, Injecting):
+        fullest = make_trainer(spec, recipe.fullest(problem), {})
+        check_scale(fullest, min(problem.scales), cache)
 
 
 def check_mixers(recipe: Strategy, trainer: Trainer, problem: Problem) -> None:

@@ -11,6 +11,7 @@ from mixopt.app.running.checks import (
     by_setting,
     check_folders,
     check_guards,
+    check_injections,
     check_knobs,
     check_mixers,
     check_nodes,
@@ -111,6 +112,7 @@ def prepared(spec: Spec, folder: Path, *, dry: Path | None = None) -> Prepared:
     at("strategy", lambda: check_law(recipe, problem))
     if isinstance(recipe, Checking):
         at("strategy", lambda: recipe.check(problem, info.metrics))
+    check_injections(spec, recipe, trainer, problem, dry or cache_of(spec))
     return Prepared(recipe, trainer, runtime, info, problem)
 
 

@@ -16,7 +16,7 @@ from mixopt.execution.slurm.executor import MAX_SLOTS, needs_of
 from mixopt.lazy import load
 from mixopt.ports import PackingTrainer, capabilities_of
 from mixopt.runs import Observation, Scale
-from mixopt.runs.kinds import BRANCH
+from mixopt.runs.kinds import What
 from mixopt.strategies import Parting
 
 _HOUR = 3600.0
@@ -190,7 +190,7 @@ def _shared(made: Prepared, scale: Scale, runs: int, seen: Sequence[Observation]
         return 0.0
     if scale != problem.scales[0]:
         return 0.0
-    done = sum(o.spec.kind == BRANCH and o.spec.scale == scale for o in seen)
+    done = sum(o.spec.kind.what is What.BRANCH and o.spec.scale == scale for o in seen)
     left = min(max(recipe.branches(problem) - done, 0), runs)
     return left * recipe.parts_at(scale.tokens) / scale.tokens
 

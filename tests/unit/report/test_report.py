@@ -21,10 +21,11 @@ from mixopt import (
     RunSpec,
     RunTable,
     Scale,
+    plots,
     report,
 )
 from mixopt.designs import baselines
-from mixopt.diagnostics import domain_values
+from mixopt.diagnostics import dependence, domain_values
 from mixopt.evidence.confirmation import confirm
 from mixopt.laws import Prediction
 from mixopt.proposers import Active, Gain, Recommendation
@@ -464,3 +465,26 @@ def test_pages_need_no_plotly_for_python(monkeypatch):
     page = Page(report.render(study()))
     assert page.row("web")["natural"] == "33.3 %"
     assert page.block("plot-gain-data")
+
+
+def test_experiments_that_were_tested_stand_in_place_of_a_mixture(full):
+    data, _ = full
+    told = dependence(
+        ["rivers & co", "lakes", "kings"],
+        base=np.array([[0.0, 0.1, 0.2], [0.2, 0.0, 0.1], [0.1, 0.2, 0.0]]),
+        alone=np.array([[-2.0, -1.5, 0.1], [0.1, -2.0, 0.2], [0.1, 0.1, np.nan]]),
+        joint=np.array([-2.0, -2.1, -2.0]),
+    )
+    page = Page(report.render(replace(data, dependence=told)))
+    assert "They interfere: lakes in rivers & co. Run these apart." in page.text
+    assert "No mixture searched" in page.text
+    assert "The mixture" not in page.text
+    (picture,) = page.block("plot-dependence-data")
+    (cells,) = picture["data"]
+    assert cells["x"] == ["rivers &amp; co", "lakes", "kings"]
+    assert cells["z"][0][0] is None  # what an experiment does to itself would hide the others
+    assert [[bool(mark) for mark in row] for row in cells["text"]] == told.flagged.tolist()
+    assert told.flagged.sum() == 1
+    table = next(t for t in page.tables if t and t[0][0] == "change in")
+    assert table[1][1:3] == [f"{'−'}2.1000", f"−1.6000{plots.MARK}"]
+    assert "three experiments do together stays unseen" in page.text
