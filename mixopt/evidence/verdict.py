@@ -53,8 +53,9 @@ class Verdict:
 
 UNASKED = Verdict(
     "untested",
-    "No mixture searched",
-    "All runs have one mixture, and say whether the experiments that share it interfere.",
+    "No search",
+    "No mixture was searched: all runs have one, and say whether the experiments that share it "
+    "interfere.",
 )
 """Where no mixture was asked for."""
 

@@ -1,6 +1,7 @@
 """The answer as one still picture, for a README, a slide or a message: mixture against baselines.
 
-The words are those of the report's first card; what is drawn is its mixture and its candidates.
+The words are those of the report's first card; what is drawn is its mixture and its candidates, or,
+where experiments were tested, which of them change what another shows.
 """
 
 import io
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mixopt.diagnostics import Dependence
 from mixopt.errors import InputError
 from mixopt.evidence.confirmation import Confirmation
 from mixopt.lazy import require
@@ -17,7 +19,7 @@ from mixopt.plots import RECOMMENDED, toughest
 from mixopt.plots.candidates import window
 from mixopt.plots.style import BLUE, FAINT, GREEN, INK, MUTED, ORANGE, RED, shortened
 from mixopt.report.data import ReportData
-from mixopt.report.wording import headline, number, percent, verdict
+from mixopt.report.wording import headline, number, percent, signed, verdict
 from mixopt.space.short import largest, others
 
 FORMATS = ("svg", "png", "pdf")
@@ -59,6 +61,8 @@ def picture(data: ReportData, form: str = "svg") -> bytes:
 
 
 def _figure(data: ReportData) -> Any:
+    if data.dependence is not None:
+        return _experiments(data, data.dependence)
     rows = max(min(data.space.dim, _DOMAINS + 1), 5)
     asked = textwrap.wrap(shortened(data.origin.question or data.title, 200), 106)
     words = textwrap.wrap(headline(data), 100)
@@ -79,6 +83,40 @@ def _figure(data: ReportData) -> Any:
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.spines["bottom"].set_color(FAINT)
         axes.tick_params(color=FAINT, labelcolor=INK, left=False)
+    return figure
+
+
+def _experiments(data: ReportData, told: Dependence) -> Any:
+    """Outcomes by rows, data by columns; changes in numbers, colours by how far beyond chance."""
+    names = told.names[:_DOMAINS]
+    n = len(names)
+    asked = textwrap.wrap(shortened(data.origin.question or data.title, 200), 106)
+    words = textwrap.wrap(headline(data), 100)
+    top = 0.5 + 0.16 * len(asked) + 0.19 * len(words)
+    height = top + 1.0 + 0.34 * n
+    figure = require("matplotlib.figure").Figure(figsize=(_WIDE, height), facecolor="white")
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.16, right=0.985, bottom=0.62 / height, top=1 - top / height)
+    _words(figure, data, asked, words)
+    shown = np.where(np.eye(n, dtype=bool), np.nan, told.z[:n, :n])
+    reach = max(4.0, float(np.nanmax(np.abs(shown), initial=0.0)))
+    colours = require("matplotlib.colors").LinearSegmentedColormap.from_list(
+        "change", [BLUE, "#ffffff", ORANGE]
+    )
+    axes.imshow(shown, cmap=colours, vmin=-reach, vmax=reach, aspect="auto")
+    for i, j in np.ndindex(n, n):
+        flag, strong = told.flagged[i, j], abs(told.z[i, j]) > 0.6 * reach and i != j
+        axes.text(
+            j, i, f"{signed(told.effect[i, j])}{' *' if flag else ''}",
+            ha="center", va="center", size=8, weight="bold" if flag else "normal",
+            color="white" if strong else MUTED if i == j else INK,
+        )  # fmt: skip
+    axes.set_xticks(range(n), [shortened(name, 16) for name in names])
+    axes.set_yticks(range(n), [shortened(name, 16) for name in names])
+    axes.set_ylabel("outcome of", color=MUTED)
+    axes.set_xlabel("with the data of (* beyond chance for all pairs together)", color=MUTED)
+    axes.spines[:].set_color(FAINT)
+    axes.tick_params(color=FAINT, labelcolor=INK, left=False, bottom=False)
     return figure
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from mixopt import InputError, MixtureSpace, Objective, Observation, RunSpec, Scale, report
 from mixopt.designs import baselines
+from mixopt.diagnostics import dependence
 from mixopt.evidence.confirmation import confirm
 from mixopt.proposers import Gain, Recommendation
 from mixopt.report import ReportData
@@ -74,3 +75,16 @@ def test_formats_and_what_cannot_be_drawn():
         report.picture(study(), "gif")
     with pytest.raises(InputError, match=r"no answer to draw yet"):
         report.picture(replace(study(), recommendation=None))
+
+
+def test_experiments_that_were_tested_are_drawn_in_place_of_a_mixture():
+    told = dependence(
+        ["rivers", "lakes"],
+        base=np.array([[0.0, 0.1], [0.2, 0.0], [0.1, 0.2]]),
+        alone=np.array([[-2.0, -1.5], [0.1, -2.0]]),
+        joint=np.array([-2.0, -2.1]),
+    )
+    words = said(report.picture(replace(study(), dependence=told)))
+    assert "They interfere: lakes in rivers. Run these apart." in words
+    assert {"No search", "rivers", "lakes", "−1.6000 *", "−2.1000"} <= set(words)
+    assert "recommended" not in words

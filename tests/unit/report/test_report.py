@@ -477,7 +477,7 @@ def test_experiments_that_were_tested_stand_in_place_of_a_mixture(full):
     )
     page = Page(report.render(replace(data, dependence=told)))
     assert "They interfere: lakes in rivers & co. Run these apart." in page.text
-    assert "No mixture searched" in page.text
+    assert "No mixture was searched" in page.text
     assert "The mixture" not in page.text
     (picture,) = page.block("plot-dependence-data")
     (cells,) = picture["data"]
