@@ -36,7 +36,7 @@ from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace, html
 from mixopt.strategies import Answer, Problem, TradeOff
 
-FORMAT = 6
+FORMAT = 7
 """Of a stored outcome; another one is refused, and concluded anew from the runs."""
 
 
@@ -258,12 +258,7 @@ def sweep_outcome(
     prices = priced(
         surrogate, recommendation, problem.space, W=runs.W, rng=rng, measured=answer.measured
     )
-    confirmation: Confirmation | None = None
-    if any(o.spec.kind.confirms for o in observations):
-        try:
-            confirmation = confirm(observations, surrogate.objective)
-        except InputError as error:
-            warnings = (*warnings, f"{error}; the recommendation is not validated")
+    confirmation, unconfirmed = _confirmed(observations, surrogate.objective)
     checkup = check(
         surrogate,
         runs,
@@ -290,6 +285,7 @@ def sweep_outcome(
         unit=unit,
         warnings=(
             *warnings,
+            *unconfirmed,
             *reached(recommendation),
             *_guards(recommendation),
             *doubts_of_runs(observations),
@@ -306,6 +302,18 @@ def sweep_outcome(
         dependence=answer.dependence,
         prices=prices.widened(checkup.widening),
     )
+
+
+def _confirmed(
+    observations: Sequence[Observation], objective: Objective
+) -> tuple[Confirmation | None, tuple[str, ...]]:
+    """What fresh seeds showed, if there are any, or why they show nothing."""
+    if not any(o.spec.kind.confirms for o in observations):
+        return None, ()
+    try:
+        return confirm(observations, objective), ()
+    except InputError as error:
+        return None, (f"{error}; the recommendation is not validated",)
 
 
 def _recommended(

@@ -107,7 +107,7 @@ def _experiments(data: ReportData, told: Dependence) -> Any:
     for i, j in np.ndindex(n, n):
         flag, strong = told.flagged[i, j], abs(told.z[i, j]) > 0.6 * reach and i != j
         axes.text(
-            j, i, f"{signed(told.effect[i, j])}{' *' if flag else ''}",
+            j, i, f"{signed(float(told.effect[i, j]))}{' *' if flag else ''}",
             ha="center", va="center", size=8, weight="bold" if flag else "normal",
             color="white" if strong else MUTED if i == j else INK,
         )  # fmt: skip

@@ -145,8 +145,8 @@ class DependenceTest(Answers):
                 "fewer than two runs without any injection have succeeded, and nothing is known of "
                 f"the noise{last_words(failed)}"
             )
-        alone = np.array([rows[name + ALONE] for name in names]).T
-        return dependence(names, base=base, alone=alone, joint=rows[ALL], level=self.level)
+        alone, joint = np.array([rows[name + ALONE] for name in names]).T, np.array(rows[ALL])
+        return dependence(names, base=base, alone=alone, joint=joint, level=self.level)
 
     def answer(
         self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
