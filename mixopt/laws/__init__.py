@@ -22,7 +22,7 @@ LAWS: dict[str, str] = {
     "linear": "mixopt.laws.ridge:least_squares",
     "ridge": "mixopt.laws.ridge:Ridge",
     "lightgbm": "mixopt.laws.trees:Trees",
-    "gp": "mixopt.laws.processes.gp:GaussianProcess",
+    "gp": "mixopt.laws.processes.gp:gp",
     "gp-log": "mixopt.laws.processes.gp:gp_log",
     "scheffe": "mixopt.laws.scheffe:Scheffe",
     "bimix": "mixopt.laws.bimix:bimix",

@@ -171,6 +171,20 @@ def sizes_known(tokens: Array) -> bool:
 
 
 @runtime_checkable
+class Averages(Protocol):
+    """A law that averages over what it does not know of its own hyperparameters."""
+
+    def plain(self) -> Law:
+        """The same without: for laws around it that scale its intervals by held-out runs."""
+        ...
+
+
+def plain(law: Law) -> Law:
+    """The law without averaging over its hyperparameters, where it does that."""
+    return law.plain() if isinstance(law, Averages) else law
+
+
+@runtime_checkable
 class Tagged(Protocol):
     """A law that needs what the domains' tags say."""
 

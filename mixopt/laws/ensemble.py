@@ -28,6 +28,7 @@ from mixopt.laws.base import (
     Tagged,
     check_runs,
     numbers,
+    plain,
     several_scales,
     sizes_known,
 )
@@ -108,7 +109,7 @@ class Ensemble:
             return law("stacking", base=self).fit(runs.W, runs.Y, runs.scale, rng=rng)
         few = runs.W.shape[1] <= 64
         laws = self.laws or (DEFAULT if few else MANY_DOMAINS)
-        made = [self._with_sizes(as_law(x)) for x in laws]
+        made = [self._with_sizes(plain(as_law(x))) for x in laws]
         parts = tuple(x.fit(runs.W, runs.Y, rng=rng) for x in made)
         seed = int(rng.integers(2**62))
         predictions = self._held_out(made, parts, runs, seed)

@@ -9,11 +9,12 @@ Notation:
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixopt.laws.base import (
     JSON,
@@ -26,7 +27,7 @@ from mixopt.laws.base import (
     one_scale,
 )
 from mixopt.laws.features import EPSILON, FeatureMap
-from mixopt.laws.processes import kernel
+from mixopt.laws.processes import averaging, kernel
 from mixopt.laws.processes.moments import MANY, many_means, many_moments
 from mixopt.laws.shown import Shown
 from mixopt.laws.standard import Standard
@@ -36,7 +37,9 @@ Answer = TypeVar("Answer")
 SHARED = 16
 """Metrics from which on hyperparameters are first learned for all metrics together: each metric's
 own are then a few steps away. Below, every metric is fitted as if it were alone."""
-_OWN_STEPS, _REFIT_STEPS = 15, 5
+FEW = 128
+"""Runs up to which hyperparameters are averaged over; beyond, they are known well."""
+_OWN_STEPS, _REFIT_STEPS, _DRAWS = 15, 5, 16
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class GaussianProcess:
             process is then conditioned on all runs.
         iterations: of L-BFGS at most.
         priors: of the hyperparameters.
+        draws: hyperparameters around the optimum over which variances are averaged, an even number;
+            0 takes the optimum for certain. Beyond `FEW` runs it is.
     """
 
     features: str = "sqrt"
@@ -57,6 +62,7 @@ class GaussianProcess:
     subset: int = 256
     iterations: int = 60
     priors: kernel.Priors = field(default_factory=kernel.Priors)
+    draws: int = 0
 
     takes_scales: ClassVar[bool] = False
 
@@ -108,9 +114,23 @@ class GaussianProcess:
             rows = order[np.isfinite(runs.Y[order, column])][: self.subset]
             y = T[rows, column]
             log_thetas.append(kernel.learn(Z[rows], y - y.mean(), self.priors, steps, start))
-        return FittedGaussianProcess(
-            self.name, features, standard, np.stack(log_thetas), runs.W, runs.Y
-        )
+        best = np.stack(log_thetas)
+        draws = self._draws(Z, T, np.isfinite(runs.Y), best) if self.draws else None
+        return FittedGaussianProcess(self.name, features, standard, best, runs.W, runs.Y, draws)
+
+    def _draws(self, Z: Array, T: Array, seen: NDArray[np.bool_], best: Array) -> Array | None:
+        """(k, draws, p + 2) around the optima; None where runs are many."""
+        if len(Z) > FEW:
+            return None
+        columns = [
+            averaging.draw(Z[rows], t[rows] - t[rows].mean(), theta, self.priors, self.draws)
+            for rows, t, theta in zip(seen.T, T.T, best, strict=True)
+        ]
+        return np.stack(columns)
+
+    def plain(self) -> "GaussianProcess":
+        """The same, the optimum taken for certain."""
+        return replace(self, draws=0)
 
     @property
     def name(self) -> str:
@@ -118,9 +138,14 @@ class GaussianProcess:
         return "gp" if self.features == "sqrt" else f"gp-{self.features}"
 
 
+def gp(**settings: Any) -> GaussianProcess:
+    """The Gaussian process as a law by itself, its intervals those of few runs."""
+    return GaussianProcess(**{"draws": _DRAWS, **settings})
+
+
 def gp_log(**settings: Any) -> GaussianProcess:
-    """The Gaussian process on log(w + epsilon)."""
-    return GaussianProcess(features="log", **settings)
+    """The same on log(w + epsilon)."""
+    return gp(features="log", **settings)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,6 +156,8 @@ class FittedGaussianProcess(Shown):
         name: in `mixopt.laws.LAWS`. features, standard: of inputs and outputs.
         log_theta: (k, p + 2), see `kernel`.
         W: (n, m) mixtures and Y: (n, k) metrics of the runs.
+        draws: (k, s, p + 2) hyperparameters that variances are averaged over; None takes log_theta
+            for certain. `held_out` does.
     """
 
     name: str
@@ -139,6 +166,18 @@ class FittedGaussianProcess(Shown):
     log_theta: Array
     W: Array
     Y: Array
+    draws: Array | None = None
+
+    @cached_property
+    def drawn(self) -> tuple[averaging.Drawn, ...]:
+        """(k) draws of every metric, conditioned on its runs."""
+        if self.draws is None:
+            return ()
+        Z, T = self.features(self.W), self.standard.forward(self.Y)
+        return tuple(
+            averaging.Drawn.condition(Z[seen], T[seen, i], self.draws[i])
+            for i, seen in enumerate(np.isfinite(self.Y).T)
+        )
 
     @cached_property
     def posteriors(self) -> tuple[kernel.Posterior, ...]:
@@ -157,6 +196,13 @@ class FittedGaussianProcess(Shown):
         del scale
         moments = self._per_metric(many_moments, W)
         mean, variance = (np.column_stack(columns) for columns in zip(*moments, strict=True))
+        if self.draws is not None:
+            Z = self.features(as_mixtures(W, self.W.shape[1]))
+            columns = [
+                averaging.averaged(m, v, drawn, Z)
+                for m, v, drawn in zip(mean.T, variance.T, self.drawn, strict=True)
+            ]
+            variance = np.column_stack(columns)
         return self.standard.prediction(mean, np.sqrt(variance), np.exp(self.log_theta[:, -1] / 2))
 
     def mean(self, W: Array, scale: Array | None = None) -> Array:
@@ -171,7 +217,12 @@ class FittedGaussianProcess(Shown):
         """(k, a, b) posterior covariance of the expected metrics at mixtures A with those at B."""
         del scale_A, scale_B
         left, right = (self.features(as_mixtures(W, self.W.shape[1])) for W in (A, B))
-        covariances = np.stack([posterior.covariance(left, right) for posterior in self.posteriors])
+        if self.draws is None:
+            parts = [posterior.covariance(left, right) for posterior in self.posteriors]
+        else:
+            pairs = zip(self.posteriors, self.drawn, strict=True)
+            parts = [averaging.between(first, drawn, left, right) for first, drawn in pairs]
+        covariances = np.stack(parts)
         return np.asarray(covariances * (self.standard.spread**2)[:, None, None])
 
     def _per_metric(
@@ -205,6 +256,7 @@ class FittedGaussianProcess(Shown):
             "features": self.features.to_dict(),
             "standard": self.standard.to_dict(),
             "log_theta": self.log_theta.tolist(),
+            "draws": None if self.draws is None else self.draws.tolist(),
             "W": self.W.tolist(),
             "Y": [[None if np.isnan(v) else v for v in row] for row in self.Y.tolist()],
         }
@@ -219,4 +271,5 @@ def read(values: JSON) -> FittedGaussianProcess:
         numbers(values["log_theta"]),
         numbers(values["W"]),
         numbers(values["Y"]),
+        None if values["draws"] is None else numbers(values["draws"]),
     )

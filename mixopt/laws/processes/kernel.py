@@ -103,21 +103,25 @@ def negative_evidence(log_theta: Array, Z: Array, y: Array, priors: Priors) -> t
     return float(value + 0.5 * off @ off), gradient + off / priors.spreads(p)
 
 
+def bounds(priors: Priors, p: int) -> list[tuple[float, float]]:
+    """(p + 2) lowest and highest log_theta."""
+    of_others = [(c - 6.0, c + 6.0) for c in priors.centers(p)[:-1]]
+    return [*of_others, (float(np.log(_NOISE_FLOOR)), float(np.log(_NOISE_CEILING)))]
+
+
 def learn(Z: Array, y: Array, priors: Priors, iterations: int, start: Array | None = None) -> Array:
     """(p + 2,) the hyperparameters of highest posterior, by L-BFGS from `start`."""
     p = Z.shape[1]
     center = priors.centers(p)
     if start is None:
         start = center
-    bounds = [(c - 6.0, c + 6.0) for c in center[:-1]]
-    bounds.append((np.log(_NOISE_FLOOR), np.log(_NOISE_CEILING)))
     optimum = scipy.optimize.minimize(
         negative_evidence,
         start,
         args=(Z, y, priors),
         jac=True,
         method="L-BFGS-B",
-        bounds=bounds,
+        bounds=bounds(priors, p),
         options={"maxiter": iterations, "maxcor": 20, "ftol": 1e-6},
     )
     return np.asarray(optimum.x)

@@ -31,6 +31,7 @@ from mixopt.laws.base import (
     check_scale,
     mean_of,
     numbers,
+    plain,
     several_scales,
 )
 from mixopt.laws.scales.affine import Affine, fit_affine, level_curve
@@ -63,7 +64,7 @@ class Correction:
             InputError: see `check_runs`, or what the base law raises.
         """
         runs = check_runs(W, Y, scale)
-        base = as_law(self.base)
+        base = plain(as_law(self.base)) if several_scales(runs.scale) else as_law(self.base)
         if runs.scale is None or not several_scales(runs.scale):
             scales = np.ones((1, 2)) if runs.scale is None else runs.scale[:1]
             return FittedCorrection(
