@@ -4,6 +4,7 @@ Both use a fitted law through a `Surrogate`.
 """
 
 from mixopt.proposers.batch import propose_batch
+from mixopt.proposers.optimism import Optimism, optimism
 from mixopt.proposers.pareto import Front, pareto_front
 from mixopt.proposers.recommend import Gain, Recommendation, recommend
 from mixopt.proposers.search import minimize
@@ -15,9 +16,11 @@ __all__ = [
     "Active",
     "Front",
     "Gain",
+    "Optimism",
     "Recommendation",
     "Surrogate",
     "minimize",
+    "optimism",
     "pareto_front",
     "propose_batch",
     "recommend",
