@@ -3,6 +3,7 @@
     python -m analysis.replay runs.csv --objective mean --strategies auto,regmix,admire,random \
         --scales 1e6,6e7,1e9 --budget 20 --seeds 20 --json out.json --figure out.png
     python -m analysis.replay synthetic:interactions:17 --strategies auto,random --budget 40
+    python -m analysis.replay narrow:plain:8 --noise 1 --alone 0.5 --strategies auto,random
 
 The JSON holds `{"about": ..., "records": [...]}` with `--about`, else the records alone: one
 `{strategy, seed, runs, cost, regret, seconds}` per decision. `runs` and `cost` are what had been
@@ -28,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.replay_worlds import Known, Oracle, Pool, World
+from analysis.replay_worlds import Known, Narrow, Oracle, Pool, World
 from mixopt.errors import InputError, MixoptError, did_you_mean
 from mixopt.lazy import require
 from mixopt.runs import Observation
@@ -241,10 +242,12 @@ def _short(value: float) -> str:
 
 def _world(options: argparse.Namespace) -> World:
     kind, _, rest = options.table.partition(":")
-    if kind == "synthetic":
+    if kind in {"synthetic", "narrow"}:
         name, _, size = rest.partition(":")
         if name not in KINDS:
-            raise InputError(f"unknown synthetic world {name!r}; {did_you_mean(name, KINDS)}")
+            raise InputError(f"unknown {kind} world {name!r}; {did_you_mean(name, KINDS)}")
+        if kind == "narrow":
+            return Narrow(name, int(size or 8), alone=options.alone, noise=options.noise)
         return Known(make_world(int(size or 6), kind=name, noise=options.noise))
     table = read_table(options.table, renormalize=options.renormalize)
     if options.where:
@@ -311,7 +314,7 @@ def _parser() -> argparse.ArgumentParser:
         description="How fast strategies find the best mixture.",
     )
     add = parser.add_argument
-    add("table", help=f"run table, or synthetic:<kind>[:domains], kinds: {', '.join(KINDS)}")
+    add("table", help=f"run table, or synthetic|narrow:<kind>[:domains]: {', '.join(KINDS)}")
     add("--objective", default="mean", help="'mean' of all metrics, or metrics with commas")
     add("--maximize", default=[], type=_names, help="metrics where higher is better, or 'all'")
     add("--strategies", default=["auto", "random"], type=_names)
@@ -324,6 +327,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--mode", default="pool", choices=["pool", "surrogate"])
     add("--protocol", default="", choices=["", "admire"])
     add("--noise", default=0.0, type=float, help="of oracle and synthetic runs, in metric sds")
+    add("--alone", default=0.0, type=float, help="variance of a narrow pool that no law can learn")
     add("--set", default=[], action="append", metavar="STRATEGY.SETTING=JSON")
     add("--renormalize", action="store_true", help="accept weights off 1")
     add("--json", default="", help="write the records here")

@@ -18,9 +18,10 @@ from mixopt.proposers.search import minimize
 from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
-from mixopt.space import Mixture, MixtureSpace
+from mixopt.space import Domain, Mixture, MixtureSpace, simplex
 from mixopt.space.simplex import Array
 from mixopt.strategies import Problem
+from mixopt.testing.worlds import LARGE, make_world
 from mixopt.testing.worlds import World as Synthetic
 
 
@@ -230,6 +231,73 @@ class Known:
     def regret(self, mixture: Mixture) -> float:
         """Against the optimum."""
         return float(self.world.value(mixture.array[None])[0]) - self.world.best
+
+
+@dataclass(frozen=True, eq=False)
+class Narrow:
+    """Pools of mixtures whose accuracies lie a few times the noise apart; the truth is known.
+
+    Every seed has a pool of its own, of mixtures as RegMix draws them. The accuracies of a pool
+    have a sd of one point; a part of them belongs to each mixture alone, so that no law learns it.
+
+    Attributes:
+        kind: of the synthetic world that the mixtures' part comes from, see `make_world`.
+        domains: m. size: mixtures of a pool.
+        alone: share of the variance that is each mixture's own.
+        noise: sd of one run, in points.
+    """
+
+    kind: str = "plain"
+    domains: int = 8
+    size: int = 200
+    alone: float = 0.0
+    noise: float = 1.0
+    note: str = "narrow: accuracies a few times their noise apart, regret in points"
+    pools: dict[int, tuple[Mixture, ...]] = field(default_factory=dict, repr=False)
+    truth: dict[Mixture, float] = field(default_factory=dict, repr=False)
+    lost: dict[Mixture, float] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.alone <= 1.0:
+            raise InputError(f"alone is {self.alone:g}; give a share of the variance, 0 to 1")
+        if not self.noise >= 0.0:
+            raise InputError(f"noise is {self.noise:g}; give a number of points, at least 0")
+
+    def problem(self, seed: int) -> Problem:
+        """The pool of a seed, with 100 points as an accuracy of 1."""
+        space = MixtureSpace([Domain(f"d{j}", prior=1.0) for j in range(self.domains)])
+        if seed not in self.pools:
+            self.pools[seed] = self._pool(space, seed)
+        asked = Objective.of((), ("accuracy",))
+        return Problem(space, asked, (LARGE,), seed=seed, pool={LARGE: self.pools[seed]})
+
+    def run(self, spec: RunSpec) -> Observation:
+        """The accuracy, with noise; the same run gives the same."""
+        rng = np.random.default_rng(int(spec.run_id, 16))
+        points = self.truth[spec.mixture] + self.noise * float(rng.standard_normal())
+        return Observation.of(spec, {"accuracy": points / 100})
+
+    def regret(self, mixture: Mixture) -> float:
+        """In points, against the best of its pool."""
+        return self.lost[mixture]
+
+    def _pool(self, space: MixtureSpace, seed: int) -> tuple[Mixture, ...]:
+        rng = np.random.default_rng([seed, self.domains, self.size])
+        strength = np.exp(rng.uniform(np.log(0.1), np.log(5.0), size=(self.size, 1)))
+        W = simplex.dirichlet(strength * np.ones(self.domains), rng)
+        world = make_world(self.domains, 1, kind=self.kind, seed=seed)
+        learned = _standard(-world.value(W))
+        own = _standard(rng.standard_normal(self.size))
+        points = 40.0 + np.sqrt(1.0 - self.alone) * learned + np.sqrt(self.alone) * own
+        mixtures = tuple(space.mixture(w) for w in W)
+        for mixture, point in zip(mixtures, points, strict=True):
+            self.truth[mixture] = float(point)
+            self.lost[mixture] = float(points.max() - point)
+        return mixtures
+
+
+def _standard(values: Array) -> Array:
+    return np.asarray((values - values.mean()) / max(float(values.std()), 1e-12))
 
 
 def _scales(table: RunTable) -> list[Scale]:

@@ -44,6 +44,7 @@ from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
 from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, fitted_to, free_slots
+from mixopt.strategies.unlearned import unlearned
 from mixopt.threads import one_blas_thread
 
 _SUBSET, _ITERATIONS = 192, 30  # of a fit: hyperparameters need no more, decisions are many
@@ -149,9 +150,15 @@ class LadderSearch(Answers):
     def answer(
         self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
     ) -> Answer:
-        """The posterior-mean optimum at the target, with some caution."""
+        """The posterior-mean optimum at the target, with some caution.
+
+        At one scale the best run as it was measured, where the process has learned nothing.
+        """
         ledger = Ledger.of(problem, observations)
         surrogate = self.surrogate(ledger, every_metric=every_metric)
+        if why := unlearned(surrogate):
+            best = ledger.best_run()
+            return Answer(best, surrogate, ledger.every(), notes=(why,), measured=True)
         mixture = ledger.answer(lambda W: surrogate.risk(W, self.caution))
         return Answer(mixture, surrogate, ledger.every())
 

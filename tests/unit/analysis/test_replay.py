@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from analysis.replay import main, play, replay, summary, to_answer, to_best
-from analysis.replay_worlds import Known, Oracle, Pool
-from mixopt import Scale
+from analysis.replay_worlds import Known, Narrow, Oracle, Pool
+from mixopt import InputError, Scale
 from mixopt.runs.kinds import DESIGN
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
@@ -183,3 +183,30 @@ def test_an_oracle_fitted_to_real_runs_follows_them_and_can_be_searched() -> Non
     first, *_, last = play(oracle, strategy("ladder", design=6, runs=24, batch=2), limit, 0)
     assert first["regret"] > last["regret"] >= -1e-6
     assert last["regret"] < 0.1 * world.spread
+
+
+def test_narrow_pools_are_of_each_seed_and_know_their_truth() -> None:
+    world = Narrow("plain", 5, size=30, alone=0.25, noise=0.5)
+    problem = world.problem(3)
+    (pool,) = problem.pool.values()
+    assert pool != world.problem(4).pool[problem.target]
+    lost = np.array([world.regret(m) for m in pool])
+    assert lost.min() == 0.0
+    assert lost.std() == pytest.approx(1.0, abs=0.15)  # points
+    seen = [100 * world.run(problem.run(m, DESIGN)).metrics["accuracy"] for m in pool]
+    best = max(world.truth[m] for m in pool)
+    off = np.array(seen) - (best - lost)
+    assert off.std() == pytest.approx(0.5, abs=0.2)
+    assert seen == [100 * world.run(problem.run(m, DESIGN)).metrics["accuracy"] for m in pool]
+    with pytest.raises(InputError, match="alone is 2"):
+        Narrow(alone=2.0)
+
+
+def test_where_no_law_can_learn_ours_is_the_best_run_as_it_is_of_random_search() -> None:
+    """Every mixture's accuracy is its own; the first ten runs are the same."""
+    world = Narrow("plain", 5, size=30, alone=1.0, noise=0.1)
+    answers = {}
+    for name in ("ladder", "random"):
+        recipe = strategy(name, **({"design": 10} if name == "ladder" else {"batch": 10}), runs=10)
+        answers[name] = list(play(world, recipe, np.inf, 0))[-1]["regret"]
+    assert answers["ladder"] == answers["random"]

@@ -41,8 +41,9 @@ class FittedNearest:
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
         del scale
         away = np.abs(W[:, None] - self.W[None]).sum(axis=2)
-        untied = 1e-6 * away.min(axis=1)[:, None]
-        mean = self.Y[away.argmin(axis=1)] + untied if self.believes else np.tile(self.Y.mean(axis=0), (len(W), 1))
+        mean = self.Y[away.argmin(axis=1)] + 1e-6 * away.min(axis=1)[:, None]  # no ties
+        if not self.believes:
+            mean = np.tile(self.Y.mean(axis=0), (len(W), 1))
         return Prediction(mean, np.ones_like(mean), np.ones(mean.shape[1]))
 
     def to_dict(self) -> dict[str, Any]:
