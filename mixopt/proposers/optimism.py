@@ -25,7 +25,6 @@ from mixopt.threads import one_blas_thread
 LEAST = 16
 """Mixtures at the scale of the answer below which halves say nothing."""
 _SHARE = 0.25  # of a half that is chosen: the very best alone is one run's noise
-_BELIEF = 4.0  # halves' worth of belief that nothing is predicted too well
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Optimism:
 
     Attributes:
         per_sd: measured minus predicted objective per sd that was claimed; above 0 the law is
-            optimistic. Drawn to 0 by four halves' worth of belief that it is not.
+            optimistic. Times 1 - error^2 / value^2, at least zero, as a `Gain` is.
         halves: how often the law chose.
         chosen: how many runs it chose, all halves together.
         raw: measured minus predicted, as it was: of half of the runs, which know less.
@@ -100,12 +99,14 @@ def optimism(
             f"{count} mixtures ran at the scale of the answer, and halves of fewer than {LEAST} "
             "say nothing of optimism; train more"
         )
-    errors, sds, chosen = [], [], 0
+    errors: list[float] = []
+    sds: list[float] = []
+    chosen = 0
     for _ in range(splits):
         half = group_folds(groups, 2, rng)
         for number in (0, 1):
             other = np.flatnonzero((half != number) & judged)
-            if not len(other):
+            if not len(other):  # of several scales, all of the answer's are in one half
                 continue
             seen = _fitted(surrogate, table, Y, half == number, rng)
             picked = other[_best(seen, W[other])]
@@ -114,7 +115,9 @@ def optimism(
             sds.append(float(sd.mean()))
             chosen += len(picked)
     raw, claimed, n = float(np.mean(errors)), float(np.mean(sds)), len(errors)
-    trusted = n / (n + _BELIEF)
+    # Halves share runs: they count as half as many.
+    error2 = float(np.var(errors, ddof=1)) / (n / 2) if n > 1 else float("inf")
+    trusted = max(0.0, 1.0 - error2 / max(raw**2, 1e-300))
     return Optimism(trusted * raw / claimed if claimed > 0 else 0.0, n, chosen, raw)
 
 
