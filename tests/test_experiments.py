@@ -28,9 +28,9 @@ def test_a_spec_is_one_that_could_be_run(path: Path) -> None:
     given = spec.trainer.config.get("domains", "builtin")
     names = DOMAINS if given == "builtin" else tuple(given)
     sets = set(spec.trainer.config.get("validation", ()))
-    texts = re.findall(r"builtin:(\w+)", str(given))
-    assert texts or given == "builtin" or f"data/{path.parent.name}/" in str(given)
-    assert set(texts) <= set(DOMAINS)
+    texts = re.findall(r"builtin:(\w+)", str(given)) or names
+    if f"data/{path.parent.name}/" not in str(given):  # which a script of ours has made
+        assert set(texts) <= set(DOMAINS)
     space = MixtureSpace({name: 1e6 * (i + 1) for i, name in enumerate(names)})
     checks.check_guards(spec, space)
     objective = spec.make_objective()

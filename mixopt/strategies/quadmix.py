@@ -342,4 +342,4 @@ def _notes(parameters: Parameters, U: Array) -> tuple[str, ...]:
     read = parameters.means(U)[0]
     shown = [f"{d} {r:.3g}" for d, r in zip(parameters.domains, read, strict=True)]
     more = f" and {len(shown) - 8} more" if len(shown) > 8 else ""
-    return (f"Tokens read over those there are, by domain: {', '.join(shown[:8])}{more}.",)
+    return (f"Tokens read over those there are, by domain: {', '.join(shown[:8])}{more}",)
