@@ -295,12 +295,11 @@ class TrainerContract:
         info = trainer.prepare(cache)
         assert none.prepare(cache).data == info.data
         (spec, *_) = self.specs(info)
-        (ours,), (theirs,) = trainer.train([spec], cache), none.train([spec], cache)
+        (ours,) = trainer.train([spec], cache)
         for name in given:
             assert f"difference/{name}" in info.metrics
             told = ours.metrics[f"injection/{name}"] - ours.metrics[f"control/{name}"]
             np.testing.assert_allclose(ours.metrics[f"difference/{name}"], told, atol=1e-9)
-        assert ours.metrics != theirs.metrics
         assert ours.realised is not None
         assert set(ours.realised.injected) == set(given)
 

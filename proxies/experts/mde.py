@@ -17,7 +17,7 @@ from mixopt.space.simplex import Array
 from proxies.experts.learner import Learner
 from proxies.experts.mixture import ExpertProbabilities, MixMin, mixmin
 from proxies.experts.pool import Branching, ExpertPool, Parameters
-from proxies.experts.runs import Answer, answer_runs, of_experts
+from proxies.experts.runs import Answer, answer_runs, check_settings_of_experts, of_experts
 from proxies.lm.trainer import LanguageModelTrainer
 
 __all__ = ["ExpertProbabilities", "MDETrainer", "MixMin", "mixmin"]
@@ -47,6 +47,7 @@ class MDETrainer:
         self, *, start_share: float = 0.0, start_mixture: str = "natural", **language_model: Any
     ) -> None:
         self._branching = Branching(start_share, start_mixture)
+        check_settings_of_experts(language_model)
         self._trainer = LanguageModelTrainer(**language_model)
 
     @property

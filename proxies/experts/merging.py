@@ -33,7 +33,7 @@ from proxies.experts.agreement import Agreement, agreement, calibrate
 from proxies.experts.learner import Learner
 from proxies.experts.measures import entropy_on, loss_on
 from proxies.experts.pool import PATIENCE, Branching, ExpertPool, Parameters
-from proxies.experts.runs import Answer, answer_runs, of_experts
+from proxies.experts.runs import Answer, answer_runs, check_settings_of_experts, of_experts
 from proxies.lm.setting import one_thread
 from proxies.lm.trainer import LanguageModelTrainer
 
@@ -92,6 +92,7 @@ class MergeTrainer:
             check_number("calibration_runs", calibration_runs, least=4, most=1000)
         self._branching = Branching(start_share, start_mixture)
         self._calibration_runs = calibration_runs
+        check_settings_of_experts(language_model)
         self._trainer = LanguageModelTrainer(**language_model)
 
     @property

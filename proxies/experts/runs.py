@@ -1,13 +1,13 @@
 """Answering run specs with a pool of experts: what merging and MDE share."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from mixopt.errors import MixoptError, did_you_mean
+from mixopt.errors import InputError, MixoptError, did_you_mean
 from mixopt.ports import Capabilities, Trainer, refusal
 from mixopt.runs import Observation, RunSpec
 from mixopt.space.simplex import Array
@@ -38,6 +38,19 @@ class Answer:
     metrics: dict[str, float]
     flops: float
     info: dict[str, Any] = field(default_factory=dict)
+
+
+def check_settings_of_experts(language_model: Mapping[str, Any]) -> None:
+    """Refuse settings of a language model that say nothing of experts.
+
+    Raises:
+        InputError: there are injections, which have their places in one run.
+    """
+    if language_model.get("injections") is not None:
+        raise InputError(
+            "injections are put into a run, and experts answer for mixtures without one; leave "
+            "them out, or use proxies:LanguageModelTrainer"
+        )
 
 
 class Evaluator(Protocol):

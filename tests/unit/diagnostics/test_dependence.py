@@ -47,10 +47,10 @@ def test_an_interaction_of_eight_sd_is_found(n: int) -> None:
 def test_the_detectable_effect_is_found_as_often_as_said(n: int, s: int) -> None:
     """By the strictest step of Holm: of the first of all pairs, hence at least as often."""
     rng = np.random.default_rng(n)
-    sizes = [float(world(rng, n, s).detectable[0]) for _ in range(200)]
+    sizes = [float(world(rng, n, s).detectable[0]) for _ in range(100)]
     # in units of the true sigma, which the estimate scatters around
     size = np.median(sizes)
-    hits = [world(rng, n, s, planted=size).flagged[0, 1] for _ in range(600)]
+    hits = [world(rng, n, s, planted=size).flagged[0, 1] for _ in range(400)]
     assert 0.7 <= np.mean(hits) <= 0.92
 
 

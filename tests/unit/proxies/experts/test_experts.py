@@ -17,7 +17,7 @@ from mixopt.runs import RunSpec, Scale
 from mixopt.space import Mixture
 from mixopt.testing.trainer_contract import TrainerContract
 from proxies import LanguageModelTrainer
-from proxies.experts import MDETrainer
+from proxies.experts import MDETrainer, MergeTrainer
 from proxies.experts.mixture import ExpertProbabilities, mixmin
 from proxies.experts.pool import Branching, ExpertPool
 
@@ -281,3 +281,10 @@ def test_unknown_settings_are_refused(text):
             lazy.build(MDETrainer, wrong, "trainer")
     with pytest.raises(InputError, match="start_share"):
         MDETrainer(start_share=2.0)
+
+
+@pytest.mark.parametrize("kind", [MergeTrainer, MDETrainer])
+def test_what_is_put_into_a_run_is_refused_where_experts_answer(kind):
+    text = {"documents": ["a b"], "probes": ["b a"], "controls": ["c d"]}
+    with pytest.raises(InputError, match=r"leave them out, or use proxies:LanguageModelTrainer"):
+        kind(injections={"one": text})
