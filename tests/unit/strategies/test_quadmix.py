@@ -19,7 +19,7 @@ pytest.importorskip("lightgbm")
 SCALE = Scale(10**6, 10**8)
 SPACE = MixtureSpace({"web.en": 3e9, "books": 1e9})
 CONFIG = {"scores": {"meta.edu": "high", "length": "high"}, "vocab": 512}
-SMALL: dict[str, Any] = {"runs": 48, "candidates": 2000, "law": "lightgbm"}
+SMALL: dict[str, Any] = {"runs": 48, "candidates": 1000, "law": "lightgbm"}
 
 
 def question(**changes: Any) -> Problem:
@@ -39,8 +39,8 @@ def play(recipe: QuaDMix, problem: Problem) -> list[Observation]:
 
 
 def test_the_design_draws_from_the_paper_s_ranges_and_sets_every_domain() -> None:
-    specs = QuaDMix(runs=200).next(question(), [], [])
-    assert len({spec.run_id for spec in specs}) == 200
+    specs = QuaDMix(runs=120).next(question(), [], [])
+    assert len({spec.run_id for spec in specs}) == 120
     made = [samplers_of(spec.config["sampling"]) for spec in specs]
     assert all(spec.config["vocab"] == 512 and spec.kind == DESIGN for spec in specs)
     for name in SPACE.names:
@@ -74,7 +74,7 @@ def test_a_small_domain_is_locked_to_its_size_unless_shares_are_explicit() -> No
     problem = replace(question(), space=space)
     followed, explicit = (
         np.array(
-            [s.mixture["small"] for s in QuaDMix(runs=400, explicit_share=e).next(problem, [], [])]
+            [s.mixture["small"] for s in QuaDMix(runs=150, explicit_share=e).next(problem, [], [])]
         )
         for e in (False, True)
     )
@@ -108,7 +108,7 @@ def test_the_answer_is_near_what_is_planted_and_its_model_is_of_mixtures() -> No
 
 
 def test_where_shares_are_not_explicit_the_answer_s_follow_too() -> None:
-    problem, recipe = question(), QuaDMix(**SMALL)
+    problem, recipe = question(), QuaDMix(runs=12, candidates=200, law="ridge")
     answer = recipe.answer(problem, play(recipe, problem))
     config = problem.run(answer.mixture, DESIGN, values=answer.settings).config
     made = samplers_of(config["sampling"])
@@ -134,7 +134,6 @@ def test_runs_with_no_sampler_of_a_domain_are_not_fitted() -> None:
     one = replace(done[0].spec, config={**CONFIG, "sampling": {"books": {"cut": 0.1}}})
     with pytest.raises(InputError, match="succeeded with a sampler for every domain"):
         recipe.answer(problem, [replace(done[0], spec=one)])
-    assert recipe.answer(problem, [*done, replace(done[0], spec=one)]).runs is not None
 
 
 def test_what_it_cannot_do_is_refused() -> None:
