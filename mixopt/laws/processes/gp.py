@@ -7,7 +7,7 @@ Notation:
     W: (n, m) mixtures; Y: (n, k) metrics; Z: (n, p) standardised features
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -39,7 +39,7 @@ SHARED = 16
 own are then a few steps away. Below, every metric is fitted as if it were alone."""
 FEW = 128
 """Runs up to which hyperparameters are averaged over; beyond, they are known well."""
-_OWN_STEPS, _REFIT_STEPS, _DRAWS = 15, 5, 16
+_OWN_STEPS, _REFIT_STEPS, _DRAWS = 10, 3, 16
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class GaussianProcess:
             InputError: see `check_runs`; or runs of several scales.
         """
         runs = one_scale(check_runs(W, Y, scale), self.name)
-        return self._fit(runs, None, self.iterations, rng)
+        return self._fit(runs, None, rng)
 
     def refit(
         self,
@@ -93,30 +93,44 @@ class GaussianProcess:
         """
         assert isinstance(fitted, FittedGaussianProcess)
         runs = one_scale(check_runs(W, Y, scale), self.name)
-        return self._fit(runs, fitted.log_theta, min(_REFIT_STEPS, self.iterations), rng)
+        return self._fit(runs, fitted.learned, rng)
 
     def _fit(
-        self, runs: Runs, starts: Array | None, steps: int, rng: np.random.Generator
+        self, runs: Runs, starts: Sequence[kernel.Learned] | None, rng: np.random.Generator
     ) -> "FittedGaussianProcess":
-        """Learn every metric's hyperparameters from `starts` (k, p + 2), or from scratch."""
+        """Learn every metric's hyperparameters from `starts` (k), or from scratch."""
         standard = Standard.learn(runs.Y)
         features = FeatureMap.learn(runs.W, self.features, self.epsilon)
         Z, T = features(runs.W), standard.forward(runs.Y)
         order = rng.permutation(len(Z))
-        metrics = T.shape[1]
-        if starts is None and metrics >= SHARED:
-            rows = order[: self.subset]
-            shared = kernel.learn(Z[rows], T[rows], self.priors, self.iterations)
-            starts, steps = np.tile(shared, (metrics, 1)), min(_OWN_STEPS, self.iterations)
-        log_thetas = []
-        for column in range(metrics):
-            start = None if starts is None else starts[column]
+        steps = min(_REFIT_STEPS, self.iterations)
+        if starts is None and T.shape[1] >= SHARED:
+            z, t = Z[order[: self.subset]], T[order[: self.subset]]
+            shared = kernel.learn(z, t, self.priors, self.iterations)
+            starts = [kernel.Learned.at(shared, z, self.priors)] * T.shape[1]
+            steps = min(_OWN_STEPS, self.iterations)
+        log_theta, covariances = [], []
+        for column in range(T.shape[1]):
             rows = order[np.isfinite(runs.Y[order, column])][: self.subset]
-            y = T[rows, column]
-            log_thetas.append(kernel.learn(Z[rows], y - y.mean(), self.priors, steps, start))
-        best = np.stack(log_thetas)
-        draws = self._draws(Z, T, np.isfinite(runs.Y), best) if self.draws else None
-        return FittedGaussianProcess(self.name, features, standard, best, runs.W, runs.Y, draws)
+            z, t = Z[rows], T[rows, column] - T[rows, column].mean()
+            if starts is None:
+                log_theta.append(kernel.learn(z, t, self.priors, self.iterations))
+            else:
+                learned = kernel.relearn(z, t, self.priors, steps, starts[column])
+                log_theta.append(learned.log_theta)
+                covariances.append(learned.covariance)
+        best = np.stack(log_theta)
+        return FittedGaussianProcess(
+            self.name,
+            features,
+            standard,
+            best,
+            runs.W,
+            runs.Y,
+            self._draws(Z, T, np.isfinite(runs.Y), best) if self.draws else None,
+            self.priors,
+            tuple(covariances),
+        )
 
     def _draws(self, Z: Array, T: Array, seen: NDArray[np.bool_], best: Array) -> Array | None:
         """(k, draws, p + 2) around the optima; None where runs are many."""
@@ -158,6 +172,8 @@ class FittedGaussianProcess(Shown):
         W: (n, m) mixtures and Y: (n, k) metrics of the runs.
         draws: (k, s, p + 2) hyperparameters that variances are averaged over; None takes log_theta
             for certain. `held_out` does.
+        priors: of the hyperparameters. covariances: (k) of log_theta, where metrics were learned
+            from one another. Neither is in JSON.
     """
 
     name: str
@@ -167,6 +183,23 @@ class FittedGaussianProcess(Shown):
     W: Array
     Y: Array
     draws: Array | None = None
+    priors: kernel.Priors = field(default_factory=kernel.Priors)
+    covariances: tuple[Array, ...] = ()
+
+    @cached_property
+    def learned(self) -> list[kernel.Learned]:
+        """(k) hyperparameters and how well they are known, from where refits start."""
+        if self.covariances:
+            return [
+                kernel.Learned(*known)
+                for known in zip(self.log_theta, self.covariances, strict=True)
+            ]
+        Z = self.features(self.W)
+        seen = np.isfinite(self.Y).T
+        return [
+            kernel.Learned.at(theta, Z[rows], self.priors)
+            for theta, rows in zip(self.log_theta, seen, strict=True)
+        ]
 
     @cached_property
     def drawn(self) -> tuple[averaging.Drawn, ...]:

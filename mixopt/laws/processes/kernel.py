@@ -10,6 +10,7 @@ Notation:
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy
@@ -20,6 +21,9 @@ from mixopt.space.simplex import Array
 MEAN_VARIANCE = 1.0
 """Prior variance of the constant mean, in units of the variance of the metric."""
 _NOISE_FLOOR, _NOISE_CEILING = 1e-6, 2.0
+_ENOUGH = 0.01  # nats
+_FARTHEST, _CUTS = 2.0, 6  # a step in log theta, and how often it is cut
+_LARGE = 4_000_000  # numbers in the derivatives of K at once
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,13 @@ def correlation(A: Array, B: Array, log_lengths: Array) -> tuple[Array, Array]:
 
 
 def by_length(G: Array, X: Array) -> Array:
-    """(p,) half the sum over pairs of G (n, n), symmetric, times squared differences of X (n, p).
+    """(p,) half the sum over pairs of G (n, n) times squared differences of X (n, p).
 
     With G = M (1 + r) exp(-r) and X = Z / l it is 3 / 5 of the derivative by log l of half the sum
     of M * correlation.
     """
-    return np.asarray((G.sum(1) @ X**2) - np.einsum("nd,nd->d", X, G @ X))
+    pairs = 0.5 * (G.sum(axis=0) + G.sum(axis=1))
+    return np.asarray((pairs @ X**2) - np.einsum("nd,nd->d", X, G @ X))
 
 
 def negative_evidence(log_theta: Array, Z: Array, y: Array, priors: Priors) -> tuple[float, Array]:
@@ -80,25 +85,31 @@ def negative_evidence(log_theta: Array, Z: Array, y: Array, priors: Priors) -> t
     Of several metrics y (n, k) under one kernel, the mean evidence: one factorisation for all.
     """
     n, p = Z.shape
-    metrics = 1 if y.ndim == 1 else y.shape[1]
+    columns = y.reshape(n, -1)
+    metrics = columns.shape[1]
     s, v = np.exp(log_theta[-2]), np.exp(log_theta[-1])
-    shape, slope = correlation(Z, Z, log_theta[:-2])
-    K = s * shape + MEAN_VARIANCE
-    K[np.diag_indices(n)] += v + 1e-10
-    lower, info = linalg.lapack.dpotrf(K, lower=1, clean=1)
+    X = Z * np.exp(-log_theta[:-2])
+    shape, slope = _correlation_of(X)
+    K = s * shape
+    K += MEAN_VARIANCE
+    K.reshape(-1)[:: n + 1] += v + 1e-10
+    lower, info = linalg.lapack.dpotrf(K.T, lower=1, clean=1, overwrite_a=1)
     if info != 0:
         return 1e10, np.zeros_like(log_theta)
-    inverse, _ = linalg.lapack.dpotri(lower, lower=1)
-    diagonal = np.diag(inverse).copy()
-    inverse = inverse + inverse.T  # above the diagonal it was zero
-    inverse[np.diag_indices(n)] = diagonal
-    alpha = inverse @ y
-    value = 0.5 * np.vdot(y, alpha) / metrics + np.log(np.diag(lower)).sum()
-    columns = alpha.reshape(n, metrics)
-    M = inverse - columns @ columns.T / metrics  # d value / d K = M / 2
+    value = np.log(np.diagonal(lower)).sum()
+    inverse, _ = linalg.lapack.dpotri(lower, lower=1, overwrite_c=1)  # above the diagonal 0
+    alpha = linalg.blas.dsymm(1.0, inverse, columns, lower=1)
+    value += 0.5 * np.vdot(columns, alpha) / metrics
+    trace = np.trace(inverse) - np.vdot(alpha, alpha) / metrics
+    # d value / d K = M / 2; only sums over pairs are taken, so one triangle twice is as good.
+    M = 2.0 * inverse.T
+    M.reshape(-1)[:: n + 1] *= 0.5
+    M -= alpha @ alpha.T / metrics
+    by_signal = 0.5 * s * np.vdot(M, shape)
+    M *= slope
     # d shape / d log l_d = (5/3) (1 + r) exp(-r) (x_d - x'_d)^2
-    lengths = (5.0 * s / 3.0) * by_length(M * slope, Z / np.exp(log_theta[:-2]))
-    gradient = np.array([*lengths, 0.5 * s * np.vdot(M, shape), 0.5 * v * np.trace(M)])
+    lengths = (5.0 * s / 3.0) * by_length(M, X)
+    gradient = np.array([*lengths, by_signal, 0.5 * v * trace])
     off = (log_theta - priors.centers(p)) / priors.spreads(p)
     return float(value + 0.5 * off @ off), gradient + off / priors.spreads(p)
 
@@ -109,22 +120,106 @@ def bounds(priors: Priors, p: int) -> list[tuple[float, float]]:
     return [*of_others, (float(np.log(_NOISE_FLOOR)), float(np.log(_NOISE_CEILING)))]
 
 
-def learn(Z: Array, y: Array, priors: Priors, iterations: int, start: Array | None = None) -> Array:
-    """(p + 2,) the hyperparameters of highest posterior, by L-BFGS from `start`."""
-    p = Z.shape[1]
-    center = priors.centers(p)
-    if start is None:
-        start = center
+def _correlation_of(X: Array) -> tuple[Array, Array]:
+    """`correlation` of rows of X = Z / l with each other: as few passes over (n, n) as can be."""
+    size = 5.0 * np.einsum("nd,nd->n", X, X)
+    r = X @ X.T
+    r *= -10.0
+    r += size
+    r += size[:, None]
+    np.sqrt(np.maximum(r, 0.0, out=r), out=r)
+    decay = np.exp(-r)
+    slope = r + 1.0
+    slope *= decay
+    r *= r
+    r *= 1.0 / 3.0
+    r *= decay
+    r += slope
+    return r, slope
+
+
+def learn(Z: Array, y: Array, priors: Priors, iterations: int) -> Array:
+    """(p + 2,) the hyperparameters of highest posterior, by L-BFGS from the priors' centers."""
     optimum = scipy.optimize.minimize(
         negative_evidence,
-        start,
+        priors.centers(Z.shape[1]),
         args=(Z, y, priors),
         jac=True,
         method="L-BFGS-B",
-        bounds=bounds(priors, p),
+        bounds=bounds(priors, Z.shape[1]),
         options={"maxiter": iterations, "maxcor": 20, "ftol": 1e-6},
     )
     return np.asarray(optimum.x)
+
+
+class Learned(NamedTuple):
+    """Hyperparameters log_theta (p + 2,), and their posterior covariance (p + 2, p + 2)."""
+
+    log_theta: Array
+    covariance: Array
+
+    @classmethod
+    def at(cls, log_theta: Array, Z: Array, priors: Priors) -> "Learned":
+        """Some hyperparameters, with what runs at Z are expected to say of them.
+
+        Fisher's information does not depend on the metric: F_ij = tr(K^-1 dK_i K^-1 dK_j) / 2. Of
+        many runs and features, a part of the runs says it, and the others say as much each.
+        """
+        p = Z.shape[1]
+        part = Z[: max(1, int(np.sqrt(_LARGE / (p + 2))))]
+        s, v = np.exp(log_theta[-2]), np.exp(log_theta[-1])
+        X = part * np.exp(-log_theta[:-2])
+        shape, slope = _correlation_of(X)
+        K = s * shape + MEAN_VARIANCE + (v + 1e-10) * np.eye(len(part))
+        by = np.empty((p + 2, *K.shape))
+        np.subtract(X.T[:, :, None], X.T[:, None, :], out=by[:p])
+        by[:p] *= by[:p]
+        by[:p] *= (5.0 * s / 3.0) * slope
+        by[p], by[p + 1] = s * shape, v * np.eye(len(part))
+        A = linalg.cho_solve(linalg.cho_factor(K), np.eye(len(part))) @ by
+        told = 0.5 * A.reshape(p + 2, -1) @ A.transpose(0, 2, 1).reshape(p + 2, -1).T
+        prior = np.diag(priors.spreads(p) ** -2.0)
+        information = told * (len(Z) / len(part)) + prior
+        return cls(log_theta, np.asarray(np.linalg.inv(information), dtype=float))
+
+
+def relearn(Z: Array, y: Array, priors: Priors, steps: int, start: Learned) -> Learned:
+    """`learn` for other runs or another metric, by BFGS from what was learned on such as these.
+
+    What is known of the covariance makes few steps enough. It ends where the next would gain less
+    than `_ENOUGH`.
+    """
+    low, high = np.array(bounds(priors, Z.shape[1])).T
+    x, H = np.clip(start.log_theta, low, high), start.covariance
+    value, gradient = negative_evidence(x, Z, y, priors)
+    for _ in range(steps):
+        held = ((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0))
+        step = np.where(held, 0.0, -H @ np.where(held, 0.0, gradient))
+        if gradient @ step > -2.0 * _ENOUGH:
+            break
+        step *= min(1.0, _FARTHEST / np.abs(step).max())
+        for _ in range(_CUTS):
+            trial = np.clip(x + step, low, high)
+            new, there = negative_evidence(trial, Z, y, priors)
+            if new <= value + 1e-4 * gradient @ (trial - x):
+                break
+            step *= 0.3
+        else:
+            break
+        H = _updated(H, trial - x, there - gradient)
+        x, value, gradient = trial, new, there
+    return Learned(x, H)
+
+
+def _updated(H: Array, step: Array, turned: Array) -> Array:
+    """The inverse curvature after a step that changed the gradient so (BFGS)."""
+    along = float(step @ turned)
+    if along <= 1e-10 * float(np.linalg.norm(step) * np.linalg.norm(turned)):
+        return H
+    seen = H @ turned
+    cross = np.outer(step, seen)
+    grown = (1.0 + turned @ seen / along) * np.outer(step, step)
+    return np.asarray(H + (grown - cross - cross.T) / along)
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,3 +76,44 @@ def test_hyperparameters_from_a_part_are_used_for_all_runs():
     part = GaussianProcess(subset=40).fit(W[:100], Y[:100], rng=generator())
     error = part.predict(W[100:]).mean[:, 0] - truth[100:]
     assert np.sqrt((error**2).mean()) < 0.15 * truth.std()
+
+
+def test_what_runs_say_of_hyperparameters_is_fishers_information():
+    rng = generator(6)
+    Z, at = rng.standard_normal((14, 3)), np.array([0.3, 0.8, 0.1, 0.2, -2.0])
+
+    def K(theta):
+        return kernel.covariance(Z, Z, theta) + np.exp(theta[-1]) * np.eye(14)
+
+    steps = 1e-5 * np.eye(5)
+    by = [np.linalg.solve(K(at), (K(at + s) - K(at - s)) / 2e-5) for s in steps]
+    told = np.array([[0.5 * np.trace(a @ b) for b in by] for a in by])
+    priors = kernel.Priors()
+    learned = kernel.Learned.at(at, Z, priors)
+    information = told + np.diag(priors.spreads(3) ** -2.0)
+    np.testing.assert_allclose(np.linalg.inv(learned.covariance), information, rtol=1e-3, atol=1e-4)
+
+
+def test_a_part_of_many_runs_says_what_all_would(monkeypatch):
+    Z, at = generator(7).standard_normal((120, 2)), np.array([0.3, 0.8, 0.0, -2.0])
+    whole = kernel.Learned.at(at, Z, kernel.Priors()).covariance
+    monkeypatch.setattr(kernel, "_LARGE", 4 * 60**2)
+    part = kernel.Learned.at(at, Z, kernel.Priors()).covariance
+    assert np.abs(np.log(np.diag(part) / np.diag(whole))).max() < 0.5
+
+
+@pytest.mark.parametrize("noise", [0.3, 1e-9])
+def test_relearning_ends_where_learning_does_and_within_the_bounds(noise):
+    """From far off, and to where the noise is at its floor."""
+    rng = generator(8)
+    Z = rng.standard_normal((40, 3))
+    y = np.sin(Z[:, 0]) + noise * rng.standard_normal(40)
+    y, priors = (y - y.mean()) / y.std(), kernel.Priors()
+    best = kernel.learn(Z, y, priors, 200)
+    start = kernel.Learned.at(priors.centers(3) + 1.0, Z, priors)
+    learned = kernel.relearn(Z, y, priors, 60, start)
+    values = [kernel.negative_evidence(t, Z, y, priors)[0] for t in (learned.log_theta, best)]
+    assert values[0] < values[1] + 0.1
+    assert learned.log_theta[-1] >= np.log(1e-6) - 1e-9
+    again = kernel.relearn(Z, y, priors, 60, learned)
+    np.testing.assert_allclose(again.log_theta, learned.log_theta, atol=0.3)
