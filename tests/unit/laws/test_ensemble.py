@@ -189,8 +189,8 @@ def test_so_few_runs_that_none_can_be_held_out_weigh_all_laws_alike():
 
 
 def test_every_metric_has_weights_of_its_own():
-    W, Y = runs_of(40)
-    both = np.hstack([Y, generator(3).standard_normal((40, 1))])
+    W, Y = runs_of(60)
+    both = np.hstack([Y, generator(3).standard_normal((60, 1))])
     made = law("auto").fit(W, both, rng=generator())
     np.testing.assert_allclose(made.weights.sum(axis=0), 1.0)
     assert np.abs(made.weights[:, 0] - made.weights[:, 1]).max() > 0.05
