@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mixopt.errors import InputError
-from mixopt.laws import Named, as_law, fitted_law, law
+from mixopt.laws import Named, as_law, fitted_law, law, progress
 from mixopt.laws.base import (
     JSON,
     FittedLaw,
@@ -110,7 +110,9 @@ class Ensemble:
         few = runs.W.shape[1] <= 64
         laws = self.laws or (DEFAULT if few else MANY_DOMAINS)
         made = [self._with_sizes(plain(as_law(x))) for x in laws]
-        parts = tuple(x.fit(runs.W, runs.Y, rng=rng) for x in made)
+        parts = tuple(
+            _fit_one(x, runs, rng, f"law {i} of {len(made)}") for i, x in enumerate(made, start=1)
+        )
         seed = int(rng.integers(2**62))
         predictions = self._held_out(made, parts, runs, seed)
         if predictions is None:
@@ -133,7 +135,7 @@ class Ensemble:
         It has random numbers of its own, so that where it is left out nothing else changes.
         """
         made = self._with_sizes(as_law(_EPOCHS))
-        fitted = made.fit(runs.W, runs.Y, rng=np.random.default_rng(seed))
+        fitted = _fit_one(made, runs, np.random.default_rng(seed), "the law of epochs")
         told = self._held_out([made], [fitted], runs, seed)
         if told is None:
             return None
@@ -162,13 +164,20 @@ class Ensemble:
         self, made: Sequence[Law], parts: Sequence[FittedLaw], runs: Runs, seed: int
     ) -> list[Prediction] | None:
         """Held-out predictions of every law on the same folds; None where runs are too few."""
+        told = []
         try:
-            return [
-                held_out(x, p, runs, folds=self.folds, rng=np.random.default_rng(seed))
-                for x, p in zip(made, parts, strict=True)
-            ]
+            for i, (x, fitted) in enumerate(zip(made, parts, strict=True), start=1):
+                with progress.within(f"held-out runs, law {i} of {len(made)}"):
+                    rng = np.random.default_rng(seed)
+                    told.append(held_out(x, fitted, runs, folds=self.folds, rng=rng))
         except InputError:
             return None
+        return told
+
+
+def _fit_one(law: Law, runs: Runs, rng: np.random.Generator, doing: str) -> FittedLaw:
+    with progress.within(doing):
+        return law.fit(runs.W, runs.Y, rng=rng)
 
 
 def _better(Y: Array, one: Array, other: Array) -> bool:

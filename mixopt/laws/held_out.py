@@ -7,6 +7,7 @@ Notation:
 
 import numpy as np
 
+from mixopt.laws import progress
 from mixopt.laws.base import FittedLaw, HeldOut, Law, Prediction, Refits, Runs
 from mixopt.laws.folds import group_folds
 from mixopt.space.simplex import Array
@@ -65,10 +66,11 @@ def refit_folds(
         if not known.any():
             continue
         rest = (runs.W[~out], runs.Y[~out][:, known], scale)
-        if start is not None and known.all() and isinstance(law, Refits):
-            fitted = law.refit(start, *rest, rng=rng)
-        else:
-            fitted = law.fit(*rest, rng=rng)
+        with progress.within(f"fold {number + 1} of {fold.max() + 1}"):
+            if start is not None and known.all() and isinstance(law, Refits):
+                fitted = law.refit(start, *rest, rng=rng)
+            else:
+                fitted = law.fit(*rest, rng=rng)
         predicted = fitted.predict(runs.W[out], None if runs.scale is None else runs.scale[out])
         rows = np.ix_(out, known)
         mean[rows], sd[rows] = predicted.mean, predicted.sd

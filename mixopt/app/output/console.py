@@ -31,6 +31,7 @@ from mixopt.evidence.numbers import number, percent, plural, signed
 from mixopt.evidence.outcome import Outcome
 from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.sweep import SweepStatus
+from mixopt.laws.progress import heard_by
 from mixopt.proposers.pareto import spread_out
 from mixopt.runs import Schedule, short_number
 from mixopt.runs.kinds import RECOMMENDED
@@ -89,21 +90,28 @@ class SweepProgress(Live[Progress]):
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Shows what takes long, on standard error: at once on a terminal, elsewhere every 10 s."""
+    """Shows what takes long, on standard error: at once on a terminal, elsewhere every 10 s.
+
+    Fits of laws add what they are at.
+    """
     if err.is_terminal:
-        with err.status(f"{what} ..."):
+        with (
+            err.status(f"{what} ...") as shown,
+            heard_by(lambda doing: shown.update(f"{what} ... {doing}")),
+        ):
             yield
         return
-    done, started = threading.Event(), time.monotonic()
+    done, started, at = threading.Event(), time.monotonic(), [""]
 
     def tell() -> None:
         while not done.wait(_WORKING_SECONDS):
-            say(f"{what} ... {clock(time.monotonic() - started)}")
+            say(" ".join(filter(None, [what, "...", clock(time.monotonic() - started), *at])))
 
     teller = threading.Thread(target=tell, daemon=True)
     teller.start()
     try:
-        yield
+        with heard_by(lambda doing: at.__setitem__(0, doing)):
+            yield
     finally:
         done.set()
         teller.join()

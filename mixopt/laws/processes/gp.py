@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mixopt.laws import progress
 from mixopt.laws.base import (
     JSON,
     FittedLaw,
@@ -111,6 +112,7 @@ class GaussianProcess:
             steps = min(_OWN_STEPS, self.iterations)
         log_theta, covariances = [], []
         for column in range(T.shape[1]):
+            progress.say(f"process of metric {column + 1} of {T.shape[1]}")
             rows = order[np.isfinite(runs.Y[order, column])][: self.subset]
             z, t = Z[rows], T[rows, column] - T[rows, column].mean()
             if starts is None:

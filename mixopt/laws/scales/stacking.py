@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.errors import InputError
-from mixopt.laws import fitted_law, law
+from mixopt.laws import fitted_law, law, progress
 from mixopt.laws.base import (
     JSON,
     FittedLaw,
@@ -74,14 +74,16 @@ class Stacking:
         for name in names:
             made = law(name, base=self.base) if name == "correction" else law(name)
             try:
-                fitted[name] = made.fit(runs.W, runs.Y, runs.scale, rng=rng)
+                with progress.within(f"law over scales {name!r}"):
+                    fitted[name] = made.fit(runs.W, runs.Y, runs.scale, rng=rng)
             except InputError as error:
                 failures.append(str(error))
         if not fitted:
             raise InputError(failures[0])
         if len(fitted) == 1:
             return next(iter(fitted.values()))
-        return self._weigh(fitted, runs, rng)
+        with progress.within("held-out scales and mixtures"):
+            return self._weigh(fitted, runs, rng)
 
     def _weigh(
         self, fitted: dict[str, FittedLaw], runs: Runs, rng: np.random.Generator

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,25 @@ from mixopt.app.output import console
 from mixopt.evidence.numbers import number, signed
 from mixopt.evidence.outcome import Outcome, TradeOff, sweep_outcome
 from mixopt.execution.sweep import SweepStatus
+from mixopt.laws import progress
 from mixopt.strategies import Problem, strategy
 from mixopt.testing.worlds import World, make_world
 
 WORLD = make_world(3, 2, seed=1, noise=0.01)
+
+
+@pytest.mark.parametrize(("terminal", "at"), [(True, ""), (False, "0 s ")])
+def test_what_takes_long_says_what_its_fit_is_at(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, at: str
+) -> None:
+    text = io.StringIO()
+    shown = Console(file=text, width=400, force_terminal=terminal, highlight=False)
+    monkeypatch.setattr(console, "err", shown)
+    monkeypatch.setattr(console, "_WORKING_SECONDS", 0.02)
+    with console.working("Fitting"):
+        progress.say("law 1 of 5")
+        time.sleep(0.15)
+    assert f"Fitting ... {at}law 1 of 5" in text.getvalue()
 
 
 @pytest.fixture
