@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixopt.plots.drawing import Drawing, draw
+from mixopt.plots.pairs import pair_map
 from mixopt.plots.style import (
     AXIS,
     BLUE,
     FAINT,
     INK,
     NAMED,
-    ORANGE,
-    PAPER,
     RECOMMENDED,
     RIM,
     Z90,
@@ -201,37 +200,11 @@ def interactions(domains: Sequence[str], effect: Array, *, step: float) -> Drawi
             below zero they help each other. The diagonal is left out.
         step: share of the mixture that is moved.
     """
-    shown = np.array(effect, dtype=float)
-    np.fill_diagonal(shown, np.nan)
-    reach = float(np.nanmax(np.abs(shown))) if np.isfinite(shown).any() else 0.0
-    names = [label(d) for d in domains]
-    cells = {
-        "type": "heatmap",
-        "x": names,
-        "y": names,
-        "z": [plain(row) for row in shown],
-        "zmin": -(reach or 1.0),
-        "zmax": reach or 1.0,
-        "colorscale": [[0, BLUE], [0.5, PAPER], [1, ORANGE]],
-        "hoverongaps": False,
-        "xgap": 1,
-        "ygap": 1,
-        "colorbar": {
-            "thickness": 12,
-            "outlinewidth": 0,
-            "exponentformat": "power",
-            "title": {"text": "replace ▲<br>help ▼", "font": {"size": 11}},
-        },
+    more = {
         "hovertemplate": (
             "%{x} and %{y} together: %{z:.2g}<br>beyond what "
             f"{100 * step:.0f} % more of each adds<extra></extra>"
         ),
     }
-    even = {"type": "category", "showgrid": False, "dtick": 1}
-    return draw(
-        [cells],
-        190 + 26 * max(len(names), 4),
-        x=even | {"tickangle": -45, "ticks": ""},
-        y=even | {"autorange": "reversed"},
-        margin={"l": 10, "r": 10, "t": 30, "b": 10},
-    )
+    title = {"text": "replace ▲<br>help ▼", "font": {"size": 11}}
+    return pair_map(domains, effect, more, bar={"exponentformat": "power", "title": title})

@@ -26,6 +26,7 @@ from mixopt.space.numbers import Within
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
 from mixopt.strategies.known import known_ids
 from mixopt.strategies.ledger import Ledger, check_recipe
+from mixopt.strategies.trunk import base_mixture, check_trunk, parting
 
 INJECTIONS, INJECT, SHARED_START = "injections", "inject", "shared_start"
 """Settings of a trainer that injects; see `mixopt.ports.Capabilities`."""
@@ -34,7 +35,6 @@ DIFFERENCE = "difference/"
 NONE, ALL, ALONE = "without any", "with all", " alone"
 
 _SEEDS = 1000  # seeds of the runs start so far above that of the trunk
-_ROUNDED = 0.005  # by which shares that were rounded may miss a sum of 1
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class DependenceTest(Answers):
 
     def parts_at(self, tokens: int) -> int:
         """Tokens at which a run of so many parts from the trunk."""
-        return tokens - round(self.tail * tokens)
+        return parting(tokens, self.tail)
 
     def branches(self, problem: Problem) -> int:
         """All runs but the first, which trains the trunk."""
@@ -96,21 +96,7 @@ class DependenceTest(Answers):
             )
         if problem.pool:
             raise InputError("a pool holds runs without injections; leave the pool out")
-        total = 1.0 if self.base is None else sum(self.base.values())
-        if abs(total - 1.0) > _ROUNDED:
-            raise InputError(f"base sums to {total:.4g}; give shares that sum to 1")
-        broken = problem.space.violations(self._base(problem).to_dict())
-        if broken:
-            raise InputError(
-                f"base is outside the constraints ({broken[0]}); give one within them, or loosen "
-                "them"
-            )
-        tokens = problem.scales[0].tokens
-        if not 0 < self.parts_at(tokens) < tokens:
-            raise InputError(
-                f"tail is {self.tail:g} of {tokens} tokens, which leaves trunk or tail without "
-                "any; give longer runs"
-            )
+        check_trunk(problem.space, self.base, problem.scales[:1], self.tail)
 
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]
@@ -193,7 +179,7 @@ class DependenceTest(Answers):
         return Surrogate(law, ledger.objective, metrics)
 
     def _base(self, problem: Problem) -> Mixture:
-        return problem.space.natural if self.base is None else problem.space.mixture(self.base)
+        return base_mixture(problem.space, self.base)
 
     def _config(self, problem: Problem, inject: Sequence[str]) -> dict[str, Any]:
         start = {"tokens": self.parts_at(problem.scales[0].tokens), "seed": problem.seed}

@@ -42,6 +42,7 @@ from mixopt.strategies.phase_model import check_problem
 from mixopt.strategies.phases import sent_to_confirmation
 from mixopt.strategies.staged import named_domains
 from mixopt.strategies.tail_model import TailModel
+from mixopt.strategies.trunk import base_mixture, check_trunk, parting
 
 CONTROL = "control"
 """The candidate that is the base from start to end, where that is not the natural mixture."""
@@ -49,7 +50,6 @@ CONTROL = "control"
 _SEEDS = 1000  # seeds of more controls start so far above those of search and confirmation
 _OFTEN = 4.0  # passes over a domain from which on its value is that of repetition too
 _SAME = 1e-6
-_ROUNDED = 0.005  # by which shares that were rounded may miss a sum of 1
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Tails(Answers):
 
     def parts_at(self, tokens: int) -> int:
         """Tokens at which a run of so many begins its last stage; see `strategies.base.Parting`."""
-        return tokens - round(self.tail * tokens)
+        return parting(tokens, self.tail)
 
     def branches(self, problem: Problem) -> int:
         """A tail of every domain with every seed."""
@@ -109,21 +109,7 @@ class Tails(Answers):
         del metrics
         check_problem(problem)
         self._tried(problem)
-        total = 1.0 if self.base is None else sum(self.base.values())
-        if abs(total - 1.0) > _ROUNDED:
-            raise InputError(f"base sums to {total:.4g}; give shares that sum to 1")
-        broken = problem.space.violations(self._base(problem).to_dict())
-        if broken:
-            raise InputError(
-                f"base is outside the constraints ({broken[0]}); give one within them, or loosen "
-                "them: the answer keeps the base until the last stage"
-            )
-        for scale in problem.scales:
-            if not 0 < self.parts_at(scale.tokens) < scale.tokens:
-                raise InputError(
-                    f"tail is {self.tail:g} of {scale.tokens} tokens, which leaves trunk or tail "
-                    "without any; give longer runs"
-                )
+        check_trunk(problem.space, self.base, problem.scales, self.tail)
         for guard in problem.objective.guards:
             if guard.baseline != "natural":
                 raise InputError(
@@ -194,7 +180,7 @@ class Tails(Answers):
     # -- runs ------------------------------------------------------------------------------------
 
     def _base(self, problem: Problem) -> Mixture:
-        return problem.space.natural if self.base is None else problem.space.mixture(self.base)
+        return base_mixture(problem.space, self.base)
 
     def _control_name(self, problem: Problem) -> str:
         gap = np.abs(self._base(problem).array - problem.space.natural.array).max()
