@@ -71,6 +71,7 @@ def price_as_json(price: Price) -> dict[str, Any]:
     known = price.mixture is not None
     return {
         "tier": price.tier.name,
+        "also": list(price.tier.also),
         "domains": list(price.tier.domains),
         "bounds": [price.tier.lower, price.tier.upper],
         "change": price.change,

@@ -42,6 +42,7 @@ class Tier:
         lower: bound on their sum, where a group says so.
         upper: likewise.
         group: name of the group that bounds them; empty where none does.
+        also: other tags whose domains are the same, as `tag=value`.
     """
 
     name: str
@@ -49,6 +50,12 @@ class Tier:
     lower: float = 0.0
     upper: float = 1.0
     group: str = ""
+    also: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> str:
+        """Every name of these domains, its own first."""
+        return ", ".join((self.name, *self.also))
 
 
 @dataclass(frozen=True)
@@ -109,18 +116,24 @@ class Prices:
 def tiers_of(space: MixtureSpace) -> tuple[Tier, ...]:
     """Groups with bounds, and every value of a tag that some domains have and others have not.
 
-    A value whose domains are those of a group is that group, under the group's name.
+    A value whose domains are those of a group, or of another tag, is the same tier, under its name
+    too.
     """
     tiers = [Tier(g.name, g.domains, g.lower, g.upper, g.name) for g in space.groups]
-    known = {frozenset(t.domains) for t in tiers}
+    first = {frozenset(t.domains): i for i, t in reversed(list(enumerate(tiers)))}
     members: dict[tuple[str, str], list[str]] = {}
     for domain in space.domains:
         for tag, value in domain.tags.items():
             members.setdefault((tag, value), []).append(domain.name)
     for (tag, value), names in members.items():
-        if len(names) < space.dim and frozenset(names) not in known:
-            known.add(frozenset(names))
-            tiers.append(Tier(f"{tag}={value}", tuple(names)))
+        if len(names) == space.dim:
+            continue
+        place = first.setdefault(frozenset(names), len(tiers))
+        name = f"{tag}={value}"
+        if place == len(tiers):
+            tiers.append(Tier(name, tuple(names)))
+        else:
+            tiers[place] = replace(tiers[place], also=(*tiers[place].also, name))
     return tuple(tiers)
 
 
@@ -143,7 +156,9 @@ def tier_named(space: MixtureSpace, name: str) -> Tier:
         raise InputError(f"no domain has the tag {name!r}; {did_you_mean(name, known)}")
     if len(names) == space.dim:
         raise InputError(f"every domain has the tag {name!r}; leave one out that some have not")
-    return Tier(name, names)
+    same = next((t for t in tiers_of(space) if set(t.domains) == set(names)), None)
+    also = () if same is None else tuple(n for n in (same.name, *same.also) if n != name)
+    return Tier(name, names, also=also)
 
 
 @one_blas_thread
@@ -173,7 +188,7 @@ def prices(
         return price(surrogate, space, answer, tier, change, W=W, rng=rng)
 
     rows = [look(t, c) for t in asked for c in _changes(t, _share(space, answer, t))]
-    return Prices(tuple(rows), tuple(t.name for t in rest))
+    return Prices(tuple(rows), tuple(t.names for t in rest))
 
 
 def price(

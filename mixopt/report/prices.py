@@ -19,7 +19,7 @@ def prices(data: ReportData) -> Section | None:
         known = row.mixture is not None
         rows.append(
             [
-                row.tier.name,
+                row.tier.names,
                 ", ".join(row.tier.domains),
                 change_in_words(row),
                 Chip(told(row), _STATES.get(told(row), "open")),
@@ -30,7 +30,7 @@ def prices(data: ReportData) -> Section | None:
             ]
         )
     heads = ["tier", "domains", "changed", "", "share now", "cost", "90 % interval", "then best"]
-    reasons = [f"{r.tier.name}, {change_in_words(r)}: {r.reason}" for r in asked.rows if r.reason]
+    reasons = [f"{r.tier.names}, {change_in_words(r)}: {r.reason}" for r in asked.rows if r.reason]
     if asked.unasked:
         reasons.append(f"Not asked for: {', '.join(asked.unasked)}; see 'mixopt price'.")
     more: list[Block] = [Bullets(reasons)] if reasons else []

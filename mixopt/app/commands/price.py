@@ -46,4 +46,6 @@ def price(
             shares = sorted(row.mixture.to_dict().items(), key=lambda item: -item[1])
             largest = ", ".join(f"{name} {share:.1%}" for name, share in shares if share > 0)
             console.say(f"Then best ({change_in_words(row)}): {largest}")
+        if outcome.checkup.trust.line:
+            console.say(outcome.checkup.trust.line)
         write(price_as_json(row))

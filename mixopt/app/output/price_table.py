@@ -31,14 +31,17 @@ def _axis(outcome: Outcome) -> str:
 
 
 def _table(title: str, rows: Sequence[Price]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    # as text: in markup a unit in brackets would be a style, and vanish
+    table = Table(
+        title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
     for place, head in enumerate(("tier", "share", "changed", "cost", "90 %", "")):
-        table.add_column(head, justify="right" if place in {1, 3} else "left")
+        table.add_column(head, justify="right" if place in {1, 3} else "left", no_wrap=place == 4)
     for row in rows:
         low, high = row.interval
         known = row.mixture is not None
         table.add_row(
-            Text(row.tier.name),
+            Text(row.tier.names),
             percent(row.share),
             change_in_words(row),
             signed(row.cost) if known else "-",
@@ -50,4 +53,4 @@ def _table(title: str, rows: Sequence[Price]) -> Table:
 
 def reasons(rows: Sequence[Price]) -> list[str]:
     """Why a change is not possible, or which guards it breaks: a sentence each."""
-    return [f"{row.tier.name}, {change_in_words(row)}: {row.reason}" for row in rows if row.reason]
+    return [f"{row.tier.names}, {change_in_words(row)}: {row.reason}" for row in rows if row.reason]

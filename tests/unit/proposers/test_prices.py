@@ -131,6 +131,25 @@ def test_a_cap_that_is_no_share_and_tiers_that_are_none_are_refused() -> None:
     assert tiers_of(all_alike) == ()
 
 
+def test_domains_of_two_tags_and_a_group_are_one_tier_that_knows_all_its_names() -> None:
+    domains = [
+        Domain("a", tags={"tier": "1", "licence": "nc"}),
+        Domain("b", tags={"tier": "2", "licence": "mit"}),
+        Domain("c", tags={"tier": "3", "licence": "mit"}),
+    ]
+    known = {t.name: t.names for t in tiers_of(MixtureSpace(domains))}
+    assert known == {
+        "tier=1": "tier=1, licence=nc",
+        "tier=2": "tier=2",
+        "licence=mit": "licence=mit",
+        "tier=3": "tier=3",
+    }
+    grouped = MixtureSpace(domains, groups=[Group("bought", ("a",), 0.0, 0.3)])
+    first, *rest = tiers_of(grouped)
+    assert (first.names, first.upper) == ("bought, tier=1, licence=nc", 0.3)
+    assert [t.name for t in rest] == ["tier=2", "licence=mit", "tier=3"]
+
+
 def test_tiers_beyond_the_most_are_named_smallest_first_left() -> None:
     m = MOST_TIERS + 2
     space = MixtureSpace([Domain(f"d{i}", tags={"t": str(i)}) for i in range(m)])

@@ -13,10 +13,12 @@ from rich.console import Console
 
 from mixopt import InputError, Mixture, Observation, RunSpec
 from mixopt.app.output import console
+from mixopt.app.output.price_table import one_price
 from mixopt.evidence.numbers import number, signed
 from mixopt.evidence.outcome import Outcome, TradeOff, sweep_outcome
 from mixopt.execution.sweep import SweepStatus
 from mixopt.laws import progress
+from mixopt.proposers.prices import Price, Tier
 from mixopt.strategies import Problem, strategy
 from mixopt.testing.worlds import World, make_world
 
@@ -248,3 +250,14 @@ def test_the_clock_is_for_people() -> None:
     assert [console.clock(s) for s in (7, 59.6, 125, 7322)] == [
         "7 s", "1 min 00 s", "2 min 05 s", "2 h 02 min",
     ]  # fmt: skip
+
+
+def test_the_table_of_prices_says_the_unit_of_the_cost(
+    screen: io.StringIO, outcome: Outcome
+) -> None:
+    tier = Tier("tier=1", ("d1",), also=("licence=nc",))
+    row = Price(tier, "without", 0.3, 0.0, WORLD.space.natural, 0.0123, 0.003)
+    console.out.print(one_price(outcome, row))
+    title, _, cells = screen.getvalue().splitlines()
+    assert title.strip().endswith("[nats/token]")
+    assert cells.startswith("tier=1, licence=nc  30.0 %  left out  +0.0123")
