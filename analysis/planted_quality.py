@@ -91,15 +91,16 @@ def write(folder: Path) -> list[str]:
     for name in SOURCES:
         heap, clean = records(name)
         whole += heap
-        _write(folder / f"{name}.jsonl", heap)
-        _write(folder / f"clean_{name}.jsonl", clean)
+        write_records(folder / f"{name}.jsonl", heap)
+        write_records(folder / f"clean_{name}.jsonl", clean)
         bad = sum(record["spoilt"] for record in heap)
         lines.append(f"{name}: {len(heap)} documents, {bad} of them spoilt; {len(clean)} held out")
-    _write(folder / "heap.jsonl", whole)
+    write_records(folder / "heap.jsonl", whole)
     return lines
 
 
-def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_records(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """A JSON object a line."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
