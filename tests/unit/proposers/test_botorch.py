@@ -1,5 +1,7 @@
 """Our laws as BoTorch's models: posteriors, gradients, conditioning, and acquisitions on them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -156,7 +158,12 @@ def test_acquisitions_find_mixtures_of_the_space(study: Study) -> None:
 
 
 @pytest.mark.slow
-def test_a_hypervolume_acquisition_keeps_the_guards() -> None:
+def test_a_hypervolume_acquisition_keeps_the_guards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # BoTorch would compile a kernel for it, and wait for ever for one whose making was killed.
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    monkeypatch.setenv("CXX", "/bin/false")
     guarded = made(guards=(Guard("score", 0.02),))
     model = laws.model(guarded, ["loss", "score"])
     limits = laws.outcome_constraints(guarded.surrogate, ["loss", "score"])
