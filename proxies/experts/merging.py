@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
 
 from mixopt.errors import TrainerError
 from mixopt.execution.file_locks import locked
@@ -60,6 +61,20 @@ class LearnedMerge:
     domains: tuple[str, ...]
     metrics: dict[str, float]
     uniform: dict[str, float]
+
+    def save(self, path: Path) -> None:
+        """Write the parameters of the merged model, as safetensors."""
+        write_atomically(path, save(self.merged.parameters))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, without the parameters."""
+        return {
+            "domains": list(self.domains),
+            "metrics": self.metrics,
+            "uniform": self.uniform,
+            "coefficients": self.merged.coefficients,
+            "values": list(self.merged.values),
+        }
 
 
 class MergeTrainer:

@@ -46,6 +46,10 @@ COMMANDS = {
         "price",
         "What it costs in the predicted objective to leave a tier of domains out, or to cap it.",
     ),
+    "merge": (
+        "merge",
+        "Merge the experts of a spec into one model, by coefficients learned on a target's text.",
+    ),
     "promote": (
         "promote",
         "Put a finished sweep's answer to the test before a large run, by rules given beforehand.",
