@@ -193,7 +193,8 @@ def test_the_gate_tells_metrics_that_follow_from_those_that_do_not() -> None:
         made = Study(MixtureSpace(["a", "b"]), metric, law="log-linear", target=AFAR)
         made.tell(pd.concat(parts))
         (gates[metric],) = (g for g in made.check().gates if g.name == "transfer between scales")
-    assert "two smaller scales rank 24 mixtures alike with rho 1.00" in gates["loss"].told
+    assert "a rank correlation of 0.83 (0.50 to 0.93) is to be expected" in gates["loss"].told
+    assert "do not trust" not in gates["loss"].told
     assert gates["loss"].allows == "ranking only"
     assert "do not trust these proxies for this target" in gates["accuracy"].told
     assert gates["accuracy"].allows == "do not trust"
