@@ -40,8 +40,13 @@ ORDERED = {
 }
 
 
+# BoTorch takes a second for what ours do in a tenth.
+SLOW = {"botorch"}
+NAMES = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in sorted(LAWS)]
+
+
 @pytest.mark.parametrize("check", law_contract.CHECKS, ids=law_contract.name)
-@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("name", NAMES)
 def test_law_contract(name, check):
     if (name, check) in JOINT:
         pytest.skip("metrics share parameters")
@@ -50,7 +55,7 @@ def test_law_contract(name, check):
     check(law(name, **FAST.get(name, {})))
 
 
-@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("name", NAMES)
 def test_the_quick_mean_is_that_of_predict(name):
     W, Y = law_contract.planted()
     fitted = law(name, **FAST.get(name, {})).fit(W, Y, rng=np.random.default_rng(1))

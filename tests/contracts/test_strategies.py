@@ -56,6 +56,9 @@ APART = ("strategies.online", "strategies.dependence")
 TRAINED = [n for n, place in STRATEGIES.items() if not any(part in place for part in APART)]
 """Of the others, which need a trainer that mixes or injects, see tests/unit/strategies."""
 NAMES = [*TRAINED, "optuna:tpe"]
+# Those on BoTorch, and those that fit most: their long checks are run by `make test-all`.
+SLOW = {"admire", "mfms", "two-phase", "pareto"}
+THOROUGH = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in NAMES]
 SCHEDULED = ("two-phase", "dmt", "anneal", "tailpatch", "microanneal")
 """They ask for runs whose mixture changes, which no pool holds."""
 
@@ -86,7 +89,7 @@ def play(recipe: Strategy, question: Problem) -> list[Observation]:
     raise AssertionError("the strategy never ends")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", THOROUGH)
 @pytest.mark.parametrize("pool", [False, True], ids=["space", "pool"])
 def test_every_strategy_asks_for_new_allowed_runs_and_answers(name: str, pool: bool) -> None:
     installed(name)
@@ -192,7 +195,7 @@ def swept(name: str, question: Problem, dies: Callable[[int], bool] = lambda _: 
     raise AssertionError("the sweep never ends")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", THOROUGH)
 @pytest.mark.parametrize("pool", [False, True], ids=["space", "pool"])
 def test_a_kill_between_any_two_openings_changes_no_run(name: str, pool: bool) -> None:
     installed(name)

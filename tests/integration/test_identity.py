@@ -47,6 +47,7 @@ def spec(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.mlflow
 def test_another_pack_device_or_interval_goes_on_and_trains_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, domains: dict[str, str]

@@ -7,6 +7,7 @@ from mixopt.space import Mixture
 from proxies import LanguageModelTrainer
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_real_text_to_bits_per_byte(tmp_path):
     trainer = LanguageModelTrainer(

@@ -25,6 +25,7 @@ def spec(name: str, **changes: Any) -> Any:
     return parse_spec({**values, **changes})
 
 
+@pytest.mark.slow
 @pytest.mark.mlflow
 def test_a_sweep_starts_from_an_earlier_one_and_resumes_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -120,6 +120,7 @@ def test_a_pending_run_makes_its_neighbourhood_worth_less() -> None:
     assert first(X[[alone]]) != alone
 
 
+@pytest.mark.slow
 def test_the_strategy_grows_the_front_faster_than_random_runs() -> None:
     grown: dict[str, list[float]] = {"pareto": [], "random": []}
     for seed in range(4):

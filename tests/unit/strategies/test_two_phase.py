@@ -118,6 +118,7 @@ def test_the_first_round_runs_the_best_constant_mixture_and_no_later_one_does() 
     assert len(tried) > 3  # the best plan of the switch tried least is among each round
 
 
+@pytest.mark.slow
 def test_a_resume_repeats_the_same_asks_in_any_order() -> None:
     done, problem = list(played(1)), question(seed=1)
     again = TwoPhase(confirm_seeds=0).next(problem, done[:40][::-1], [])

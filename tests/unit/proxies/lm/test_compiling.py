@@ -39,6 +39,7 @@ def step_of(model: PackedModel) -> TrainingStep:
     return TrainingStep(model, Optimizers(model, RECIPE))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler here")
 def test_compiled_blocks_have_the_gradients_of_the_others(model, caplog):
     with caplog.at_level(logging.INFO, logger="proxies"):
