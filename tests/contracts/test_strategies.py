@@ -57,7 +57,7 @@ TRAINED = [n for n, place in STRATEGIES.items() if not any(part in place for par
 """Of the others, which need a trainer that mixes or injects, see tests/unit/strategies."""
 NAMES = [*TRAINED, "optuna:tpe"]
 # Those on BoTorch, and those that fit most: their long checks are run by `make test-all`.
-SLOW = {"admire", "mfms", "two-phase", "pareto"}
+SLOW = {"admire", "mfms", "pareto"}
 THOROUGH = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in NAMES]
 SCHEDULED = ("two-phase", "dmt", "anneal", "tailpatch", "microanneal")
 """They ask for runs whose mixture changes, which no pool holds."""
