@@ -8,8 +8,6 @@ values of the runs that keep the guard, as a share of the box that random mixtur
 seconds of a round without the fit.
 """
 
-import argparse
-import json
 import time
 from dataclasses import dataclass
 
@@ -19,6 +17,7 @@ from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolu
 from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
 from botorch.sampling.normal import SobolQMCNormalSampler
 
+from analysis.side_by_side import side_by_side
 from mixopt import Objective, designs
 from mixopt.proposers.botorch import LawModel, outcome_constraints
 from mixopt.proposers.hypervolume import choose_front, front_candidates
@@ -80,7 +79,7 @@ def worlds() -> list[FrontWorld]:
     ]
 
 
-def played(made: FrontWorld, seed: int, rounds: int, *, botorch: bool) -> tuple[float, float]:
+def played(made: FrontWorld, seed: int, rounds: int, botorch: bool) -> tuple[float, float]:
     """Hypervolume of the runs, and CPU seconds of a round."""
     space, spent = made.world.space, 0.0
     W = designs.design("regmix", space, DESIGN, rng=np.random.default_rng([seed, 0]))
@@ -132,16 +131,7 @@ def _nehvi(surrogate: Surrogate, made: FrontWorld, X: np.ndarray, runs: np.ndarr
 
 def main() -> None:
     """Print a line of JSON for each world and seed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=2)
-    asked = parser.parse_args()
-    for seed in range(asked.seeds):
-        for made in worlds():
-            ours = played(made, seed, asked.rounds, botorch=False)
-            theirs = played(made, seed, asked.rounds, botorch=True)
-            line = {"world": made.name, "seed": seed, "ours": ours, "botorch": theirs}
-            print(json.dumps(line), flush=True)
+    side_by_side(__doc__, worlds, played, seeds=4)
 
 
 if __name__ == "__main__":

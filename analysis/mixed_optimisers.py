@@ -6,8 +6,6 @@ Both sides have the same design, law, number of runs and answer; they differ in 
 line for each world and seed: regret of the answers in spreads, CPU seconds of a choice.
 """
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.botorch_mixed import propose_mixed
+from analysis.side_by_side import side_by_side
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Observation, RunSpec
 from mixopt.runs.kinds import PROPOSAL
@@ -90,7 +89,7 @@ def worlds() -> list[JointWorld]:
     ]
 
 
-def played(world: JointWorld, seed: int, rounds: int, *, botorch: bool) -> tuple[float, float]:
+def played(world: JointWorld, seed: int, rounds: int, botorch: bool) -> tuple[float, float]:
     """Regret of the answer, and CPU seconds of a choice (its law's fit left out)."""
     problem = Problem(
         world.world.space, world.world.objective, (LARGE,), knobs=world.knobs, seed=seed
@@ -127,16 +126,7 @@ def _points(joint: SearchSpace, done: list[Observation]) -> np.ndarray:
 
 def main() -> None:
     """Print a line of JSON for each world and seed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=2)
-    asked = parser.parse_args()
-    for seed in range(asked.seeds):
-        for world in worlds():
-            ours = played(world, seed, asked.rounds, botorch=False)
-            theirs = played(world, seed, asked.rounds, botorch=True)
-            line = {"world": world.name, "seed": seed, "ours": ours, "botorch": theirs}
-            print(json.dumps(line), flush=True)
+    side_by_side(__doc__, worlds, played, seeds=6)
 
 
 if __name__ == "__main__":
