@@ -26,6 +26,7 @@ from mixopt.diagnostics.transfer import USELESS, Transfer
 from mixopt.errors import InputError
 from mixopt.runs.objective import Objective
 from mixopt.runs.reach import named, seen_scales
+from mixopt.runs.reliability import within
 from mixopt.runs.run_table import RunTable
 from mixopt.space.simplex import Array
 
@@ -260,10 +261,7 @@ class _Columns:
 
 def _repeats(Z: Array, cells: Ints) -> tuple[Array, Array]:
     """(k + 1,) sd of one run within cells, NaN without repeats, and its degrees of freedom."""
-    grouped = pd.DataFrame(Z).groupby(np.asarray(cells))
-    count = grouped.count().to_numpy()
-    squares = np.nansum(np.nan_to_num(grouped.var().to_numpy()) * np.maximum(count - 1, 0), axis=0)
-    freedom = np.maximum(count - 1, 0).sum(axis=0).astype(float)
+    squares, freedom = within(cells[:, None].astype(float), Z)
     return np.sqrt(squares / np.where(freedom > 0, freedom, np.nan)), freedom
 
 
