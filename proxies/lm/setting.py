@@ -99,6 +99,16 @@ class Setting:
             context=self.recipe.shape.context,
         )
 
+    def check_injected(self) -> None:
+        """Refuse more than may be injected into a run; see `Pieces.check`.
+
+        Raises:
+            InputError: it is too much, or the runs' own part has no tokens.
+        """
+        if self.pieces is not None:
+            first = self.injecting.first(self.recipe)
+            self.pieces.check(self.recipe.tokens, self.recipe.sequences - first)
+
     def batches(self, spec: RunSpec, drawn: Mapping[str, Drawn]) -> Batches:
         """What a run without a mixer reads.
 
@@ -111,8 +121,8 @@ class Setting:
         """
         context, total = self.recipe.shape.context, self.recipe.sequences
         first, carried = self.injecting.first(self.recipe), Placed()
+        self.check_injected()
         if self.pieces is not None:
-            self.pieces.check(self.recipe.tokens, total - first)
             carried = self.pieces.placed(self.injecting.active, first, total, spec.seed)
         batches = Batches(
             self.corpus,

@@ -250,7 +250,7 @@ class LanguageModelTrainer:
                 spec, "a run with a mixer reads whole domains; leave its mixer or `sampling` out"
             )
         try:
-            self.injecting.check(setting.corpus, setting.recipe)
+            setting.check_injected()
         except InputError as error:
             return Observation.failure(spec, str(error))
         used = [name for name, weight in spec.mixture.to_dict().items() if weight > 0]
