@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mixopt.errors import InputError, did_you_mean
 from proxies.corpus import Corpus
-from proxies.corpus.corpus import TOKENIZER
+from proxies.corpus.corpus import TOKENIZER, UNIT
 from proxies.corpus.tokenizer import load_tokenizer
 from proxies.heap.vectors import TextVectors, unit_rows
 
@@ -58,7 +58,7 @@ def pilots_of(
             "and give --embeddings DIR, with <domain>.npy for each and target.npy"
         )
     corpus = trainer.corpus(cache)
-    if corpus.shards and corpus.unit != "bits/byte":
+    if corpus.shards and corpus.unit != UNIT:
         raise InputError(
             "the shards' tokenizer is not known, so that their text cannot be read; name it as "
             "`tokenizer`, or give --embeddings DIR, with <domain>.npy for each and target.npy"

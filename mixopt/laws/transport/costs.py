@@ -10,7 +10,7 @@ Notation:
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,14 +127,12 @@ class TransportCosts:
                 f"transport costs were measured with {left[0]!r}, which is none of the domains; "
                 "measure them for these: mixopt transport SPEC"
             )
-        return TransportCosts(
-            tuple(domains),
-            self.quadratic[np.ix_(places, places)],
-            self.error,
-            self.spread,
-            tuple(self.alone[i] for i in places),
-            tuple(self.gradient[i] for i in places),
-            self.notes,
+        return replace(
+            self,
+            domains=tuple(domains),
+            quadratic=self.quadratic[np.ix_(places, places)],
+            alone=tuple(self.alone[i] for i in places),
+            gradient=tuple(self.gradient[i] for i in places),
         )
 
     def to_dict(self) -> dict[str, Any]:
