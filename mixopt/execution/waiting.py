@@ -1,10 +1,9 @@
 """Runs that wait for a slot, taken pack by pack in the order in which they were asked for."""
 
 import heapq
-import json
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from mixopt.runs import RunSpec, Scale
 
@@ -31,7 +30,7 @@ class Waiting:
 
     def add(self, spec: RunSpec) -> None:
         """One more run, at the end."""
-        key = spec.scale, json.dumps(spec.config, sort_keys=True, default=repr)
+        key = spec.pack_key
         group = self._groups[key]
         if not group:
             heapq.heappush(self._heads, (self._added, key))
@@ -63,8 +62,7 @@ class Waiting:
         """
         _, key = heapq.heappop(self._heads)
         group = self._groups[key]
-        later = math.ceil(max(len(group) - free * most, 0) / (slots * most))
-        size = math.ceil(len(group) / (free + slots * later))
+        size = _size(len(group), free, slots, most)
         pack = [group.popleft()[1] for _ in range(size)]
         if group:
             heapq.heappush(self._heads, (group[0][0], key))
@@ -72,3 +70,30 @@ class Waiting:
             del self._groups[key]
         self._taken += size
         return pack
+
+
+def pack_sizes(groups: Iterable[int], slots: int, most: int) -> list[int]:
+    """Sizes of the packs in which runs go out that are asked for at once, by `Waiting.take`.
+
+    >>> pack_sizes([40], slots=2, most=8), pack_sizes([3, 1], slots=2, most=8)
+    ([7, 7, 6, 7, 5, 8], [2, 1, 1])
+
+    Args:
+        groups: numbers of runs that may share a pack, in the order in which they are asked for.
+        slots: packs at once; all are free at the start, then one at a time.
+        most: runs in a pack.
+    """
+    sizes: list[int] = []
+    for group in groups:
+        left = group
+        while left > 0:
+            size = _size(left, max(slots - len(sizes), 1), slots, most)
+            sizes.append(size)
+            left -= size
+    return sizes
+
+
+def _size(left: int, free: int, slots: int, most: int) -> int:
+    """Of the next pack of a group; see `Waiting.take`."""
+    later = math.ceil(max(left - free * most, 0) / (slots * most))
+    return math.ceil(left / (free + slots * later))

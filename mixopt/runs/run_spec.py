@@ -1,5 +1,6 @@
 """Scales, run specs and observations: what a run is, and what came of it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -157,6 +158,11 @@ class RunSpec:
         scale = Scale(self.scale.params, tokens)
         beginning = Schedule(self.phases).until(tokens)
         return replace(self, mixture=beginning.mean, scale=scale, schedule=beginning)
+
+    @property
+    def pack_key(self) -> tuple[Scale, str]:
+        """Scale and configuration: runs of one sweep for which it is equal may share a pack."""
+        return self.scale, json.dumps(self.config, sort_keys=True, default=repr)
 
     @cached_property
     def plan(self) -> str:

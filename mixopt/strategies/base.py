@@ -1,6 +1,7 @@
 """What a strategy is: a pure function from what is known to the runs that come next."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -312,6 +313,19 @@ class Injecting(Protocol):
 
 
 @runtime_checkable
+class Configuring(Protocol):
+    """A strategy whose runs at the smallest scale differ in configuration: few share a pack."""
+
+    def together(self, problem: Problem, observations: Sequence[Observation]) -> list[int]:
+        """Numbers of the runs that are left and may share a pack, for the count of packs.
+
+        In the order in which they are asked for. A run whose configuration is not known yet counts
+        alone.
+        """
+        ...
+
+
+@runtime_checkable
 class Checking(Protocol):
     """A strategy that can refuse a problem before anything is trained."""
 
@@ -322,3 +336,8 @@ class Checking(Protocol):
             InputError: it could not be worked on.
         """
         ...
+
+
+def alike(specs: Iterable[RunSpec]) -> list[int]:
+    """How many runs there are of each scale and configuration, in the order of their first ones."""
+    return list(Counter(spec.pack_key for spec in specs).values())

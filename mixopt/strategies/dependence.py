@@ -23,7 +23,7 @@ from mixopt.runs.objective import judged
 from mixopt.runs.run_table import last_words
 from mixopt.space import Mixture
 from mixopt.space.numbers import Within
-from mixopt.strategies.base import Answer, Answers, Problem, Traits
+from mixopt.strategies.base import Answer, Answers, Problem, Traits, alike
 from mixopt.strategies.known import known_ids
 from mixopt.strategies.ledger import Ledger, check_recipe
 from mixopt.strategies.trunk import base_mixture, check_trunk, parting
@@ -113,6 +113,13 @@ class DependenceTest(Answers):
     def planned(self, problem: Problem) -> list[Scale]:
         """N + s + 1 runs at the smallest scale."""
         return [problem.scales[0]] * (self.branches(problem) + 1)
+
+    def together(self, problem: Problem, observations: Sequence[Observation]) -> list[int]:
+        """The first run alone, then what injects the same; see `Configuring`."""
+        known = {o.run_id for o in observations}
+        first, *others = self._runs(problem).values()
+        left = [spec for spec in others if spec.run_id not in known]
+        return alike([] if first.run_id in known else [first]) + alike(left)
 
     def told(self, problem: Problem, observations: Sequence[Observation]) -> Dependence:
         """What the runs so far say of every pair.

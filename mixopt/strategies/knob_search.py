@@ -29,7 +29,7 @@ from mixopt.runs.run_table import RunTable, last_words
 from mixopt.space import Mixture
 from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
-from mixopt.strategies.base import Answer, Answers, Problem, Traits
+from mixopt.strategies.base import Answer, Answers, Problem, Traits, alike
 from mixopt.strategies.ladder import quick_process
 from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, fitted_to
 from mixopt.threads import one_blas_thread
@@ -108,6 +108,13 @@ class KnobSearch(Answers):
     def planned(self, problem: Problem) -> list[Scale]:
         """All runs, at the smallest scale."""
         return [problem.scales[0]] * self.runs
+
+    def together(self, problem: Problem, observations: Sequence[Observation]) -> list[int]:
+        """What is left of the design by its values, and every proposal alone; see `Configuring`."""
+        ledger = Ledger.of(problem, observations)
+        left, missing = self.runs - ledger.asked, min(self.design, self.runs) - ledger.asked
+        design = self._design(ledger, missing) if missing > 0 else []
+        return alike(design) + [1] * max(left - len(design), 0)
 
     @one_blas_thread
     def answer(

@@ -180,6 +180,10 @@ class QuaDMix(Answers):
         """All runs, at the smallest scale."""
         return [problem.scales[0]] * self.runs
 
+    def together(self, problem: Problem, observations: Sequence[Observation]) -> list[int]:
+        """Every run alone, since each has parameters of its own; see `Configuring`."""
+        return [1] * max(self.runs - Ledger.of(problem, observations).asked, 0)
+
     def answer(
         self, problem: Problem, observations: Sequence[Observation], *, every_metric: bool = False
     ) -> Answer:

@@ -16,8 +16,16 @@ from mixopt.execution.sweep import run_sweep
 from mixopt.ports import Event
 from mixopt.runs.kinds import DESIGN
 from mixopt.runs.run_table import RunTable
-from mixopt.strategies import STRATEGIES, Parting, Problem, Strategy, strategy, traits_of
-from mixopt.strategies.base import Answering
+from mixopt.strategies import (
+    STRATEGIES,
+    Configuring,
+    Parting,
+    Problem,
+    Strategy,
+    strategy,
+    traits_of,
+)
+from mixopt.strategies.base import Answering, alike
 from mixopt.testing.worlds import make_world
 
 WORLD = make_world(4, 3, noise=0.05)
@@ -241,7 +249,7 @@ def test_random_search_draws_the_same_runs_wherever_it_was_killed(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_only_those_who_declare_it_ask_for_schedules(name: str) -> None:
+def test_only_those_who_declare_it_ask_for_schedules_or_configurations(name: str) -> None:
     recipe, question = strategy(name, **SMALL.get(name, {})), problem()
     specs = recipe.next(question, [], [])
     assert specs
@@ -251,6 +259,13 @@ def test_only_those_who_declare_it_ask_for_schedules(name: str) -> None:
     asks = any(spec.schedule is not None for spec in specs)
     assert asks == traits_of(recipe).schedules
     assert (name in SCHEDULED) == traits_of(recipe).schedules
+    first = alike(specs)
+    if isinstance(recipe, Configuring):
+        left = recipe.together(question, [])
+        assert sum(left) == len(recipe.planned(question))
+        assert left[: len(first)] == first
+    else:
+        assert len(first) == len({spec.scale for spec in specs})  # of one configuration
 
 
 def fails(spec: RunSpec) -> Observation:

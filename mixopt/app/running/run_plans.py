@@ -13,11 +13,12 @@ from mixopt.errors import InputError
 from mixopt.evidence.candidates import rivals
 from mixopt.execution.needs import NEEDS, Needs, NeedsByScale
 from mixopt.execution.slurm.executor import MAX_SLOTS, needs_of
+from mixopt.execution.waiting import pack_sizes
 from mixopt.lazy import load
 from mixopt.ports import PackingTrainer, capabilities_of
 from mixopt.runs import Observation, Scale
 from mixopt.runs.kinds import What
-from mixopt.strategies import Parting
+from mixopt.strategies import Configuring, Parting
 
 _HOUR = 3600.0
 
@@ -43,7 +44,9 @@ class ScalePlan:
     Attributes:
         scale: of the runs.
         runs: that are left, at most. flops: nominal, 6 N D of all of them, less what they share.
-        pack: runs in a pack at most. slots: packs at once; None where nobody knows.
+        sizes: runs in each pack, as packs go out where runs are asked for at once (what a strategy
+            asks for later, in view of the first ones, may take more).
+        slots: packs at once; None where nobody knows.
         gpus: of a pack.
         hours: for which slots will be taken; None where nobody knows how fast they are.
         how: by what the hours are known, in words.
@@ -52,16 +55,21 @@ class ScalePlan:
     scale: Scale
     runs: int
     flops: float
-    pack: int
+    sizes: tuple[int, ...]
     slots: int | None
     gpus: float
     hours: float | None
     how: str
 
     @property
+    def pack(self) -> int:
+        """Runs in the largest pack."""
+        return max(self.sizes)
+
+    @property
     def packs(self) -> int:
         """At least so many: a batch may end with a small one."""
-        return math.ceil(self.runs / self.pack)
+        return len(self.sizes)
 
     @property
     def priced_hours(self) -> float | None:
@@ -179,8 +187,17 @@ def plans_of(
         seconds, how = _seconds(scale, seen, gpus, rates)
         whole = runs - _shared(made, scale, runs, seen)
         hours = None if seconds is None else whole * seconds / _HOUR
-        pack = min(_pack(spec, made, scale, cache), runs)
-        yield ScalePlan(scale, runs, whole * scale.flops, pack, slots, gpus, hours, how)
+        most = _pack(spec, made, scale, cache)
+        sizes = tuple(pack_sizes(_groups(made, scale, runs, seen), slots or 1, most))
+        yield ScalePlan(scale, runs, whole * scale.flops, sizes, slots, gpus, hours, how)
+
+
+def _groups(made: Prepared, scale: Scale, runs: int, seen: Sequence[Observation]) -> list[int]:
+    """The runs that are left at a scale, by what of them may share a pack."""
+    recipe, problem = made.recipe, made.problem
+    if isinstance(recipe, Configuring) and scale == problem.scales[0]:
+        return recipe.together(problem, seen) or [runs]
+    return [runs]
 
 
 def _shared(made: Prepared, scale: Scale, runs: int, seen: Sequence[Observation]) -> float:

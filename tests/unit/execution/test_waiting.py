@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixopt import MixtureSpace, RunSpec, Scale
-from mixopt.execution.waiting import Waiting
+from mixopt.execution.waiting import Waiting, pack_sizes
 
 SPACE = MixtureSpace(["web", "code"])
 SCALES = (Scale(1000, 1000), Scale(1000, 4000))
@@ -46,3 +46,19 @@ def test_packs_are_those_of_a_plain_queue(data: st.DataObject, slots: int, most:
             assert len(pack) <= most
             plain = deque(s for s in plain if s not in pack)
     assert len(waiting) == len(plain)
+
+
+OTHERS = [spec(0, 0, float(number)) for number in range(4)]
+
+
+@given(st.lists(st.integers(1, 30), max_size=4), st.integers(1, 5), st.integers(1, 8))
+@settings(max_examples=60, deadline=None)
+def test_packs_are_counted_as_they_go_out(groups: list[int], slots: int, most: int) -> None:
+    waiting = Waiting()
+    for number, size in enumerate(groups):
+        for _ in range(size):
+            waiting.add(OTHERS[number])
+    sent: list[int] = []
+    while waiting:
+        sent.append(len(waiting.take(max(slots - len(sent), 1), slots, most)))
+    assert pack_sizes(groups, slots, most) == sent

@@ -72,6 +72,10 @@ def test_the_first_run_trains_the_trunk_and_all_others_part_from_it() -> None:
     assert recipe.fullest(problem)["inject"] == ["a", "b", "c"]
     assert isinstance(recipe, Parting)
     assert isinstance(recipe, Injecting)
+    # The first goes out alone; of the others those without any injection are alike.
+    assert recipe.together(problem, []) == [1, 3, 1, 1, 1, 1]
+    assert recipe.together(problem, [run(first), run(others[0])]) == [2, 1, 1, 1, 1]
+    assert recipe.together(problem, [run(spec) for spec in every]) == []
 
 
 def test_a_world_without_interference_is_told_so_everywhere() -> None:

@@ -179,13 +179,27 @@ def test_packs_and_gpus_are_counted_by_what_the_spec_asks_for(
     }
     result = run(Rates(flops_per_second=1e6, price_per_hour=3.0), execution=execution)
     plan = result.plans[0]
-    assert (plan.slots, plan.gpus, plan.pack) == (4, 4.0, 4)
-    assert plan.packs == -(-plan.runs // 4)
+    # Twelve runs in packs of at most four, on four slots: no slot is left idle.
+    assert (plan.slots, plan.gpus, plan.runs) == (4, 4.0, 12)
+    assert plan.sizes == (3, 3, 3, 3)
     assert result.gpu_hours == pytest.approx(result.flops / 1e6 / 3600)
     assert result.money == pytest.approx(3.0 * (result.gpu_hours or 0.0))
     assert "2 nodes, 64 CPUs, 16 GPUs" in result.machines
     none = {"use": "ray", "gpus_per_pack": 16}
     assert any("no room for a pack" in note for note in run(execution=none).notes)
+
+
+def test_runs_of_other_configurations_are_counted_in_packs_of_their_own(place: Path) -> None:
+    joint = {
+        "strategy": {"use": "joint", "design": 8, "runs": 10},
+        "knobs": {"rate": {"options": [0.1, 0.2]}},
+        "execution": {"use": "local", "pack_size": 3},
+        "space": {},
+    }
+    options = run(**joint).plans[0]
+    assert sorted(options.sizes) == [1, 1, 2, 2, 2, 2]  # 4 and 4 of the design, two alone
+    rate = run(**joint | {"knobs": {"rate": {"low": 0.1, "high": 0.2}}}).plans[0]
+    assert (rate.runs, rate.packs, rate.pack) == (10, 10, 1)
 
 
 def test_this_machine_has_what_the_system_says() -> None:
