@@ -160,7 +160,7 @@ def write(value: Any) -> str:
 def outcome(text: str, folder: Path) -> Spec | MixoptError:
     """The spec, passed by everything that is checked before training; or why it is refused."""
     (folder / "spec.yaml").write_text(text, encoding="utf-8", errors="surrogatepass")
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         spec = read_spec(folder / "spec.yaml")
         prepared(spec, folder / "out")
@@ -168,7 +168,7 @@ def outcome(text: str, folder: Path) -> Spec | MixoptError:
     except MixoptError as error:
         return error
     finally:
-        assert time.perf_counter() - start < LIMIT_S
+        assert time.process_time() - start < LIMIT_S
 
 
 def check_screen(error: MixoptError) -> None:

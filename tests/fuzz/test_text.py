@@ -11,7 +11,6 @@ import lzma
 import os
 import random
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,13 +219,13 @@ def build(folder: Path, streaming: bool, **source: Any) -> Corpus | str:
     config = CorpusConfig(
         {"filler": str(filler), "web": {"path": str(folder), **source}}, vocab=300
     )
-    began = time.monotonic()
+    began = sum(os.times()[:4])  # CPU seconds, those of its workers too
     try:
         return load_corpus(config, folder.parent / f"{streaming}", streaming=streaming, workers=1)
     except InputError as error:
         return str(error)
     finally:
-        assert time.monotonic() - began < SECONDS
+        assert sum(os.times()[:4]) - began < SECONDS
 
 
 def record(corpus: Corpus) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def address(tmp_path: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         cluster.stdin.close()
-        cluster.wait(60)
+        cluster.wait(120)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -157,7 +157,7 @@ def test_the_page_from_laptop_to_cluster_works(address: str, tmp_path: Path) -> 
     client = laptop.start(submit)
     until(client, "[design] 1")
     client.send_signal(signal.SIGINT)
-    rest, _ = client.communicate(timeout=60)
+    rest, _ = client.communicate(timeout=120)
     assert "Detached; the sweep goes on" in rest
     assert client.returncode == 0
     again = laptop.run(*submit, ok=False)

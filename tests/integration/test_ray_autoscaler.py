@@ -41,7 +41,7 @@ SWEEP = """
         return sorted("disk" if n.get("disk") else "plain" for n in alive if n.get("CPU"))
 
     def until(count):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while len(nodes()) != count and time.monotonic() < deadline:
             time.sleep(0.2)
         return nodes()
@@ -124,7 +124,7 @@ def head(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     finally:
         process.send_signal(signal.SIGTERM)  # which ends all of its processes
         try:
-            process.wait(60)
+            process.wait(120)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -138,10 +138,10 @@ def machine(resources: dict[str, int], most: int) -> dict[str, object]:
 def answers(where: str) -> None:
     """Wait until somebody listens."""
     host, _, port = where.partition(":")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         try:
-            socket.create_connection((host, int(port)), timeout=1).close()
+            socket.create_connection((host, int(port)), timeout=10).close()
             return
         except OSError:
             assert time.monotonic() < deadline, "the head did not start"

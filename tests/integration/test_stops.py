@@ -22,7 +22,7 @@ def start(cwd: Path) -> "subprocess.Popen[str]":
             start_new_session=True,
         )
     assert process.stderr is not None
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     for line in process.stderr:
         if line.startswith("[design]") and not line.startswith("[design] 0/"):
             return process
@@ -42,7 +42,7 @@ def test_a_sweep_that_was_stopped_goes_on(tmp_path: Path, how: signal.Signals) -
     write(tmp_path, trainer=slow, strategy={**SPEC["strategy"], "singles": False})
     process = start(tmp_path)
     os.kill(process.pid, how)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     if how is signal.SIGINT:
         assert process.returncode == 130
         assert "the same command goes on" in " ".join(errors.split())

@@ -46,16 +46,16 @@ def server() -> Iterator[str]:
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(100):
+        for _ in range(600):
             try:
-                urllib.request.urlopen(f"{address}/moto-api/", timeout=1).close()
+                urllib.request.urlopen(f"{address}/moto-api/", timeout=10).close()
                 break
             except OSError:
                 time.sleep(0.2)
         yield address
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def test_a_wrong_password_is_said_and_not_shown(postgres: Postgres, monkeypatch:
     with pytest.raises(StoreError, match="password authentication failed") as caught:
         MLflowStore(postgres.uri, "mine")
     assert "wrong-wrong" not in str(caught.value)
-    assert time.monotonic() - started < 15  # MLflow alone takes minutes
+    assert time.monotonic() - started < 60  # MLflow alone takes minutes
 
 
 # -- away, and back ------------------------------------------------------------------------------
@@ -169,7 +169,13 @@ def sweep_through(
     """A sweep during which the store goes away; how many runs came in while it was."""
     trained: list[str] = []
     came_in_meanwhile = 0
-    away = threading.Event()
+    away, enough = threading.Event(), threading.Event()
+
+    def come_back() -> None:
+        time.sleep(6.0)
+        enough.wait(60)
+        mend()
+        away.clear()
 
     class Counting(LocalExecutor):
         def submit(self, pack: Any, runtime: Any = None) -> None:
@@ -178,8 +184,10 @@ def sweep_through(
             if len(trained) == 5:
                 fail()
                 away.set()
-                threading.Timer(6.0, lambda: (mend(), away.clear())).start()
+                threading.Thread(target=come_back).start()
             came_in_meanwhile += away.is_set()
+            if came_in_meanwhile > 6 or len(trained) == runs:
+                enough.set()
             time.sleep(0.2)
             super().submit(pack, runtime)
 
@@ -242,7 +250,7 @@ def server(folder: Path, port: int, *more: str) -> Iterator[subprocess.Popen[byt
         yield process
     finally:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def answers(port: int) -> bool:
@@ -315,7 +323,7 @@ def test_the_ui_opens_the_sweeps_own_runs_with_one_worker(tmp_path: Path) -> Non
         wait_for(lambda: answers(port))
     finally:
         os.killpg(process.pid, signal.SIGINT)
-        process.wait(timeout=60)
+        process.wait(timeout=120)
 
 
 def test_a_lease_on_a_server_outlives_an_outage(postgres: Postgres, monkeypatch: Any) -> None:

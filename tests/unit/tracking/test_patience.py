@@ -133,7 +133,7 @@ def test_what_waits_is_bounded() -> None:
     threading.Thread(target=fill, daemon=True).start()
     assert not done.wait(0.1)  # the fourth waits for room
     back.set()
-    assert done.wait(5)
+    assert done.wait(60)
     assert len(store.pending()) == 5
     store.release()
 
@@ -157,7 +157,7 @@ def test_a_slow_store_slows_the_sweep_down_and_does_not_fill_the_memory() -> Non
 
     class Slow(Flaky):
         def open(self, spec: RunSpec) -> None:
-            gate.wait(5)
+            gate.wait(60)
             super().open(spec)
 
     inner = Slow()
@@ -171,10 +171,13 @@ def test_a_slow_store_slows_the_sweep_down_and_does_not_fill_the_memory() -> Non
 
     thread = threading.Thread(target=fill, daemon=True)
     thread.start()
-    time.sleep(0.1)
+    deadline = time.monotonic() + 60
+    while len(sent) < LAG and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)  # no more comes
     assert len(sent) == LAG
     gate.set()
-    thread.join(5)
+    thread.join(60)
     assert len(store.pending()) == 2 * LAG
     store.release()
 
@@ -211,12 +214,12 @@ def test_release_does_not_wait_for_ever(monkeypatch: Any, caplog: Any) -> None:
     monkeypatch.setattr("mixopt.tracking.patience._LEAVING_SECONDS", 0.05)
     inner = Flaky()
     inner.away = lambda: True
-    store = PatientStore(inner, pauses=(10.0,))
+    store = PatientStore(inner, pauses=(1000.0,))
     store.open(example_spec())
     started = time.monotonic()
     store.release()
     store.release()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     assert inner.released
     assert "1 writings were not taken" in caplog.text
     with pytest.raises(StoreError, match="released"):

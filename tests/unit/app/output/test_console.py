@@ -35,7 +35,9 @@ def test_what_takes_long_says_what_its_fit_is_at(
     monkeypatch.setattr(console, "_WORKING_SECONDS", 0.02)
     with console.working("Fitting"):
         progress.say("law 1 of 5")
-        time.sleep(0.15)
+        deadline = time.monotonic() + 60
+        while "law 1 of 5" not in text.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
     assert f"Fitting ... {at}law 1 of 5" in text.getvalue()
 
 

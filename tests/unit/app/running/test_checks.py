@@ -151,10 +151,10 @@ def test_obeying_the_remedy_works(
     ],
 )  # fmt: skip
 def test_what_can_be_known_is_refused(line: str, message: str, check: Check) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(MixoptError, match=message):
         check(line)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize(

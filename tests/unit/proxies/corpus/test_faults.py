@@ -38,7 +38,7 @@ def test_two_drivers_build_a_corpus_once(config, tmp_path, monkeypatch):
 
     def slow(*args):
         calls.append(threading.get_ident())
-        ready.wait(5)
+        ready.wait(60)
         return original(*args)
 
     ready = threading.Event()
