@@ -5,6 +5,9 @@ from mixopt.laws import LAWS, law
 from mixopt.laws.base import mean_of
 from mixopt.laws.transport.costs import TransportCosts
 from mixopt.testing import law_contract
+from mixopt.testing.law_worlds import ALIKE, LawWorld, fresh
+
+COSTS = np.diag([1.0, 1.1, 0.9, 1.2]) + 0.5
 
 # The same code with less work: the contract is about behaviour, not about accuracy.
 FAST = {
@@ -13,11 +16,10 @@ FAST = {
     "auto": {"folds": 2},
     "conformal": {"folds": 4},
     "botorch": {"iterations": 25},
-    "tiers": {"tiers": (1, 2, 3, 4)},
-    # All domains alike, for their order must not matter.
-    "epochs": {"tokens": (0.5,) * 4, "budget": 1.0},
     "projektor": {
-        "costs": TransportCosts(tuple("abcd"), np.eye(4) + 0.5, 0.01, 0.2, (1.5,) * 4, (0.0,) * 4)
+        "costs": TransportCosts(
+            tuple("abcd"), COSTS, 0.01, 0.2, tuple(COSTS.diagonal()), (0.0,) * 4
+        )
     },
 }
 
@@ -28,17 +30,8 @@ JOINT = {
 }
 
 
-# Which domain is in which tier is told by its place; and in the contract's world every metric likes
-# another domain best, against any order of tiers: tests of the law have a world that keeps it.
-ORDERED = {
-    ("tiers", check)
-    for check in (
-        law_contract.ignores_the_order_of_domains,
-        law_contract.takes_metrics_where_higher_is_better,
-        law_contract.predicts_every_scale,
-    )
-}
-
+# A law that asks what is known of the domains is told it by a world in which that is known.
+WORLDS = {"tiers": LawWorld(tiers=True), "epochs": LawWorld(sizes=True)}
 
 # BoTorch takes a second for what ours do in a tenth.
 SLOW = {"botorch"}
@@ -50,15 +43,14 @@ NAMES = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in so
 def test_law_contract(name, check):
     if (name, check) in JOINT:
         pytest.skip("metrics share parameters")
-    if (name, check) in ORDERED:
-        pytest.skip("tiers have an order that this world does not keep")
-    check(law(name, **FAST.get(name, {})))
+    check(law(name, **FAST.get(name, {})), WORLDS.get(name, ALIKE))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_quick_mean_is_that_of_predict(name):
-    W, Y = law_contract.planted()
-    fitted = law(name, **FAST.get(name, {})).fit(W, Y, rng=np.random.default_rng(1))
-    new = law_contract.fresh()
+    world = WORLDS.get(name, ALIKE)
+    W, Y = world.planted()
+    fitted = world.tell(law(name, **FAST.get(name, {}))).fit(W, Y, rng=np.random.default_rng(1))
+    new = fresh()
     ours, theirs = mean_of(fitted, new), fitted.predict(new).mean
     np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)

@@ -11,8 +11,7 @@ from mixopt.laws.mean import Mean
 from mixopt.laws.scales.correction import Correction
 from mixopt.laws.transport.costs import TransportCosts
 from mixopt.laws.wrappers import Bootstrap
-from mixopt.testing import law_contract
-from mixopt.testing.law_contract import SCALES, planted_scales
+from mixopt.testing.law_worlds import ALIKE, SCALES, fresh
 
 ONE, THREE = np.tile(SCALES[:1], (3, 1)), SCALES
 
@@ -89,13 +88,13 @@ def test_a_law_that_does_not_say_is_refused_with_what_to_say() -> None:
 
 @pytest.mark.parametrize("name", ["log-linear", "shukor-joint"])
 def test_a_study_fits_what_a_sweep_fits(name: str) -> None:
-    W, Y, at = planted_scales()
+    W, Y, at = ALIKE.planted_scales()
     space = MixtureSpace(["a", "b", "c", "d"])
     study = Study(space, minimize="loss", law=name)
     for w, y, (n, d) in zip(W, Y[:, 0], at, strict=True):
         spec = RunSpec(space.mixture(w), Scale(int(n), int(d)))
         study.tell(spec, {"loss": float(y)})
-    ours = study.fit().predict(law_contract.fresh(), SCALES[1])
+    ours = study.fit().predict(fresh(), SCALES[1])
     made = law_for(name, at)
     theirs = made.fit(W, Y[:, :1], at, rng=np.random.default_rng([0, len(W), 0]))
-    np.testing.assert_allclose(ours.mean, theirs.predict(law_contract.fresh(), SCALES[1]).mean)
+    np.testing.assert_allclose(ours.mean, theirs.predict(fresh(), SCALES[1]).mean)

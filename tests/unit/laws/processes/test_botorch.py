@@ -13,14 +13,14 @@ from mixopt.errors import MissingDependencyError
 from mixopt.laws import fitted_law, law
 from mixopt.strategies import strategy
 from mixopt.testing import law_contract
+from mixopt.testing.law_worlds import ALIKE, SCALES, fresh
 
 pytest.importorskip("botorch")
 
 from mixopt.laws.processes.botorch import BoTorchProcess, FittedBoTorch
 
 Array = NDArray[np.float64]
-SCALES = law_contract.SCALES
-W, Y, AT = law_contract.planted_scales(n=8)
+W, Y, AT = ALIKE.planted_scales(n=8)
 QUICK = 25  # iterations: the closed forms hold for any hyperparameters
 
 
@@ -56,7 +56,7 @@ def truncated(A: Array, B: Array, theta: dict[str, Array]) -> Array:
 
 
 def test_the_truncated_kernel_predicts_as_its_formula_says() -> None:
-    law_, new = fitted("truncated"), law_contract.fresh()
+    law_, new = fitted("truncated"), fresh()
     theta = {
         name.removeprefix("covar_module.").removeprefix("base_kernel.kernels.0."): positive(value)
         for name, value in law_.learned[0].items()
