@@ -17,6 +17,7 @@ from mixopt.diagnostics.unlike import doubts
 from mixopt.errors import InputError, StoreError
 from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
+from mixopt.evidence.constants import constants_as_json
 from mixopt.evidence.passes import epochs_of
 from mixopt.evidence.priced import priced, prices_as_json
 from mixopt.evidence.reached import far, predictions, reach_of, reached
@@ -26,6 +27,7 @@ from mixopt.evidence.trusted import one_by_one, trusted
 from mixopt.evidence.verdict import UNASKED, Verdict, headline, judge, weighed
 from mixopt.evidence.weights import weighing
 from mixopt.judging.measuring import Beside
+from mixopt.laws.constants import Constants, HasConstants
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.prices import Prices
 from mixopt.proposers.surrogate import fit_surrogate
@@ -122,6 +124,12 @@ class Outcome:
         ]
         return "".join(parts)
 
+    @property
+    def constants(self) -> Constants | None:
+        """Constants of the law that mean something by themselves, if it has any."""
+        law, domains = self.surrogate.fitted, self.checkup.influence.domains
+        return law.constants(domains) if isinstance(law, HasConstants) else None
+
     def shares(self, space: MixtureSpace) -> list[Share]:
         """Natural and proposed share per domain, in the order of the space."""
         answer = self.recommendation
@@ -165,10 +173,11 @@ class Outcome:
             "warnings": list(self.warnings),
             "notes": list(self.notes),
             "laws": self.surrogate.law_weights(),
+            "constants": constants_as_json(self.constants, self.surrogate.metrics),
             "settings": dict(self.settings),
             "dependence": None if self.dependence is None else self.dependence.to_dict(),
             "domain_values": None if self.domain_values is None else self.domain_values.to_dict(),
-            "prices": prices_as_json(self.prices),
+            "prices": prices_as_json(self.prices, self.checkup.trust.level),
             "front": [
                 {"mixture": t.mixture.to_dict(), "objectives": dict(t.objectives)}
                 for t in self.front

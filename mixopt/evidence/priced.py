@@ -4,11 +4,19 @@ from typing import Any
 
 import numpy as np
 
+from mixopt.diagnostics.gates import Level
 from mixopt.proposers import Recommendation, Surrogate
-from mixopt.proposers.prices import Price, Prices, prices
+from mixopt.proposers.prices import LEAST, Price, Prices, prices
 from mixopt.space import MixtureSpace
 from mixopt.space.simplex import Array
 
+_CAUTIONS: dict[Level, str] = {
+    "trust": "",
+    "ranking only": "the model is trusted to rank mixtures, not for values: read the sign of a "
+    "cost rather than its size",
+    "do not trust": "guesses without an interval, of a model that is not to be trusted: train what "
+    "is best under a bound before deciding by its cost",
+}
 _CHANGES = {"without": "left out", "half": "half of it", "free": "its bounds dropped"}
 
 
@@ -43,32 +51,59 @@ def change_in_words(price: Price) -> str:
     return _CHANGES.get(price.change) or f"at most {100 * price.allowed:.3g} %"
 
 
-def told(price: Price) -> str:
-    """What the interval of a cost says, in two or three words."""
+def told(price: Price, level: Level) -> str:
+    """What the interval of a cost says, in two or three words.
+
+    Args:
+        price: with its interval.
+        level: to which the answer is to be trusted, and with it the model that priced its tiers.
+    """
     if price.mixture is None:
         return "not possible"
-    if price.change == "without" and price.share == 0.0:
+    if _absent(price):
         return "not in the answer"
     if price.reason:
         return "breaks a guard"
+    if level == "do not trust":
+        return "not to be trusted"
     low, high = price.interval
     if low > 0:
         return "costs"
     return "wins" if high < 0 else "within its error"
 
 
-def prices_as_json(asked: Prices) -> dict[str, Any]:
-    """Plain JSON values for programs."""
+def interval(price: Price, level: Level) -> tuple[float, float] | None:
+    """The cost, 90 % of the time; none where nothing was asked of the model, or it is in doubt.
+
+    A model whose checks failed claims an interval as any other does, and that claim is what failed.
+    """
+    untold = price.mixture is None or _absent(price) or level == "do not trust"
+    return None if untold else price.interval
+
+
+def _absent(price: Price) -> bool:
+    """Whether leaving it out changes nothing, so that nothing was asked of the model."""
+    return price.change == "without" and price.share <= LEAST
+
+
+def caution(level: Level) -> str:
+    """How far the costs are to be relied upon, by the verdict on the answer; empty for trust."""
+    return _CAUTIONS[level]
+
+
+def prices_as_json(asked: Prices, level: Level) -> dict[str, Any]:
+    """Plain JSON values for programs; for the level see `told`."""
     return {
-        "tiers": [price_as_json(row) for row in asked.rows],
+        "caution": caution(level),
+        "tiers": [price_as_json(row, level) for row in asked.rows],
         "unasked": list(asked.unasked),
         "reason": asked.reason,
     }
 
 
-def price_as_json(price: Price) -> dict[str, Any]:
-    """Plain JSON values of one price."""
-    known = price.mixture is not None
+def price_as_json(price: Price, level: Level) -> dict[str, Any]:
+    """Plain JSON values of one price; for the level see `told`."""
+    known, sure = price.mixture is not None, interval(price, level)
     return {
         "tier": price.tier.name,
         "also": list(price.tier.also),
@@ -78,9 +113,9 @@ def price_as_json(price: Price) -> dict[str, Any]:
         "share": price.share,
         "allowed": price.allowed,
         "cost": price.cost if known else None,
-        "sd": price.sd if known else None,
-        "interval": list(price.interval) if known else None,
-        "told": told(price),
+        "sd": price.sd if sure is not None else None,
+        "interval": None if sure is None else list(sure),
+        "told": told(price, level),
         "reason": price.reason,
         "mixture": None if price.mixture is None else price.mixture.to_dict(),
     }

@@ -19,6 +19,7 @@ import numpy as np
 
 from mixopt.errors import InputError
 from mixopt.laws.base import JSON, FittedLaw, Prediction, as_mixtures, check_runs
+from mixopt.laws.constants import Constants
 from mixopt.laws.parametric import (
     FittedParametric,
     Formula,
@@ -32,6 +33,11 @@ from mixopt.space.simplex import Array
 TAG = "tier"
 """Tag of a domain that says its tier: 1 is the cleanest."""
 _FLOOR = 1e-4  # worth of a mixture of which nothing is worth anything
+_CAUTION = (
+    "orders of magnitude: runs of one length hardly tell a worth from the exponent of the curve, "
+    "and no tier can be worth more than the one above it"
+)
+_NAMED = 3  # domains of a tier that are named
 _FIXED = 5  # E, log B, log beta, log A, log alpha
 
 
@@ -188,6 +194,16 @@ class FittedTiers(Shown):
         """(k, T) what a token of each tier is worth in clean ones, by metric."""
         return np.array([worth(theta[_FIXED:]) for theta in self.inner.theta])
 
+    def constants(self, domains: Sequence[str]) -> Constants:
+        """The worths, each tier with its domains; see `HasConstants`."""
+        members = [
+            [name for name, t in zip(domains, self.tiers, strict=True) if t == tier + 1]
+            for tier in range(self.worths.shape[1])
+        ]
+        names = tuple(f"tier {i + 1}: {_few(names)}" for i, names in enumerate(members))
+        title = "What a token is worth in tokens of tier 1"
+        return Constants(title, names, self.worths, _CAUTION)
+
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
         """Metrics at mixtures W (n, m) and scales (n, 2) or (2,); the reference without one."""
         return self.inner.predict(_summed(as_mixtures(W, len(self.tiers)), self.tiers), scale)
@@ -205,6 +221,12 @@ def read(values: JSON) -> FittedTiers:
     """The fitted law that `to_dict` wrote."""
     tiers = tuple(int(t) for t in values["tiers"])
     return FittedTiers(tiers, read_parametric(values["inner"], FORMULAS))
+
+
+def _few(names: Sequence[str]) -> str:
+    """Some names, and how many more there are."""
+    rest = len(names) - _NAMED
+    return ", ".join([*names[:_NAMED], *([f"{rest} more"] if rest > 0 else [])])
 
 
 def _summed(W: Array, tiers: Sequence[int]) -> Array:

@@ -27,7 +27,8 @@ Change = Literal["without", "half", "free", "cap"]
 MOST_TIERS = 8
 """Tiers that an answer asks for; what is more is counted, the largest shares go first."""
 _BINDS = 1e-3  # of the whole mixture: a bound so near holds the answer back
-_LEAST = 1e-6  # share below which a tier is not in the answer
+LEAST = 1e-6
+"""Share up to which a tier is not in the answer."""
 _STARTS = 32  # of the best runs, moved into the changed constraints
 _KEPT = 1e-3  # relative violation of a guard that counts as kept
 
@@ -219,7 +220,7 @@ def price(
     named, upper = _upper(change, share)
     if not 0.0 <= upper <= 1.0:
         raise InputError(f"the largest share of {tier.name!r} is {upper}; give a number 0 to 1")
-    if named == "without" and share <= _LEAST:
+    if named == "without" and share <= LEAST:
         return Price(tier, named, share, 0.0, space.mixture(answer), 0.0, 0.0)
     try:
         changed = _changed(space, tier, upper)
@@ -239,7 +240,7 @@ def _changes(tier: Tier, share: float) -> list[Change]:
     """What is asked of a tier: to leave it out, to halve it, to free it where its bounds bind."""
     bound = share > tier.upper - _BINDS or share < tier.lower + _BINDS
     changes: list[Change] = ["without"]
-    if share > _LEAST:
+    if share > LEAST:
         changes.append("half")
     if tier.group and bound:
         changes.append("free")

@@ -1,6 +1,7 @@
 """The report of a study: one HTML file that needs nothing but a browser."""
 
 from mixopt.report import (
+    constants,
     dependence,
     domain_values,
     figures,
@@ -42,6 +43,7 @@ _ORDER = (
     figures.shares,
     trade_offs.settings,
     prices.prices,
+    constants.constants,
     mixing.mixing,
     domain_values.values,
     # what it brings, and what it took

@@ -16,6 +16,7 @@ from mixopt.evidence.confirmation import Confirmation
 from mixopt.evidence.decision import Decision
 from mixopt.evidence.past import Past
 from mixopt.laws.base import Prediction
+from mixopt.laws.constants import Constants
 from mixopt.proposers import Recommendation
 from mixopt.proposers.prices import Prices
 from mixopt.runs import UNSTATED, Kind, Observation, RunSpec, Scale, What
@@ -117,6 +118,7 @@ class ReportData:
         domain_values: what each domain was measured to be worth at the end of a run.
         dependence: whether the experiments of a run interfere.
         prices: what it costs to leave out or to bound a tier of domains.
+        constants: of the law, where they mean something by themselves.
         reason: why there is no recommendation, where there is none.
         origin: whose study it is, when it ran, and where its runs are.
         evidence: what diagnostics measured.
@@ -143,6 +145,7 @@ class ReportData:
     domain_values: DomainValues | None = None
     dependence: Dependence | None = None
     prices: Prices = field(default_factory=Prices)
+    constants: Constants | None = None
     reason: str = ""
     origin: Origin = field(default_factory=Origin)
     evidence: Evidence = field(default_factory=Evidence)

@@ -60,6 +60,7 @@ def outcome_data(
         domain_values=outcome.domain_values,
         dependence=outcome.dependence,
         prices=outcome.prices,
+        constants=outcome.constants,
         origin=origin,
         evidence=Evidence(checkup.trust, checkup.influence, checkup.transfer),
     )

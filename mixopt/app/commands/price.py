@@ -9,7 +9,7 @@ from mixopt.app.output import console
 from mixopt.app.output.price_table import one_price, reasons
 from mixopt.app.results import publish
 from mixopt.app.running import launch
-from mixopt.evidence.priced import change_in_words, price_as_json
+from mixopt.evidence.priced import caution, change_in_words, price_as_json
 
 
 @app.command()
@@ -39,6 +39,7 @@ def price(
         with launch.open_sweep(sweep) as opened:
             outcome = publish.conclude(opened)
             row = publish.price_of(opened, outcome, tier, at_most)
+        level = outcome.checkup.trust.level
         console.out.print(one_price(outcome, row))
         for line in reasons([row]):
             console.say(line)
@@ -48,4 +49,4 @@ def price(
             console.say(f"Then best ({change_in_words(row)}): {largest}")
         if outcome.checkup.trust.line:
             console.say(outcome.checkup.trust.line)
-        write(price_as_json(row))
+        write({**price_as_json(row, level), "caution": caution(level)})

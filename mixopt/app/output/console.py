@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from mixopt.app.output.constants_table import constants_table
 from mixopt.app.output.dependence_table import dependence_table
 from mixopt.app.output.live import Live
 from mixopt.app.output.price_table import price_table
@@ -202,6 +203,9 @@ def show_outcome(
     if outcome.prices.rows:
         out.print()
         out.print(price_table(outcome))
+    if outcome.constants is not None:
+        out.print()
+        out.print(constants_table(outcome.constants, outcome.surrogate.metrics))
     if outcome.front:
         out.print()
         out.print(_front_table(outcome))

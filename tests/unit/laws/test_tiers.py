@@ -59,6 +59,16 @@ def test_what_a_noisy_token_is_worth_is_learned():
     np.testing.assert_array_equal(again.predict(new).mean, fitted.predict(new).mean)
 
 
+def test_worths_are_told_with_the_domains_of_each_tier():
+    W, Y = runs()
+    fitted = Tiers(TIERS).fit(W, Y, rng=np.random.default_rng(0))
+    told = fitted.constants(["books", "web", "code", "noise"])
+    assert told.names == ("tier 1: books", "tier 2: web, code", "tier 3: noise")
+    np.testing.assert_array_equal(told.values, fitted.worths)
+    many = FittedTiers((1, 2, 2, 2, 2, 2), fitted.inner).constants(list("abcdef"))
+    assert many.names[1] == "tier 2: b, c, d, 2 more"
+
+
 def test_tokens_count_where_runs_differ_in_them():
     tokens = np.random.default_rng(5).choice([1e6, 4e6], size=80)
     W, Y = runs(tokens=tokens)

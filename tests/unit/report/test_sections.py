@@ -10,20 +10,26 @@ from mixopt import Domain, MixtureSpace, Objective, Observation, RunSpec, Scale,
 from mixopt.diagnostics import Trust
 from mixopt.diagnostics.gates import Gate, Remedy
 from mixopt.diagnostics.influence import Influence
+from mixopt.diagnostics.trust import trust
 from mixopt.evidence.confirmation import confirm
 from mixopt.evidence.decision import Decision, Difference, Result
 from mixopt.evidence.past import Past
 from mixopt.evidence.rules import Given
+from mixopt.laws.constants import Constants
 from mixopt.proposers import Gain, Recommendation
+from mixopt.proposers.prices import Price, Prices, Tier
 from mixopt.report import Evidence, Origin, ReportData
 from mixopt.report.blocks import Answer, Chip, Plot, Runs, Table, Words
+from mixopt.report.constants import constants
 from mixopt.report.gain import gain, measured
 from mixopt.report.gates import gates
 from mixopt.report.law_figures import calibration, interactions, responses, small_large
+from mixopt.report.prices import prices
 from mixopt.report.promoted import promotion
 from mixopt.report.run_list import runs
 from mixopt.report.sections import answer, failures
 from mixopt.report.spent import hosts, spent
+from mixopt.report.wording import MISSING
 from mixopt.runs.attempts import Place
 from mixopt.runs.kinds import DESIGN, Kind, What
 from mixopt.strategies.promoting import Plan
@@ -68,6 +74,32 @@ def data(**changes):
         unit="bits",
     )
     return replace(base, **changes)
+
+
+@pytest.mark.parametrize("level", ["trust", "ranking only", "do not trust"])
+def test_prices_have_no_interval_where_their_model_is_not_to_be_trusted(level):
+    row = Price(Tier("licence=nc", ("web",)), "without", 0.2, 0.0, NATURAL, 0.05, 0.02)
+    trusted = Evidence(trust([Gate("gate", "no", "told", allows=level)]))
+    absent = Price(Tier("tier=2", ("math",)), "without", 0.0, 0.0, NATURAL, 0.0, 0.0)
+    section = prices(data(prices=Prices((row, absent)), evidence=trusted))
+    (_, _, _, _, chip, _, cost, interval), (*_, nothing, none) = section.blocks[0].rows
+    assert (nothing, none) == ("0.0000", MISSING)  # no figure of a model, so no interval of one
+    assert cost == "+0.0500"
+    if level == "do not trust":
+        assert (chip, interval) == (Chip("not to be trusted", "open"), MISSING)
+        assert "Guesses without an interval, of a model" in section.caption
+    else:
+        assert (chip, interval) == (Chip("costs", "no"), "+0.0171 to +0.0829")
+        assert ("read the sign of a cost" in section.caption) == (level == "ranking only")
+
+
+def test_constants_of_a_law_have_a_column_for_each_metric():
+    assert constants(data()) is None
+    told = Constants("What it is", ("one", "two"), np.array([[1.0, 0.5], [1.0, 0.25]]), "careful")
+    section = constants(data(constants=told, metrics=("loss", "code")))
+    assert section.blocks[0].heads == ["", "loss", "code"]
+    assert section.blocks[0].rows == [["one", "1.000", "1.000"], ["two", "0.500", "0.250"]]
+    assert (section.title, section.caption) == ("What it is", "Careful.")
 
 
 def card(study) -> Answer:

@@ -14,10 +14,13 @@ from rich.console import Console
 from mixopt import InputError, Mixture, Observation, RunSpec
 from mixopt.app.output import console
 from mixopt.app.output.price_table import one_price
+from mixopt.diagnostics.gates import Gate, Level
+from mixopt.diagnostics.trust import trust
 from mixopt.evidence.numbers import number, signed
 from mixopt.evidence.outcome import Outcome, TradeOff, sweep_outcome
 from mixopt.execution.sweep import SweepStatus
 from mixopt.laws import progress
+from mixopt.laws.tiers import Tiers
 from mixopt.proposers.prices import Price, Tier
 from mixopt.strategies import Problem, strategy
 from mixopt.testing.worlds import World, make_world
@@ -254,12 +257,43 @@ def test_the_clock_is_for_people() -> None:
     ]  # fmt: skip
 
 
-def test_the_table_of_prices_says_the_unit_of_the_cost(
-    screen: io.StringIO, outcome: Outcome
+@pytest.mark.parametrize(
+    ("level", "told", "aside"),
+    [
+        ("trust", r"0\.0074 to 0\.0172 +costs *$", ""),
+        ("ranking only", r"0\.0074 to 0\.0172 +costs *$", "read the sign of a cost"),
+        ("do not trust", r"- +not to be trusted *$", "Guesses without an interval"),
+    ],
+)
+def test_a_price_claims_what_the_verdict_on_its_model_allows(
+    screen: io.StringIO, outcome: Outcome, level: Level, told: str, aside: str
 ) -> None:
     tier = Tier("tier=1", ("d1",), also=("licence=nc",))
     row = Price(tier, "without", 0.3, 0.0, WORLD.space.natural, 0.0123, 0.003)
-    console.out.print(one_price(outcome, row))
-    title, _, cells = screen.getvalue().splitlines()
+    gate = Gate("gate", "no", "as the test says", allows=level)
+    judged = replace(outcome, checkup=replace(outcome.checkup, trust=trust([gate])))
+    console.out.print(one_price(judged, row))
+    title, _, cells, *asides = screen.getvalue().splitlines()
     assert title.strip().endswith("[nats/token]")
     assert cells.startswith("tier=1, licence=nc  30.0 %  left out  +0.0123")
+    assert re.search(told, cells), cells
+    assert aside in " ".join(asides)
+    assert bool(aside) == bool(asides)
+
+
+def test_what_a_law_has_learned_of_tiers_is_shown(screen: io.StringIO, outcome: Outcome) -> None:
+    assert outcome.summary()["constants"] is None
+    W = np.random.default_rng(0).dirichlet(np.ones(3), size=30)
+    Y = 2 + 0.8 * (W @ [[1.0], [0.3], [0.3]]) ** -0.4
+    fitted = Tiers((1, 2, 2)).fit(W, np.hstack([Y, Y]), rng=np.random.default_rng(0))
+    told = replace(outcome, surrogate=replace(outcome.surrogate, fitted=fitted))
+    console.show_outcome(told, WORLD.space)
+    lines = screen.getvalue().splitlines()
+    start = next(i for i, line in enumerate(lines) if "in tokens of tier 1" in line)
+    assert lines[start + 1].split() == ["loss-0", "loss-1"]
+    assert lines[start + 2].split() == ["tier", "1:", "d0", "1.000", "1.000"]
+    worth = number(fitted.worths[0, 1], 3)
+    assert lines[start + 3].split() == ["tier", "2:", "d1,", "d2", worth, worth]
+    assert lines[start + 4].startswith("Orders of magnitude")
+    values = told.summary()["constants"]["values"]
+    assert values["loss-1"]["tier 2: d1, d2"] == fitted.worths[1, 1]
