@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mixopt import MixtureSpace
-from mixopt.app.running import checks
+from mixopt.app.running import checks, demands
 from mixopt.app.spec.spec_file import read_spec
 from mixopt.strategies import Problem
 
@@ -20,10 +20,10 @@ DOMAINS = ("python", "apidocs", "cpp", "js", "wiki_en", "wiki_fr", "oratory")
 def test_a_spec_is_one_that_could_be_run(path: Path) -> None:
     spec = read_spec(path)
     recipe, trainer = checks.make_strategy(spec), checks.make_trainer(spec)
-    checks.check_knobs(spec, recipe)
-    checks.check_warm_start(spec, recipe)
-    checks.check_schedules(spec, recipe, trainer)
-    checks.check_nodes(spec, trainer)
+    demands.check_knobs(spec, recipe)
+    demands.check_warm_start(spec, recipe)
+    demands.check_schedules(spec, recipe, trainer)
+    demands.check_nodes(spec, trainer)
     assert spec.question
     given = spec.trainer.config.get("domains", "builtin")
     names = DOMAINS if given == "builtin" else tuple(given)
@@ -32,7 +32,7 @@ def test_a_spec_is_one_that_could_be_run(path: Path) -> None:
     if f"data/{path.parent.name}/" not in str(given):  # which a script of ours has made
         assert set(texts) <= set(DOMAINS)
     space = MixtureSpace({name: 1e6 * (i + 1) for i, name in enumerate(names)})
-    checks.check_guards(spec, space)
+    demands.check_guards(spec, space)
     objective = spec.make_objective()
     assert set(objective.needed) <= {*names, *sets, "code_target"}
     config = spec.trainer.config

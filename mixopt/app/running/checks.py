@@ -8,20 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from mixopt import designs, lazy
+from mixopt import lazy
 from mixopt.app.spec.values import Spec
 from mixopt.errors import InputError, MixoptError, SpecError, StoreError, TrainerError, shorten
 from mixopt.execution import local
-from mixopt.mixers import mixer_of, refused
-from mixopt.ports import Trainer, TrainerInfo, capabilities_of
+from mixopt.ports import Trainer, TrainerInfo
 from mixopt.runs import Scale, Schedule
-from mixopt.runs.knobs import set_knobs
-from mixopt.space import MixtureSpace
 from mixopt.space.numbers import check_arguments
 from mixopt.space.redaction import redact
-from mixopt.strategies import Injecting, Mixes, Problem, Strategy, strategy, traits_of
-
-_NODES = "nodes_per_pack"
+from mixopt.strategies import Strategy, strategy
 
 
 def at(path: str, make: Callable[[], Any]) -> Any:
@@ -208,130 +203,6 @@ def _brief(error: Exception) -> str:
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}, line {place.lineno}"
     return f"{type(error).__name__}: {shorten(redact(str(error)), 300)} ({where})"
-
-
-def check_knobs(spec: Spec, recipe: Strategy) -> None:
-    """Refuse knobs that nobody would turn.
-
-    Raises:
-        SpecError: see above.
-    """
-    middle = {knob.name: knob.middle for knob in spec.make_knobs()}
-    if middle:
-        try:
-            make_trainer(spec, set_knobs(spec.trainer.config, middle))
-        except SpecError as error:
-            raise SpecError(error.message, "knobs") from error
-    if spec.knobs and not traits_of(recipe).knobs:
-        raise SpecError(
-            f"strategy {spec.strategy.use!r} searches mixtures alone; use 'joint', or set "
-            f"{', '.join(spec.knobs)} in trainer.config",
-            "knobs",
-        )
-
-
-def check_warm_start(spec: Spec, recipe: Strategy) -> None:
-    """Refuse earlier studies that the strategy would not look at.
-
-    Raises:
-        SpecError: see above.
-    """
-    if spec.warm_start and not traits_of(recipe).earlier:
-        raise SpecError(
-            f"strategy {spec.strategy.use!r} learns nothing from earlier studies; use 'auto' or "
-            "'ladder', or leave 'warm_start' out",
-            "warm_start",
-        )
-
-
-def check_schedules(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
-    """Refuse a strategy whose runs the trainer cannot train.
-
-    Raises:
-        SpecError: see above.
-    """
-    if traits_of(recipe).schedules and not capabilities_of(trainer).schedules:
-        raise SpecError(
-            f"strategy {spec.strategy.use!r} asks for runs whose mixture changes on the way, and "
-            f"trainer {spec.trainer.use} does not train them; take another strategy, or a trainer "
-            "that declares schedules",
-            "strategy",
-        )
-
-
-def check_injections(
-    spec: Spec, recipe: Strategy, trainer: Trainer, problem: Problem, cache: Path
-) -> None:
-    """Refuse a strategy whose runs inject what the trainer cannot, or more than a run may have.
-
-    Raises:
-        SpecError: see above.
-    """
-    if not traits_of(recipe).injections:
-        return
-    if not capabilities_of(trainer).injects:
-        raise SpecError(
-            f"strategy {spec.strategy.use!r} asks for runs that inject texts, and trainer "
-            f"{spec.trainer.use} does not declare injects; take one that does "
-            "(proxies:LanguageModelTrainer)",
-            "strategy",
-        )
-    if isinstance(recipe, Injecting):
-        fullest = make_trainer(spec, recipe.fullest(problem), {})
-        check_scale(fullest, min(problem.scales), cache)
-
-
-def check_mixers(recipe: Strategy, trainer: Trainer, problem: Problem) -> None:
-    """Refuse a strategy whose mixers need what the trainer does not measure, by name.
-
-    Raises:
-        SpecError: see above.
-    """
-    if not isinstance(recipe, Mixes):
-        return
-    offered = capabilities_of(trainer).mixing
-    for chosen in recipe.mixers(problem):
-        needs = mixer_of(chosen).needs()
-        reason = refused(needs, offered, f"mixer {chosen.name!r}")
-        if reason:
-            raise SpecError(reason, "strategy")
-
-
-def check_nodes(spec: Spec, trainer: Trainer) -> None:
-    """Refuse packs over several machines for a trainer that trains on one.
-
-    Raises:
-        SpecError: see above.
-    """
-    settings = spec.execution.settings
-    larger = settings.get("per_scale") or ()
-    asked = [settings.get(_NODES), *(e.get(_NODES) for e in larger if isinstance(e, Mapping))]
-    most = max((n for n in asked if isinstance(n, int)), default=1)
-    if most > 1 and not capabilities_of(trainer).nodes:
-        raise SpecError(
-            f"a pack is to be trained on {most} machines, and trainer {spec.trainer.use} trains on "
-            "one; leave nodes_per_pack out, or take a trainer that declares nodes",
-            "execution",
-        )
-
-
-def check_guards(spec: Spec, space: MixtureSpace) -> None:
-    """Refuse guards against a baseline that this space does not have.
-
-    Raises:
-        SpecError: see above.
-    """
-    if not spec.objective.guards:
-        return
-    known = designs.baselines(space)
-    for metric, guard in spec.objective.guards.items():
-        if guard.baseline not in known:
-            raise SpecError(
-                f"the baseline {guard.baseline!r} is not there: it equals another in this space, "
-                "or needs space.budget and the tokens of every domain; choose one of "
-                f"{', '.join(known)}",
-                f"objective.guards.{metric}.baseline",
-            )
 
 
 def check_folders(folder: Path, cache: Path) -> None:

@@ -10,17 +10,19 @@ from mixopt.app.running.checks import (
     at,
     by_setting,
     check_folders,
+    check_scales,
+    make_strategy,
+    make_trainer,
+    prepare,
+)
+from mixopt.app.running.demands import (
     check_guards,
     check_injections,
     check_knobs,
     check_mixers,
     check_nodes,
-    check_scales,
     check_schedules,
     check_warm_start,
-    make_strategy,
-    make_trainer,
-    prepare,
 )
 from mixopt.app.running.durable import check_durable, runs_folder
 from mixopt.app.running.trunks import parted
