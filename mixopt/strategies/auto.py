@@ -25,9 +25,9 @@ also at which scale to run (see `ladder`), and nothing is confirmed: a pool hold
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from mixopt.diagnostics.trust import Trust
 from mixopt.errors import InputError
@@ -35,6 +35,7 @@ from mixopt.laws import Named
 from mixopt.proposers import Surrogate
 from mixopt.proposers.recommend import best_mixture
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.objective import Objective
 from mixopt.space import Mixture
 from mixopt.space.numbers import MANY, Within
 from mixopt.strategies.base import Answer, Answers, Problem, Remedied, Traits
@@ -142,14 +143,21 @@ class Auto(Answers):
             InputError: names what to set.
         """
         del metrics
-        if problem.objective.reliability == "ignore":
-            return
-        if _given(problem):
+        if problem.objective.reliability != "ignore" and _given(problem):
             raise InputError(
                 "objective.reliability is 'down-weight', and where the runs to choose from or what "
                 "scales cost are given nothing is run twice; leave it out, or give weights"
             )
-        if self.repeats < 2:
+        self.check_question(problem.objective, problem.config)
+
+    def check_question(self, objective: Objective, config: Mapping[str, Any]) -> None:
+        """Refuse weights by reliability where no mixture is run twice.
+
+        Raises:
+            InputError: names what to set.
+        """
+        del config
+        if objective.reliability != "ignore" and self.repeats < 2:
             raise InputError(
                 f"objective.reliability is 'down-weight' and strategy.repeats is {self.repeats}: "
                 "no mixture is run twice, so that no noise is known; give 'repeats: 4' (2 at "

@@ -12,8 +12,9 @@ from mixopt.diagnostics.domain_values import DomainValues
 from mixopt.diagnostics.trust import Trust
 from mixopt.errors import InputError
 from mixopt.judging.searched import Searched
+from mixopt.mixers import Needs
 from mixopt.proposers import Gain, Surrogate
-from mixopt.runs import Kind, MixerSpec, Observation, RunSpec, Scale, Schedule
+from mixopt.runs import Kind, Observation, RunSpec, Scale, Schedule
 from mixopt.runs.knobs import Knob, Value, set_knobs
 from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable
@@ -280,8 +281,8 @@ class Answering(Protocol):
 class Mixes(Protocol):
     """A strategy whose runs have mixers inside."""
 
-    def mixers(self, problem: Problem) -> Sequence[MixerSpec]:
-        """All of them, for the check of what the trainer can measure."""
+    def needs(self) -> Mapping[str, Needs]:
+        """What each of them asks of the trainer, by name, for checks before data is prepared."""
         ...
 
 
@@ -321,6 +322,19 @@ class Configuring(Protocol):
 
         In the order in which they are asked for. A run whose configuration is not known yet counts
         alone.
+        """
+        ...
+
+
+@runtime_checkable
+class CheckingQuestion(Protocol):
+    """A strategy that refuses some objectives or trainers' settings, whatever the data are."""
+
+    def check_question(self, objective: Objective, config: Mapping[str, Any]) -> None:
+        """Look at the objective and the trainer's configuration, before data is prepared.
+
+        Raises:
+            InputError: no problem with them could be worked on.
         """
         ...
 

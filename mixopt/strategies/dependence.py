@@ -19,7 +19,7 @@ from mixopt.errors import InputError
 from mixopt.laws.excess import FittedExcess
 from mixopt.proposers import Surrogate
 from mixopt.runs import Kind, Observation, RunSpec, Scale, What
-from mixopt.runs.objective import judged
+from mixopt.runs.objective import Objective, judged
 from mixopt.runs.run_table import last_words
 from mixopt.space import Mixture
 from mixopt.space.numbers import Within
@@ -82,12 +82,8 @@ class DependenceTest(Answers):
             InputError: fewer than two experiments, an outcome that is not measured, a pool, a base
                 beyond the constraints, a run too short for trunk and tail.
         """
+        self.check_question(problem.objective, problem.config)
         names = experiments(problem.config)
-        if len(names) < 2:
-            raise InputError(
-                f"trainer.config has {len(names)} injections to run, and interference is between "
-                "two or more; give them under 'injections'"
-            )
         missing = next((n for n in names if DIFFERENCE + n not in metrics), None)
         if missing is not None:
             raise InputError(
@@ -97,6 +93,20 @@ class DependenceTest(Answers):
         if problem.pool:
             raise InputError("a pool holds runs without injections; leave the pool out")
         check_trunk(problem.space, self.base, problem.scales[:1], self.tail)
+
+    def check_question(self, objective: Objective, config: Mapping[str, Any]) -> None:
+        """Refuse fewer than two experiments.
+
+        Raises:
+            InputError: see above.
+        """
+        del objective
+        names = experiments(config)
+        if len(names) < 2:
+            raise InputError(
+                f"trainer.config has {len(names)} injections to run, and interference is between "
+                "two or more; give them under 'injections'"
+            )
 
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]

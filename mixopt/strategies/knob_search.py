@@ -9,7 +9,7 @@ References: noisy expected improvement 1706.07094; composite objectives 1906.015
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -62,14 +62,14 @@ class KnobSearch(Answers):
     def __post_init__(self) -> None:
         check_recipe(self)
 
-    def check(self, problem: Problem, metrics: Sequence[str]) -> None:
+    def check_question(self, objective: Objective, config: Mapping[str, Any]) -> None:
         """Refuse an objective that compares with what has no values for the knobs.
 
         Raises:
             InputError: see above.
         """
-        del metrics
-        _check_objective(problem.objective)
+        del config
+        _check_objective(objective)
 
     @one_blas_thread
     def next(

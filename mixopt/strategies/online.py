@@ -17,7 +17,7 @@ import numpy as np
 
 from mixopt import designs, laws
 from mixopt.errors import InputError
-from mixopt.mixers import Mixer, MixerSpec, Recorded, Setup, mixer, mixer_of
+from mixopt.mixers import Mixer, MixerSpec, Needs, Recorded, Setup, mixer, mixer_of
 from mixopt.proposers import Surrogate
 from mixopt.runs import Kind, Observation, RunSpec, Scale, Schedule, What
 from mixopt.runs.kinds import PROPOSAL, RECOMMENDED, TIME_AVERAGE
@@ -94,19 +94,28 @@ class Online(Answers):
                 "a pool holds single mixtures, and an online method changes its mixture on the "
                 "way; name a trainer that trains"
             )
-        for name in problem.objective.maximize:
-            raise InputError(
-                f"online methods steer by losses, and {name!r} is to be maximised; minimise a loss"
-            )
+        self.check_question(problem.objective, problem.config)
         if self.offline is not None:
             problem.space.mixture(self.offline)
         for spec in self._specs(problem).values():
             steps = max(spec.scale.tokens, 10**9)  # periods are checked by the trainer
             mixer_of(_mixer(spec)).start(Setup.of(spec, steps, problem.space.names))
 
-    def mixers(self, problem: Problem) -> tuple[MixerSpec, ...]:
-        """Of all its runs, for the check of what the trainer can measure."""
-        return tuple(_mixer(spec) for spec in self._specs(problem).values())
+    def check_question(self, objective: Objective, config: Mapping[str, Any]) -> None:
+        """Refuse a metric to be maximised.
+
+        Raises:
+            InputError: see above.
+        """
+        del config
+        for name in objective.maximize:
+            raise InputError(
+                f"online methods steer by losses, and {name!r} is to be maximised; minimise a loss"
+            )
+
+    def needs(self) -> dict[str, Needs]:
+        """What each method asks of the trainer, by name."""
+        return {name: self._made(name).needs() for name in self._settings()}
 
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]

@@ -17,6 +17,7 @@ from mixopt.proposers.recommend import gain
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Kind, Observation, RunSpec, Schedule
 from mixopt.runs.kinds import BEST_CONSTANT, TIME_AVERAGE
+from mixopt.runs.objective import Objective
 from mixopt.runs.reliability import resolved
 from mixopt.runs.run_table import RunTable
 from mixopt.space import Mixture
@@ -117,9 +118,18 @@ def check_problem(problem: Problem) -> None:
             "a pool holds single mixtures, and this strategy asks for runs whose mixture changes "
             "on the way; leave the pool out, or use 'auto' or 'ladder'"
         )
-    if problem.objective.kl:
+    check_objective(problem.objective)
+
+
+def check_objective(objective: Objective) -> None:
+    """Refuse an objective that a search of schedules cannot have.
+
+    Raises:
+        InputError: a pull towards the natural mixture.
+    """
+    if objective.kl:
         raise InputError(
-            f"the objective pulls towards the natural mixture (kl {problem.objective.kl:.4g}), "
+            f"the objective pulls towards the natural mixture (kl {objective.kl:.4g}), "
             "which is not said of two phases; leave 'kl' out, or use 'auto'"
         )
 

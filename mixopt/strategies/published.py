@@ -6,7 +6,7 @@ cost. Ours is `ladder`: one process per metric, and proxies that mislead are let
 References: ADMIRE-BayesOpt 2508.11551; MFMS 2503.21023
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
@@ -73,7 +73,16 @@ class Published(Answers):
             InputError: the objective has guards, or names metrics that runs do not have.
         """
         problem.objective.check(metrics)
-        _without_guards(problem.objective, self.recipe)
+        self.check_question(problem.objective, problem.config)
+
+    def check_question(self, objective: Objective, config: Mapping[str, Any]) -> None:
+        """Refuse guards.
+
+        Raises:
+            InputError: see above.
+        """
+        del config
+        _without_guards(objective, self.recipe)
 
     @one_blas_thread
     def next(

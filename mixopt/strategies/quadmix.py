@@ -28,6 +28,7 @@ from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.document_sampling import means, samplers_of
 from mixopt.runs.kinds import DESIGN
 from mixopt.runs.knobs import Value, quoted
+from mixopt.runs.objective import Objective
 from mixopt.runs.run_table import RunTable, last_words
 from mixopt.space import Domain, MixtureSpace, simplex
 from mixopt.space.numbers import Within
@@ -145,19 +146,18 @@ class QuaDMix(Answers):
         object.__setattr__(self, "scores", tuple(self.scores))
         check_recipe(self)
 
-    def check(self, problem: Problem, metrics: Sequence[str]) -> None:
-        """Refuse a problem without scores, with samplers of its own, or with guards.
+    def check_question(self, objective: Objective, config: Mapping[str, Any]) -> None:
+        """Refuse a configuration without scores or with samplers of its own, and guards.
 
         Raises:
             InputError: see above.
         """
-        del metrics
-        self._parameters(problem)
-        if problem.config.get(KEY) is not None:
+        self._scores(config)
+        if config.get(KEY) is not None:
             raise InputError(
                 f"'quadmix' sets {KEY!r} of every domain itself; leave it out of trainer.config"
             )
-        if problem.objective.kl or problem.objective.guards:
+        if objective.kl or objective.guards:
             raise InputError(
                 "the strategy 'quadmix' takes no guards and no 'kl': no baseline has parameters "
                 "of a sampler; leave them out, or use 'joint' with knobs"
@@ -214,15 +214,18 @@ class QuaDMix(Answers):
         return Answer(mixture, sliced, shown, settings=values, notes=_notes(parameters, U))
 
     def _parameters(self, problem: Problem) -> Parameters:
-        named = problem.config.get("scores")
+        ranges = {**RANGES, "cut": self.largest_cut}
+        return Parameters(problem.space.names, self._scores(problem.config), tuple(ranges.items()))
+
+    def _scores(self, config: Mapping[str, Any]) -> tuple[str, ...]:
+        named = config.get("scores")
         names = self.scores or (tuple(named) if isinstance(named, Mapping) else ())
         if not names:
             raise InputError(
                 "'quadmix' samples documents by their quality, and trainer.config names no "
                 "scores; give it scores, like {edu: high}"
             )
-        ranges = {**RANGES, "cut": self.largest_cut}
-        return Parameters(problem.space.names, names, tuple(ranges.items()))
+        return names
 
     def _explicit(self, problem: Problem) -> bool:
         return self.explicit_share or problem.scales[0] in problem.pool

@@ -13,7 +13,7 @@ References: DMT 2310.05492; anneals: Llama 3 2407.21783, OLMo 2 2501.00656, 2406
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from mixopt.errors import InputError
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.kinds import DESIGN, REFERENCE, TIME_AVERAGE
+from mixopt.runs.objective import Objective
 from mixopt.space import MixtureSpace
 from mixopt.space.numbers import Within
 from mixopt.space.simplex import Array
@@ -29,6 +30,7 @@ from mixopt.strategies.known import known_ids
 from mixopt.strategies.ledger import Ledger, Memo, check_recipe, check_shares, fitted_to
 from mixopt.strategies.phase_model import (
     PhaseModel,
+    check_objective,
     check_problem,
     phase_answer,
     specs_of,
@@ -88,6 +90,15 @@ class Staged(Answers):
         del metrics
         check_problem(problem)
         self.make(problem.space)
+
+    def check_question(self, objective: Objective, config: Mapping[str, Any]) -> None:
+        """Refuse a pull towards the natural mixture.
+
+        Raises:
+            InputError: see above.
+        """
+        del config
+        check_objective(objective)
 
     def next(
         self, problem: Problem, observations: Sequence[Observation], pending: Sequence[RunSpec]

@@ -31,14 +31,14 @@ from mixopt.diagnostics.domain_values import DomainValues, domain_values
 from mixopt.errors import InputError
 from mixopt.runs import Kind, Observation, RunSpec, Scale, Schedule
 from mixopt.runs.kinds import BRANCH, RECOMMENDED, REFERENCE, TIME_AVERAGE
-from mixopt.runs.objective import judged
+from mixopt.runs.objective import Objective, judged
 from mixopt.runs.run_table import last_words
 from mixopt.space import Mixture
 from mixopt.space.numbers import Within
 from mixopt.strategies.base import Answer, Answers, Problem, Traits
 from mixopt.strategies.known import known_ids
 from mixopt.strategies.ledger import Ledger, check_recipe
-from mixopt.strategies.phase_model import check_problem
+from mixopt.strategies.phase_model import check_objective, check_problem
 from mixopt.strategies.phases import sent_to_confirmation
 from mixopt.strategies.staged import named_domains
 from mixopt.strategies.tail_model import TailModel
@@ -108,9 +108,19 @@ class Tails(Answers):
         """
         del metrics
         check_problem(problem)
+        self.check_question(problem.objective, problem.config)
         self._tried(problem)
         check_trunk(problem.space, self.base, problem.scales, self.tail)
-        for guard in problem.objective.guards:
+
+    def check_question(self, objective: Objective, config: Mapping[str, Any]) -> None:
+        """Refuse a pull towards the natural mixture, and guards against another one.
+
+        Raises:
+            InputError: see above.
+        """
+        del config
+        check_objective(objective)
+        for guard in objective.guards:
             if guard.baseline != "natural":
                 raise InputError(
                     f"the guard on {guard.metric!r} names the baseline {guard.baseline!r}, which "

@@ -15,9 +15,9 @@ Departures: Marin's objective, repetition cap and correction of intervals are th
 the space's epoch caps (of the mean), and the process's own intervals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from mixopt.proposers.bayes import Acquisition, choose, gains
 from mixopt.proposers.search import minimize
 from mixopt.runs import Kind, Observation, RunSpec, Scale
 from mixopt.runs.kinds import BEST_CONSTANT, DESIGN, PROPOSAL, TIME_AVERAGE
+from mixopt.runs.objective import Objective
 from mixopt.space import Mixture
 from mixopt.space.numbers import MANY, Within
 from mixopt.space.simplex import Array
@@ -35,6 +36,7 @@ from mixopt.strategies.known import known_ids
 from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, check_shares, fitted_to
 from mixopt.strategies.phase_model import (
     PhaseModel,
+    check_objective,
     check_problem,
     phase_answer,
     specs_of,
@@ -93,6 +95,15 @@ class TwoPhase(Answers):
         """
         del metrics
         check_problem(problem)
+
+    def check_question(self, objective: Objective, config: Mapping[str, Any]) -> None:
+        """Refuse a pull towards the natural mixture.
+
+        Raises:
+            InputError: see above.
+        """
+        del config
+        check_objective(objective)
 
     @one_blas_thread
     def next(

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mixopt.app.output.console import error_text
-from mixopt.app.running.preparation import prepared
+from mixopt.app.running.preparation import checked, prepared
 from mixopt.app.spec.spec_file import json_schema, names_in, read_spec
 from mixopt.app.spec.strict_yaml import YamlError, read_yaml
 from mixopt.app.spec.values import Spec
@@ -163,7 +163,7 @@ def outcome(text: str, folder: Path) -> Spec | MixoptError:
     start = time.process_time()
     try:
         spec = read_spec(folder / "spec.yaml")
-        prepared(spec, folder / "out")
+        prepared(checked(spec, folder / "out"))
         return spec
     except MixoptError as error:
         return error

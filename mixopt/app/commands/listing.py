@@ -9,7 +9,7 @@ import typer
 from mixopt.app.commands.application import JsonOption, app
 from mixopt.app.output import console, show_status
 from mixopt.app.running import studies
-from mixopt.app.running.preparation import RUNS
+from mixopt.app.running.durable import RUNS
 from mixopt.app.state.state import SweepState, read_state
 from mixopt.errors import MixoptError
 

@@ -15,7 +15,7 @@ import typer
 from mixopt.app.commands.application import SweepArgument, app
 from mixopt.app.output import console
 from mixopt.app.results import recorded
-from mixopt.app.running import launch, preparation
+from mixopt.app.running import durable, launch
 from mixopt.tracking.shown import deep_link
 
 _START_SECONDS = 90.0
@@ -23,7 +23,7 @@ _START_SECONDS = 90.0
 
 @app.command()
 def ui(
-    sweep: SweepArgument = preparation.RUNS / "quickstart",
+    sweep: SweepArgument = durable.RUNS / "quickstart",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
     browse: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:

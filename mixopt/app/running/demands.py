@@ -4,16 +4,66 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mixopt import designs
-from mixopt.app.running.checks import check_scale, make_trainer
+from mixopt.app.running.checks import at, check_scale, make_trainer
 from mixopt.app.spec.values import Spec
 from mixopt.errors import SpecError
-from mixopt.mixers import mixer_of, refused
+from mixopt.mixers import refused
 from mixopt.ports import Trainer, capabilities_of
 from mixopt.runs.knobs import set_knobs
 from mixopt.space import MixtureSpace
-from mixopt.strategies import Injecting, Mixes, Problem, Strategy, traits_of
+from mixopt.strategies import CheckingQuestion, Injecting, Mixes, Problem, Strategy, traits_of
 
 _NODES = "nodes_per_pack"
+
+
+def check_demands(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
+    """Refuse what can be refused before any data is prepared.
+
+    Raises:
+        SpecError: the strategy, the trainer and the rest of the spec do not go together.
+    """
+    check_knobs(spec, recipe)
+    check_schedules(spec, recipe, trainer)
+    check_injects(spec, recipe, trainer)
+    check_mixers(recipe, trainer)
+    check_warm_start(spec, recipe)
+    check_nodes(spec, trainer)
+    check_reliability(spec, recipe)
+    check_budget(spec)
+    if isinstance(recipe, CheckingQuestion):
+        objective, config = spec.make_objective(), spec.trainer.config
+        at("strategy", lambda: recipe.check_question(objective, config))
+
+
+def check_reliability(spec: Spec, recipe: Strategy) -> None:
+    """Refuse weights by reliability where nothing is run twice.
+
+    Raises:
+        SpecError: see above.
+    """
+    asked = spec.objective.reliability
+    if asked != "ignore" and not traits_of(recipe).repeats:
+        raise SpecError(
+            f"is {asked!r}, and the strategy {spec.strategy.use!r} runs no "
+            "mixture twice, so that no noise is known; use the strategy 'auto' with 'repeats: 4', "
+            "or leave it out",
+            "objective.reliability",
+        )
+
+
+def check_budget(spec: Spec) -> None:
+    """Refuse guards against UniMax without the budget that it is made of.
+
+    Raises:
+        SpecError: see above.
+    """
+    for metric, guard in spec.objective.guards.items():
+        if guard.baseline == "unimax" and spec.space.budget is None:
+            raise SpecError(
+                "the baseline 'unimax' needs space.budget and the tokens of every domain; give "
+                "the budget, or choose another baseline",
+                f"objective.guards.{metric}.baseline",
+            )
 
 
 def check_knobs(spec: Spec, recipe: Strategy) -> None:
@@ -65,29 +115,33 @@ def check_schedules(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
         )
 
 
-def check_injections(
-    spec: Spec, recipe: Strategy, trainer: Trainer, problem: Problem, cache: Path
-) -> None:
-    """Refuse a strategy whose runs inject what the trainer cannot, or more than a run may have.
+def check_injects(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
+    """Refuse a strategy whose runs inject what the trainer cannot.
 
     Raises:
         SpecError: see above.
     """
-    if not traits_of(recipe).injections:
-        return
-    if not capabilities_of(trainer).injects:
+    if traits_of(recipe).injections and not capabilities_of(trainer).injects:
         raise SpecError(
             f"strategy {spec.strategy.use!r} asks for runs that inject texts, and trainer "
             f"{spec.trainer.use} does not declare injects; take one that does "
             "(proxies:LanguageModelTrainer)",
             "strategy",
         )
+
+
+def check_doses(spec: Spec, recipe: Strategy, problem: Problem, cache: Path) -> None:
+    """Refuse a strategy one of whose runs injects more than a run may have.
+
+    Raises:
+        SpecError: see above.
+    """
     if isinstance(recipe, Injecting):
         fullest = make_trainer(spec, recipe.fullest(problem), {})
         check_scale(fullest, min(problem.scales), cache)
 
 
-def check_mixers(recipe: Strategy, trainer: Trainer, problem: Problem) -> None:
+def check_mixers(recipe: Strategy, trainer: Trainer) -> None:
     """Refuse a strategy whose mixers need what the trainer does not measure, by name.
 
     Raises:
@@ -96,9 +150,8 @@ def check_mixers(recipe: Strategy, trainer: Trainer, problem: Problem) -> None:
     if not isinstance(recipe, Mixes):
         return
     offered = capabilities_of(trainer).mixing
-    for chosen in recipe.mixers(problem):
-        needs = mixer_of(chosen).needs()
-        reason = refused(needs, offered, f"mixer {chosen.name!r}")
+    for name, needs in recipe.needs().items():
+        reason = refused(needs, offered, f"mixer {name!r}")
         if reason:
             raise SpecError(reason, "strategy")
 

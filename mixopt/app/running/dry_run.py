@@ -4,16 +4,16 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mixopt.app.running import expected
-from mixopt.app.running.launch import earlier_of, folder_of, open_sweep
-from mixopt.app.running.preparation import Prepared, cache_of, prepared
-from mixopt.app.running.record import SPEC_FILE, compare
+from mixopt.app.running.launch import Sweep, earlier_of, folder_of, open_sweep
+from mixopt.app.running.preparation import Prepared, cache_of, checked, prepared
+from mixopt.app.running.record import SPEC_FILE, compare, compare_spec
 from mixopt.app.running.run_plans import (
     Machines,
     PromotionPlan,
@@ -155,16 +155,21 @@ def dry_run(
         MixoptError: what `mixopt run` would refuse.
     """
     rates, folder, cache = rates or Rates(), folder_of(spec, out), cache_of(spec)
-    with _cache(cache, keep=keep) as place:
+    begun = (folder / SPEC_FILE).is_file()
+    with _cache(cache, keep=keep) as place, ExitStack() as opened:
         before = set(_entries(place))
         try:
-            made = prepared(spec, folder, dry=place)
-            if not (folder / SPEC_FILE).is_file():  # a sweep that is there has read them
+            named = checked(spec, folder, dry=True)
+            old = opened.enter_context(open_sweep(folder)) if begun else None
+            if old is not None:
+                compare_spec(old.store, spec)
+            made = prepared(named, place)
+            if old is None:  # a sweep that is there has read them
                 earlier_of(spec, made.problem)
         except SpecError as error:
             raise spec.located(error) from error
         new = set(_entries(place)) - before
-        seen = _seen(spec, folder, made)
+        seen = _seen(old, spec, made)
         room = Machines.of(spec)
         plans = tuple(plans_of(spec, made, place, seen, room, rates))
     price = rates.price_per_hour or spec.execution.price_per_hour
@@ -200,13 +205,12 @@ def _data(cache: Path, new: set[str], *, keep: bool) -> str:
     return "prepared in a temporary folder and forgotten; --prepare keeps it for 'mixopt run'"
 
 
-def _seen(spec: Spec, folder: Path, made: Prepared) -> list[Observation]:
+def _seen(old: Sweep | None, spec: Spec, made: Prepared) -> list[Observation]:
     """The runs that the sweep has; refused where it could not go on by this spec."""
-    if not (folder / SPEC_FILE).is_file():
+    if old is None:
         return []
-    with open_sweep(folder) as old:
-        compare(old.store, spec, made.info, made.problem.config)
-        return old.store.observations()
+    compare(old.store, spec, made.info, made.problem.config)
+    return old.store.observations()
 
 
 def _limits(result: DryRun, limits: Limits, seen: Sequence[Observation]) -> Iterator[str]:

@@ -70,6 +70,10 @@ def runs_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(environment.get("MIXOPT_RUNS") or "runs")
 
 
+RUNS = runs_folder()
+"""Where the folders of sweeps are, in this process."""
+
+
 def keep_code(folder: Path) -> None:
     """Keep the working folder of this job beside its results; nothing where this is no job.
 

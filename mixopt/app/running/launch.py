@@ -6,7 +6,7 @@ and the result. `run` makes or continues it, `open_sweep` reads it.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,27 @@ from typing import Any
 import pandas as pd
 
 from mixopt.app.running.checks import at
-from mixopt.app.running.preparation import RUNS, cache_of, prepared, problem_of, settled
+from mixopt.app.running.durable import RUNS
+from mixopt.app.running.preparation import cache_of, checked, prepared, problem_of, settled
 from mixopt.app.running.record import (
+    SPEC_FILE,
     changes_of,
     check_folder,
     claim,
     compare,
+    compare_spec,
     keep_spec,
     read_info,
     remembered_spec,
 )
 from mixopt.app.running.registries import past_of, remember_past
+from mixopt.app.running.sources import check_there
 from mixopt.app.running.studies import named
 from mixopt.app.spec.promotion_spec import PromotionSpec
 from mixopt.app.spec.spec_file import read_spec
 from mixopt.app.spec.values import Spec
 from mixopt.app.spec.where import ExecutionSpec
-from mixopt.errors import InputError, SpecError, StoreError
+from mixopt.errors import SpecError, StoreError
 from mixopt.evidence.past import Past
 from mixopt.execution import check_executor
 from mixopt.execution import executor as make
@@ -131,11 +135,18 @@ def new_sweep(spec: Spec, out: Path | None = None) -> Iterator[tuple[Sweep, Stra
     folder = folder_of(spec, out)
     check_folder(folder, spec)
     spec = settled(spec, folder, _before(folder))
-    try:
-        made = prepared(spec, folder)
-    except SpecError as error:
-        raise spec.located(error) from error
-    with _open_store(spec, folder) as store:
+    begun = (folder / SPEC_FILE).is_file()
+    with ExitStack() as opened:
+        try:
+            named = checked(spec, folder)
+            if begun:  # what its store refuses need not wait for data either
+                store = opened.enter_context(_open_store(spec, folder))
+                compare_spec(store, spec)
+            made = prepared(named)
+        except SpecError as error:
+            raise spec.located(error) from error
+        if not begun:
+            store = opened.enter_context(_open_store(spec, folder))
         config = made.problem.config
         compare(store, spec, made.info, config)  # refuses, before anything is written
         problem = replace(made.problem, earlier=_earlier(spec, made.problem, store))
@@ -338,11 +349,7 @@ def earlier_of(spec: Spec, problem: Problem) -> list[RunTable]:
 
 def _study(path: Path, problem: Problem) -> tuple[RunTable, ...]:
     """The runs of a sweep's folder or of a table, in the domains of the problem."""
-    if "\0" in str(path) or not path.exists():
-        raise InputError(
-            f"{str(path)!r}: no such folder or file; give the folder of a sweep (runs/<name>), or "
-            "a run table"
-        )
+    check_there(path)
     if not path.is_dir():
         return earlier_runs(read_table(path), problem.space, problem.objective)
     with open_sweep(path) as old:

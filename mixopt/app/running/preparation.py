@@ -15,20 +15,13 @@ from mixopt.app.running.checks import (
     make_trainer,
     prepare,
 )
-from mixopt.app.running.demands import (
-    check_guards,
-    check_injections,
-    check_knobs,
-    check_mixers,
-    check_nodes,
-    check_schedules,
-    check_warm_start,
-)
-from mixopt.app.running.durable import check_durable, runs_folder
+from mixopt.app.running.demands import check_demands, check_doses, check_guards
+from mixopt.app.running.durable import RUNS, check_durable
+from mixopt.app.running.record import SPEC_FILE
+from mixopt.app.running.sources import check_sources
 from mixopt.app.running.trunks import parted
 from mixopt.app.spec.values import Spec
 from mixopt.app.spec.where import StoreSpec
-from mixopt.errors import SpecError
 from mixopt.execution import check_executor
 from mixopt.ports import Trainer, TrainerInfo, capabilities_of
 from mixopt.space.redaction import password_of
@@ -36,7 +29,6 @@ from mixopt.strategies import Checking, Parting, Problem, Strategy, traits_of
 from mixopt.strategies.ledger import check_law
 from mixopt.tracking import check_store, database_file, database_uri, location
 
-RUNS = runs_folder()
 STORE_VARIABLE = "MLFLOW_TRACKING_URI"
 """The variable by which MLflow's users name their server."""
 
@@ -60,62 +52,96 @@ class Prepared:
     problem: Problem
 
 
-def prepared(spec: Spec, folder: Path, *, dry: Path | None = None) -> Prepared:
-    """Make and check what a spec names, and prepare the trainer's data.
+@dataclass(frozen=True)
+class Checked:
+    """What a spec names, made and checked as far as no data is needed for that.
+
+    Attributes:
+        spec: it.
+        recipe: the strategy.
+        trainer: by the configuration of the spec.
+        config, runtime: of the trainer, with what the strategy has to tell it.
+        doubts: what is odd about that.
+    """
+
+    spec: Spec
+    recipe: Strategy
+    trainer: Trainer
+    config: Mapping[str, Any]
+    runtime: Mapping[str, Any]
+    doubts: tuple[str, ...]
+
+
+def checked(spec: Spec, folder: Path, *, dry: bool = False) -> Checked:
+    """Make what a spec names and refuse all that can be refused before data is prepared.
 
     Args:
         spec: of the sweep.
         folder: of the sweep.
-        dry: where data is prepared in place of the cache; then nothing else is written anywhere.
+        dry: write nothing anywhere.
 
     Raises:
         MixoptError: see `mixopt.app.running.launch.new_sweep`.
     """
     recipe = make_strategy(spec)
     trainer = make_trainer(spec)
-    check_knobs(spec, recipe)
-    check_schedules(spec, recipe, trainer)
-    check_warm_start(spec, recipe)
-    check_nodes(spec, trainer)
+    check_demands(spec, recipe, trainer)
     spec.make_objective()
+    told = _told(spec, recipe, trainer)
     check_durable(spec, folder, cache_of(spec))
-    if dry is None:
+    if not dry:
         check_folders(folder, cache_of(spec))
     runs, store = spec.execution, spec.store
     by_setting("execution", runs.settings, lambda: check_executor(runs.use, runs.settings))
     by_setting("store", store.settings, lambda: check_store(store.use, store.settings))
     if spec.store.use == "mlflow":
         place = location.locate(tracking_uri(spec, folder))
-        if dry is None or place.is_server:
+        if not dry or place.is_server:
             location.check(place)
-    info = prepare(trainer, dry or cache_of(spec))
-    check_scales(spec, trainer, dry or cache_of(spec))
-    config, runtime = _matched(spec, info, trainer), dict(spec.trainer.runtime)
-    able, traits = capabilities_of(trainer), traits_of(recipe)
-    if traits.continuation and able.continues:
+    if not (folder / SPEC_FILE).is_file():  # a sweep that is there has read them
+        at("warm_start", lambda: check_sources(map(Path, spec.warm_start)))
+    return told
+
+
+def _told(spec: Spec, recipe: Strategy, trainer: Trainer) -> Checked:
+    """With what the strategy has to tell the trainer: how far runs may go on, where they part."""
+    config, runtime = dict(spec.trainer.config), dict(spec.trainer.runtime)
+    able, doubts = capabilities_of(trainer), list[str]()
+    continues = traits_of(recipe).continuation
+    if continues and able.continues:
         runtime.setdefault("continue_to", max(scale.tokens for scale in spec.scales))
-    elif traits.continuation:
-        info = replace(info, warnings=(*info.warnings, _from_the_start(spec)))
+    elif continues:
+        doubts.append(_from_the_start(spec))
     if isinstance(recipe, Parting):
-        config, runtime, doubts = parted(spec, recipe, able, config, runtime)
-        info = replace(info, warnings=(*info.warnings, *doubts))
-    trainer = make_trainer(spec, config, runtime)  # as the workers make it
+        config, runtime, more = parted(spec, recipe, able, config, runtime)
+        doubts += more
+    return Checked(spec, recipe, trainer, config, runtime, tuple(doubts))
+
+
+def prepared(made: Checked, cache: Path | None = None) -> Prepared:
+    """Prepare the trainer's data, and check what a spec says of them.
+
+    Args:
+        made: what the spec names.
+        cache: where data is prepared, in place of the spec's.
+
+    Raises:
+        MixoptError: see `mixopt.app.running.launch.new_sweep`.
+    """
+    spec, recipe, cache = made.spec, made.recipe, cache or cache_of(made.spec)
+    info = prepare(made.trainer, cache)
+    check_scales(spec, made.trainer, cache)
+    info = replace(info, warnings=(*info.warnings, *made.doubts))
+    config = _matched(made, info)
+    trainer = make_trainer(spec, config, made.runtime)  # as the workers make it
     problem = problem_of(spec, info, config)
     at("objective", lambda: problem.objective.check(info.metrics))
-    if problem.objective.reliability != "ignore" and not traits.repeats:
-        raise SpecError(
-            f"is {problem.objective.reliability!r}, and the strategy {spec.strategy.use!r} runs no "
-            "mixture twice, so that no noise is known; use the strategy 'auto' with 'repeats: 4', "
-            "or leave it out",
-            "objective.reliability",
-        )
     check_guards(spec, problem.space)
-    check_mixers(recipe, trainer, problem)
     at("strategy", lambda: check_law(recipe, problem))
     if isinstance(recipe, Checking):
         at("strategy", lambda: recipe.check(problem, info.metrics))
-    check_injections(spec, recipe, trainer, problem, dry or cache_of(spec))
-    return Prepared(recipe, trainer, runtime, info, problem)
+    check_doses(spec, recipe, problem, cache)
+    return Prepared(recipe, trainer, made.runtime, info, problem)
 
 
 def tracking_uri(spec: Spec, folder: Path) -> str:
@@ -171,19 +197,18 @@ def problem_of(spec: Spec, info: TrainerInfo, config: Mapping[str, Any]) -> Prob
     )
 
 
-def _matched(spec: Spec, info: TrainerInfo, trainer: Trainer) -> dict[str, Any]:
+def _matched(made: Checked, info: TrainerInfo) -> Mapping[str, Any]:
     """The trainer's configuration, told to repeat domains as often as the target run will.
 
     On by default where the target's budget is known and the trainer can (2606.07597);
     `match_repetition: false` in its configuration turns it off.
     """
-    config = dict(spec.trainer.config)
-    able, budget = capabilities_of(trainer).matches_repetition, spec.space.budget
-    if able and budget is not None and "match_repetition" not in config:
-        domains = spec.make_space(info.domains).domains
-        tokens = {d.name: d.tokens for d in domains if d.tokens}
-        config["match_repetition"] = {"budget": budget, "tokens": tokens}
-    return config
+    able, budget = capabilities_of(made.trainer).matches_repetition, made.spec.space.budget
+    if not able or budget is None or "match_repetition" in made.config:
+        return made.config
+    domains = made.spec.make_space(info.domains).domains
+    tokens = {d.name: d.tokens for d in domains if d.tokens}
+    return {**made.config, "match_repetition": {"budget": budget, "tokens": tokens}}
 
 
 def _from_the_start(spec: Spec) -> str:

@@ -18,7 +18,7 @@ from mixopt.errors import StoreError
 from mixopt.execution.local import as_json
 from mixopt.execution.sweep import BATCH
 from mixopt.ports import Store, TrainerInfo
-from mixopt.runs import What
+from mixopt.runs import RunSpec, What
 from mixopt.runs.files import write_atomically
 from mixopt.space import Domain
 
@@ -32,6 +32,7 @@ CONFIRMING = ("strategy.confirm_seeds", "strategy.singles", "strategy.wait", "st
 """Settings that may change even then: how much is confirmed, and how runs are kept going."""
 
 _CHANGES = "changes"  # the annotation that holds what was changed, and after how many runs
+_NOT_CONTINUED = "its runs cannot be continued"
 _SHOWN = 80  # characters of a value in a message
 SPEC_FILE = "spec.json"
 """In the folder of a sweep: the spec that it runs by, without secrets."""
@@ -62,38 +63,56 @@ class Change:
         )
 
 
-def compare(
-    store: Store, spec: Spec, info: TrainerInfo, config: Mapping[str, Any]
-) -> tuple[Change, ...]:
-    """What has changed since the runs in the store were asked for; nothing where there are none.
+def compare_spec(store: Store, spec: Spec) -> tuple[Change, ...]:
+    """What has changed in the spec since the runs in the store were asked for; nothing without any.
 
     Raises:
         StoreError: the runs cannot be continued, or not be read, under this spec; the message says
             what differs and what to do.
     """
-    kept, runs = store.annotations(), [*(o.spec for o in store.observations()), *store.pending()]
+    kept, runs = store.annotations(), _asked(store)
     if "spec" not in kept or not runs:
         return ()
-    before, now = kept["spec"], spec.shown()
+    before = kept["spec"]
     check_posts(kept, spec.promotion, spec.name)
-    changed = [c for c in _differences(before, now) if not _within(c[0], ("promotion",))]
+    changed = [c for c in _differences(before, spec.shown()) if not _within(c[0], ("promotion",))]
     if parse_spec(before).make_objective() == spec.make_objective():  # however it is written
         changed = [c for c in changed if not _within(c[0], ("objective",))]
     fixed = [c for c in changed if _within(c[0], FIXED)]
-    if kept.get("info", {}).get("data") != info.data:
-        fixed.append(("the prepared data", kept.get("info", {}).get("data"), info.data))
-    if not any(c[0].startswith("trainer.config") for c in fixed):
-        # What the target's budget and tokens say to the trainer, beside its own settings.
-        plain = json.loads(as_json("config", dict(config)))
-        fixed += _differences(kept.get("config", {}), plain, "trainer.config")
     if fixed:
-        raise StoreError(_refused(spec, fixed, len(runs), "its runs cannot be continued"))
+        raise StoreError(_refused(spec, fixed, len(runs), _NOT_CONTINUED))
     read = [c for c in changed if _within(c[0], READ)]
     closed = [c for c in read if not _within(c[0], CONFIRMING)]
     if closed and any(run.kind.what in {What.CONFIRMATION, What.PROMOTION} for run in runs):
         reason = "its candidates were chosen by the old values and are being confirmed"
         raise StoreError(_refused(spec, closed, len(runs), reason))
     return tuple(Change(*c, after=len(runs)) for c in read)
+
+
+def compare(
+    store: Store, spec: Spec, info: TrainerInfo, config: Mapping[str, Any]
+) -> tuple[Change, ...]:
+    """As `compare_spec`, with what the trainer said of its data and what it was told.
+
+    Raises:
+        StoreError: see `compare_spec`.
+    """
+    changes, kept, runs = compare_spec(store, spec), store.annotations(), _asked(store)
+    if "spec" not in kept or not runs:
+        return ()
+    fixed: list[tuple[str, Any, Any]] = []
+    if kept.get("info", {}).get("data") != info.data:
+        fixed.append(("the prepared data", kept.get("info", {}).get("data"), info.data))
+    # What the target's budget and tokens say to the trainer, beside its own settings.
+    plain = json.loads(as_json("config", dict(config)))
+    fixed += _differences(kept.get("config", {}), plain, "trainer.config")
+    if fixed:
+        raise StoreError(_refused(spec, fixed, len(runs), _NOT_CONTINUED))
+    return changes
+
+
+def _asked(store: Store) -> list[RunSpec]:
+    return [*(o.spec for o in store.observations()), *store.pending()]
 
 
 def claim(store: Store, spec: Spec, info: TrainerInfo, config: Mapping[str, Any]) -> None:

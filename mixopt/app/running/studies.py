@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mixopt.app.running.preparation import RUNS
+from mixopt.app.running.durable import RUNS
 from mixopt.app.running.record import SPEC_FILE
 from mixopt.app.spec.spec_file import read_spec
 from mixopt.errors import StoreError, did_you_mean, shorten

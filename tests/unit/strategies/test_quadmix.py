@@ -138,13 +138,13 @@ def test_runs_with_no_sampler_of_a_domain_are_not_fitted() -> None:
 
 def test_what_it_cannot_do_is_refused() -> None:
     with pytest.raises(InputError, match="names no scores"):
-        QuaDMix().check(question(config={}), ["loss"])
+        QuaDMix().check_question(question().objective, {})
     given = {**CONFIG, "sampling": {"*": {"cut": 0.1}}}
     with pytest.raises(InputError, match=r"leave it out of trainer\.config"):
-        QuaDMix().check(question(config=given), ["loss"])
-    guarded = replace(question(), objective=Objective({"loss": 1.0}, guards=(Guard("loss"),)))
+        QuaDMix().check_question(question().objective, given)
+    guarded = Objective({"loss": 1.0}, guards=(Guard("loss"),))
     with pytest.raises(InputError, match="no guards"):
-        QuaDMix().check(guarded, ["loss"])
+        QuaDMix().check_question(guarded, CONFIG)
     odd = MixtureSpace({'the "best"': 1e9, "books": 1e9})
     with pytest.raises(InputError, match="has a double quote"):
         QuaDMix(runs=4).next(replace(question(), space=odd), [], [])

@@ -1,5 +1,6 @@
 """What can be known before training is refused before training; obeying the remedy works."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,13 @@ import pytest
 import yaml
 
 from mixopt.app.running.checks import make_strategy
-from mixopt.app.running.preparation import prepared
+from mixopt.app.running.preparation import checked, prepared
 from mixopt.app.spec.spec_file import parse_spec, read_spec
-from mixopt.errors import MixoptError, SpecError, StoreError
+from mixopt.errors import MissingDependencyError, MixoptError, SpecError, StoreError
 from mixopt.ports import TrainerInfo
 from mixopt.space import Domain
 from mixopt.strategies import STRATEGIES
+from mixopt.testing.trainers import FakeTrainer
 
 BASE = """\
 version: 1
@@ -38,7 +40,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
         Path("spec.yaml").write_text("\n".join([*kept, *lines]), encoding="utf-8")
         spec = read_spec("spec.yaml")
         try:
-            prepared(spec, tmp_path / "out")
+            prepared(checked(spec, tmp_path / "out"))
         except SpecError as error:
             raise spec.located(error) from error
 
@@ -128,7 +130,7 @@ def test_obeying_the_remedy_works(
         ("objective: {minimize: loss/web, guards: {no: {}}}", "unknown metric 'no'"),
         (
             "objective: {minimize: loss/web, guards: {loss/code: {baseline: unimax}}}",
-            r"objective.guards.loss/code.baseline \(line 7\): .*choose one of natural",
+            r"objective.guards.loss/code.baseline \(line 7\): .*needs space.budget",
         ),
         ("objective: {minimize: no}", "unknown metric 'no'; known: loss/code"),
         ("objective: {minimize: [2020]}", "unknown metric '2020'"),
@@ -187,6 +189,63 @@ def test_stores_that_cannot_be_used_are_refused_without_their_password(
     assert "hu/sh" not in str(caught.value)
 
 
+class Untouched(FakeTrainer):
+    """A trainer whose data would take hours to prepare."""
+
+    def prepare(self, cache: Path) -> TrainerInfo:
+        """Never."""
+        raise AssertionError("data was prepared for a spec that is refused without any")
+
+
+KL = "objective: {minimize: loss/web, kl: 0.1}"
+GUARD = "objective: {minimize: loss/web, guards: {loss/code: {baseline: unimax}}}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["warm_start: [nowhere]", "strategy: {use: auto}"], "'nowhere': no such folder or file"),
+        (["warm_start: [.]", "strategy: {use: auto}"], "no sweep here"),
+        (["warm_start: [spec.txt]", "strategy: {use: auto}"], "spec.txt"),
+        (["strategy: {use: aioli}"], "mixer 'aioli'"),
+        (["strategy: {use: dependence}"], "does not declare injects"),
+        (["strategy: {use: tailpatch}"], "share_trunk: false"),
+        ([KL, "strategy: {use: two-phase}"], "pulls towards the natural mixture"),
+        ([KL, "strategy: {use: dmt, specialised: [web]}"], "pulls towards the natural mixture"),
+        ([KL, "strategy: {use: joint}"], "guards against the natural mixture only"),
+        (["strategy: {use: quadmix}"], "names no scores"),
+        ([GUARD], "'unimax' needs space.budget"),
+        (
+            ["objective: {minimize: loss/web, reliability: down-weight}"],
+            "'random' runs no mixture twice",
+        ),
+        (
+            ["objective: {minimize: loss/web, reliability: down-weight}", "strategy: {use: auto}"],
+            "repeats is 0",
+        ),
+        (["objective: {maximize: loss/web}", "strategy: {use: odm}"], "mixer 'odm'"),
+        (["store: {use: mlflw}"], "unknown store 'mlflw'"),
+        (["store: {uri: 'http://127.0.0.1:1'}"], "no MLflow server answers"),
+        (["execution: {use: lcal, cache: c}"], "unknown executor 'lcal'"),
+    ],
+)
+def test_what_needs_no_data_is_refused_before_any_is_prepared(
+    lines: list[str], message: str, check: Check
+) -> None:
+    Path("spec.txt").write_text("no table")
+    trainer = f'trainer: {{use: "{__name__}:Untouched"}}'
+    with pytest.raises(MixoptError, match=message):
+        check(trainer, *lines)
+
+
+def test_a_library_that_is_not_installed_is_missed_before_data_is_prepared(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "botorch", None)
+    with pytest.raises(MissingDependencyError, match=r"mixopt\[botorch\]"):
+        check(f'trainer: {{use: "{__name__}:Untouched"}}', "strategy: {use: mfms}")
+
+
 class Broken:
     """A trainer with a fault of its own."""
 
@@ -228,7 +287,7 @@ def test_a_broken_trainer_is_told_in_words(
         }
     )
     with pytest.raises(MixoptError, match=message):
-        prepared(spec, tmp_path / "out")
+        prepared(checked(spec, tmp_path / "out"))
 
 
 def test_an_offline_mixture_is_taken_from_where_it_is(tmp_path: Path) -> None:

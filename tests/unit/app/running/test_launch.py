@@ -10,6 +10,7 @@ import pytest
 from mixopt import Domain, Scale
 from mixopt.app.results.recorded import introduce, pages_of, summarize
 from mixopt.app.results.recorded import place as recorded_in
+from mixopt.app.running.dry_run import dry_run
 from mixopt.app.running.launch import (
     cache_of,
     folder_of,
@@ -148,6 +149,29 @@ def test_a_store_with_runs_of_another_identity_is_refused(
     with new_sweep(spec(place), folder) as (sweep, recipe):
         sweep.store.open(recipe.next(sweep.problem, [], [])[0])
     with pytest.raises(StoreError, match=message), new_sweep(spec(place, **changes), folder):
+        pass
+
+
+def test_what_the_store_of_a_sweep_refuses_is_refused_before_data_is_prepared(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = place / "sweep"
+    with new_sweep(spec(place), folder) as (sweep, recipe):
+        sweep.store.open(recipe.next(sweep.problem, [], [])[0])
+
+        def prepare(*_: object) -> TrainerInfo:
+            raise AssertionError("data was prepared")
+
+        monkeypatch.setattr(RichTrainer, "prepare", prepare)
+        with pytest.raises(StoreError, match="driver"), new_sweep(spec(place), folder):
+            pass
+    changed = {"trainer": {"use": RICH, "config": {"noise": 0.1}}}
+    with pytest.raises(StoreError, match=r"differs in: trainer\.config\.noise"):
+        dry_run(spec(place, **changed), folder)
+    with (
+        pytest.raises(StoreError, match=r"differs in: trainer\.config\.noise"),
+        new_sweep(spec(place, **changed), folder),
+    ):
         pass
 
 
