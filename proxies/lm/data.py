@@ -11,7 +11,6 @@ are. *One stream*: what comes at a position does not depend on how much follows,
 continues to more tokens reads what it would have read without the stop.
 """
 
-import itertools
 import math
 import zlib
 from collections import Counter
@@ -192,6 +191,8 @@ class Batches:
         self._examples, self._seed = Examples(corpus, context, seed), seed
         self._numbered = [self._all_starts(name) for name in self._names]
         self._context, self._position = context, 0
+        # of domains under objectives, tokens with loss in what is behind
+        self._bearing = {name: 0 for name in self._names if name in self._examples}
         self._carried: Carried | None = None
         self._turn: Turn | None = None
 
@@ -256,7 +257,7 @@ class Batches:
 
     def skip(self, count: int) -> None:
         """Pass over `count` sequences: those that a run has trained on before it continues."""
-        self._next(count)
+        self._passed(count)
 
     def domains(self, count: int) -> list[str]:
         """The domain of each of the next `count` sequences, which stay ahead."""
@@ -265,7 +266,7 @@ class Batches:
 
     def places(self, count: int) -> list[tuple[str, int]]:
         """Domain and start of the next `count` sequences, which are then behind."""
-        return [(name, start) for name, (_, start) in self._next(count)]
+        return [(name, start) for name, (_, start) in self._passed(count)]
 
     def _next(self, count: int) -> list[tuple[str, tuple[int, int]]]:
         drawn = []
@@ -279,26 +280,36 @@ class Batches:
     def take(self, count: int) -> NDArray[np.int64]:
         """The next `count` sequences, (count, T + 1): inputs are [:, :-1], targets [:, 1:]."""
         streams, read, number = self._streams, self._examples.read, self._position
-        rows = [read(name, streams[name], at, k) for name, (k, at) in self._next(count)]
+        rows = []
+        for name, (k, at) in self._next(count):
+            ids, bearing = read(name, streams[name], at, k)
+            rows.append(ids)
+            if name in self._bearing:
+                self._bearing[name] += bearing
         if self._carried is not None:
             rows = [self._carried.lay(number + i, ids) for i, ids in enumerate(rows)]
         return np.stack(rows)
 
     def bearing(self) -> dict[str, int]:
-        """Tokens of each domain that bear loss in the whole run."""
-        totals = dict.fromkeys(self._names, 0)
+        """Tokens of each domain that bear loss in the whole run, once all of it is behind."""
+        totals: Counter[str] = Counter()
         for counts in self.counts:
-            for name, number in counts.items():
-                totals[name] += number
+            totals.update(counts)
         return {
-            name: self._examples.bearing(
-                name,
-                self._streams[name],
-                ((start, k) for k, start in itertools.islice(self._all_starts(name), number)),
-            )
-            for name, number in totals.items()
-            if number
+            name: self._bearing.get(name, self._context * totals[name])
+            for name in self._names
+            if totals[name]
         }
+
+    def _passed(self, count: int) -> list[tuple[str, tuple[int, int]]]:
+        """The next sequences, which are not read here."""
+        drawn = self._next(count)
+        if self._bearing:
+            for name, (k, at) in drawn:
+                if name in self._bearing:
+                    stream = self._streams[name]
+                    self._bearing[name] += self._examples.bearing(name, stream, at, k)
+        return drawn
 
 
 def losses_by_domain(losses: Floats, domains: Sequence[str]) -> dict[str, float]:

@@ -10,7 +10,7 @@ Notation:
 """
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,10 +58,12 @@ class Example:
         ids: (T + 1,) tokens.
         places: (T + 1,) where each is from, counted from the first token of the source;
             `NOWHERE` of sentinels, boundaries and ends.
+        bearing: tokens that bear loss.
     """
 
     ids: Ints
     places: Ints
+    bearing: int
 
 
 def example(
@@ -95,7 +97,12 @@ def example(
         last = spans if extra == 2 else spans[-1:]
         ids[at[ends[last] - 1] + 1] = words.end
     ids[at], places[at] = tokens, every
-    return Example(ids, places)
+    return Example(ids, places, _bearing(objective, starts, ends, len(tokens)))
+
+
+def _bearing(objective: Objective, starts: Ints, ends: Ints, tokens: int) -> int:
+    """Tokens that bear loss in an example with these spans."""
+    return objective.lengths(int((ends - starts).sum()), len(starts), tokens)[1]
 
 
 def _spans(
@@ -162,8 +169,10 @@ class Examples:
         """L: tokens of the text from one sequence to the next; T where it is read as it stands."""
         return self._strides.get(name, self._context)
 
-    def read(self, name: str, stream: NDArray[np.integer], start: int, number: int) -> Ints:
-        """A sequence, (T + 1,).
+    def read(
+        self, name: str, stream: NDArray[np.integer], start: int, number: int
+    ) -> tuple[Ints, int]:
+        """A sequence, (T + 1,), and how many of its tokens bear loss.
 
         Args:
             name: of the domain.
@@ -172,44 +181,34 @@ class Examples:
             number: of the sequence, in the order of the run.
         """
         if name not in self._objectives:
-            return stream[start : start + self._context + 1].astype(np.int64)
-        return self.example(name, stream, start, number).ids
+            return stream[start : start + self._context + 1].astype(np.int64), self._context
+        made = self.example(name, stream, start, number)
+        return made.ids, made.bearing
 
     def example(self, name: str, stream: NDArray[np.integer], start: int, number: int) -> Example:
         """A sequence of a domain under an objective; see `read`."""
         assert self._words is not None
-        objective = self._objectives[name]
         tokens = stream[start : start + self.stride(name)].astype(np.int64)
+        draws = self._draws(name, number)
+        return example(self._objectives[name], tokens, self._context, self._words, draws)
+
+    def bearing(self, name: str, stream: NDArray[np.integer], start: int, number: int) -> int:
+        """Tokens of a sequence that bear loss; see `read`, which need not have been there."""
+        objective = self._objectives.get(name)
+        if objective is None:
+            return self._context
+        length = self.stride(name)
+        if objective.name != "infill":  # of which each sequence draws its own share
+            return objective.lengths(*objective.most(length), length)[1]
+        assert self._words is not None
+        ends = self._words.ends[stream[start : start + length]]
+        return _bearing(objective, *_spans(objective, ends, self._draws(name, number)), length)
+
+    def _draws(self, name: str, number: int) -> np.random.Generator:
         # a counter gives every sequence numbers of its own, whichever are read before it
         key = np.array([self._seed % 2**64, zlib.crc32(f"objective/{name}".encode())], np.uint64)
         bits = np.random.Philox(key=key, counter=np.array([0, 0, 0, number], np.uint64))
-        draws = np.random.Generator(bits)
-        return example(objective, tokens, self._context, self._words, draws)
-
-    def bearing(
-        self, name: str, stream: NDArray[np.integer], places: Iterable[tuple[int, int]]
-    ) -> int:
-        """Tokens that bear loss in some sequences of a domain.
-
-        Args:
-            name: of the domain.
-            stream: its tokens.
-            places: start and number of each sequence.
-        """
-        objective = self._objectives.get(name)
-        if objective is None:
-            return self._context * sum(1 for _ in places)
-        if objective.name == "infill":  # each sequence draws its own share
-            assert self._words is not None
-            rows = (self.read(name, stream, start, number) for start, number in places)
-            return sum(_bearing(ids, self._words.boundary) for ids in rows)
-        length = self.stride(name)
-        return objective.lengths(*objective.most(length), length)[1] * sum(1 for _ in places)
-
-
-def _bearing(ids: Ints, boundary: int) -> int:
-    first = int(np.argmax(ids == boundary))
-    return int(np.count_nonzero(ids[first:] != boundary))
+        return np.random.Generator(bits)
 
 
 def bears_loss(ids: Tensor, boundary: int) -> Tensor:
@@ -258,7 +257,7 @@ def rows_of(
             rows.append(made.ids)
             places.append(start + np.maximum(made.places, 0))
         else:
-            rows.append(examples.read(name, stream, start, number))
+            rows.append(examples.read(name, stream, start, number)[0])
             places.append(start + np.arange(len(rows[-1])))
     return np.stack(rows), np.stack(places)
 

@@ -161,8 +161,9 @@ class SteeredBatches:
         """Tokens of each domain that bear loss, in what was drawn so far."""
         drawn = zip(self._names, self._sequences, self._next.tolist(), strict=True)
         return {
-            name: self._examples.bearing(
-                name, self._streams[name], ((sequences[k], k) for k in range(count))
+            name: sum(
+                self._examples.bearing(name, self._streams[name], sequences[k], k)
+                for k in range(count)
             )
             for name, sequences, count in drawn
             if count
@@ -179,4 +180,4 @@ class SteeredBatches:
 
     def _read(self, places: list[tuple[str, int, int]]) -> NDArray[np.int64]:
         streams, read = self._streams, self._examples.read
-        return np.stack([read(name, streams[name], start, k) for name, start, k in places])
+        return np.stack([read(name, streams[name], start, k)[0] for name, start, k in places])

@@ -79,6 +79,7 @@ def test_every_token_is_once_in_the_prefix_or_the_targets_and_sentinels_match(ca
     bears = bears_loss(torch.from_numpy(of.ids), WORDS.boundary).bool().numpy()
     assert not bears[:first].any()
     assert of.ids[1:][bears].tolist() == targets.tolist()
+    assert of.bearing == len(targets)
 
 
 @settings(deadline=None, max_examples=60)

@@ -10,6 +10,7 @@ from mixopt.errors import InputError
 from mixopt.runs import MixerSpec, Observation, RunSpec, Scale
 from mixopt.space import Mixture
 from proxies import LanguageModelTrainer
+from proxies.lm.data import Turn
 from proxies.lm.examples import Examples, bears_loss
 from proxies.lm.mixed import MixedPack
 from proxies.lm.mixing import mixed_of
@@ -87,6 +88,21 @@ def test_shares_count_processed_tokens_and_those_with_loss_are_recorded(alone, s
     assert told["birds_x"] == 4096 // context * x.lengths(*x.most(text), text)[1]
     pool = setting.corpus.unique_tokens()["birds_x"]
     assert alone.info["epochs"]["birds_x"] == pytest.approx(128 * text / pool, abs=1e-4)
+
+
+def test_tokens_with_loss_are_those_of_the_sequences_that_were_read(setting):
+    """Read, passed over or in another order after a turn: as the tokens themselves say."""
+    count = setting.recipe.sequences
+    for first, turn in ((0, None), (count // 3, None), (count // 3, Turn(count // 2, 7))):
+        whole, batches = (opened(setting, MIXED)[0].batches.otherwise(None, turn) for _ in "ab")
+        batches.skip(first)
+        batches.take(count - first)
+        domains = whole.domains(count)
+        bears = bears_loss(torch.from_numpy(whole.take(count)), setting.corpus.boundary).sum(1)
+        told = {name: 0 for name in sorted(set(domains))}
+        for name, tokens in zip(domains, bears.tolist(), strict=True):
+            told[name] += int(tokens)
+        assert batches.bearing() == told
 
 
 def test_an_objective_is_learned_by_training_with_it(trainer, cache, alone):
