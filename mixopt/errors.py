@@ -20,6 +20,17 @@ class InfeasibleError(InputError):
     """No mixture satisfies all constraints; the message names those that conflict."""
 
 
+class SourceError(InputError):
+    """The text of a source needs a setting: `setting` is its key, as a trainer's source has it."""
+
+    def __init__(self, message: str, setting: str) -> None:
+        super().__init__(message)
+        self.setting = setting
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # of another process
+        return type(self), (str(self), self.setting)
+
+
 class SpecError(InputError):
     """The YAML spec breaks a rule; `path` is where, e.g. `objective.minimize.code`, on `line`."""
 

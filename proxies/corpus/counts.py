@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mixopt.errors import InputError
+from mixopt.errors import InputError, SourceError
 
 NOT_UTF8 = "not UTF-8"
 UNDECODABLE = "not in the encoding that is named"
@@ -146,9 +146,14 @@ class Counts:
         if (lost or self.unread) and self.documents == self.empty:
             reasons = sentence(self.broken | self.unread, _IN_ERRORS)
             beside = f". Files not opened: {sentence(skipped, _IN_ERRORS)}" if skipped else ""
-            raise InputError(
-                f"domain {name!r}: nothing in it holds text. {reasons}{beside}. {self._remedy()}"
-            )
+            told = f"domain {name!r}: nothing in it holds text. {reasons}{beside}. "
+            if any("field" in reason or " under " in reason for reason in self.broken):
+                raise SourceError(
+                    f"{told}Name the field of the text as `text_field`; a source may have its own, "
+                    "as in {path: ..., text_field: ...}",
+                    "text_field",
+                )
+            raise InputError(told + self._remedy())
         parts = []
         if lost:
             parts.append(
@@ -167,12 +172,7 @@ class Counts:
         return [f"domain {name!r}: {part}" for part in parts]
 
     def _remedy(self) -> str:
-        """What to do where nothing holds text."""
-        if any("field" in reason or " under " in reason for reason in self.broken):
-            return (
-                "Name the field of the text as `text_field`; a source may have its own, as in "
-                "{path: ..., text_field: ...}"
-            )
+        """What to do where nothing holds text, whatever its field."""
         if "no JSON" in self.broken:
             return "A .jsonl file holds one JSON object a line; correct or convert the files"
         return "Correct or convert the files, or name others"
@@ -184,11 +184,12 @@ class Counts:
         if total(doubtful) > ENCODING_SHARE * units:
             encoding = likely[next(iter(doubtful))]
             doubt = " if it is Western European" if encoding == "cp1252" else ""
-            raise InputError(
+            raise SourceError(
                 f"domain {name!r}: {total(doubtful)} of {units} lines, rows or documents are not "
                 f"in UTF-8. {sentence(doubtful)}. Name the encoding of that source, as in "
                 f"{{path: ..., encoding: {encoding}}}{doubt}, or convert the files; with "
-                "encoding: utf-8, what is not UTF-8 is left out and counted"
+                "encoding: utf-8, what is not UTF-8 is left out and counted",
+                "encoding",
             )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mixopt.errors import InputError
+from mixopt.errors import InputError, SourceError
 from proxies.corpus.counts import (
     NOT_UTF8,
     NULS,
@@ -109,10 +109,11 @@ def read_rows(name: str, file: TextFile) -> Iterator[tuple[str, Any]]:
                 raise InputError(f"domain {name!r}: {where} holds {_words(row)}; correct it")
             yield where, row
         if counts.broken:
-            raise InputError(
+            raise SourceError(
                 f"domain {name!r}: {printable(file.path)} cannot be read. "
                 f"{sentence(counts.broken)}; name its encoding, as in "
-                "{path: ..., encoding: utf-16-le}, or convert it"
+                "{path: ..., encoding: utf-16-le}, or convert it",
+                "encoding",
             )
     except Unreadable as error:
         raise InputError(

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from mixopt.errors import InputError
+from mixopt.errors import SourceError
 from proxies.corpus.counts import Counts, printable
 from proxies.corpus.decoding import MARKING
 from proxies.corpus.forms import split_name
@@ -103,7 +103,7 @@ def field_path(name: str, file: TextFile, column: str, schema: Any) -> list[str]
     """The steps from a schema to a field: its name, or the parts of it between dots.
 
     Raises:
-        InputError: there is no such field.
+        SourceError: there is no such field.
     """
     if column in schema.names:
         return [column]
@@ -111,10 +111,11 @@ def field_path(name: str, file: TextFile, column: str, schema: Any) -> list[str]
     fields = {field.name: field.type for field in schema}
     for step in steps:
         if step not in fields:
-            raise InputError(
+            raise SourceError(
                 f"domain {name!r}: {printable(file.path)} has no column {column!r} but "
                 f"{printable(', '.join(_names(schema)), 600)}; set `text_field` to the one with "
-                "the text, for this source alone as in {path: ..., text_field: ...}"
+                "the text, for this source alone as in {path: ..., text_field: ...}",
+                "text_field",
             )
         kind = fields[step]
         fields = {f.name: f.type for f in kind} if pa.types.is_struct(kind) else {}
@@ -226,11 +227,12 @@ def _header(name: str, file: TextFile, stream: io.BufferedReader) -> tuple[str, 
     columns = list(max(by_sign.values(), key=len).values())
     given = repr(file.text_field)
     what = f"{given} twice" if file.text_field in columns else f"no {given}"
-    raise InputError(
+    raise SourceError(
         f"domain {name!r}: the first line of {printable(file.path)} names {what}: "
         f"{printable(', '.join(columns), 600)}; set `text_field` to "
         "the one with the text, for this source alone as in {path: ..., text_field: ...}, or give "
-        "the file a first line with the names of its columns"
+        "the file a first line with the names of its columns",
+        "text_field",
     )
 
 

@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 from urllib.parse import unquote, urlsplit
 
 from mixopt import lazy
-from mixopt.errors import InputError
+from mixopt.errors import InputError, SourceError
 from proxies.corpus.counts import Reasons, note, printable, sentence
 from proxies.corpus.forms import KINDS, NAMES, Kind, choose, kind_of, split_name
 from proxies.corpus.sources import AUTO, Source
@@ -132,10 +132,11 @@ def _add(name: str, source: Source, listing: Listing) -> None:
             note(own, kind, printable(entry.label))
     if len(listing.files) == before:
         beside = f" (not read: {sentence(own, 6)})" if own else ""
-        raise InputError(
+        raise SourceError(
             f"domain {name!r}: the folder {printable(source.path)!r} holds no {NAMES}{beside}; put "
             "text there, correct the path, or say which files are meant, as in "
-            "{path: ..., suffixes: [.log]}"
+            "{path: ..., suffixes: [.log]}",
+            "suffixes",
         )
     for reason, met in own.items():
         note(listing.skipped, reason, met.first, met.number)
@@ -277,10 +278,11 @@ def _known(name: str, source: Source, label: str) -> Kind:
         return "txt"
     if kind is None:
         suffix, packed = split_name(label)
-        raise InputError(
+        raise SourceError(
             f"domain {name!r}: {printable(source.path)!r} ends in "
             f"{suffix + ''.join(reversed(packed))!r}; give {NAMES}, convert or rename the file, or "
-            "have it read as one document with {path: ..., suffixes: ['" + suffix + "']}"
+            "have it read as one document with {path: ..., suffixes: ['" + suffix + "']}",
+            "suffixes",
         )
     return kind
 

@@ -11,12 +11,14 @@ from mixopt.app.output import console
 from mixopt.app.output.show_domains import CutProgress, show_domains
 from mixopt.app.results import publish
 from mixopt.app.spec import first_spec
-from mixopt.errors import InputError
+from mixopt.errors import InputError, SourceError
 from mixopt.lazy import load, require
 
 _CUT = "proxies.heap:cut_heap"
 _CONFIG = "proxies.heap:HeapConfig"
 _PAGE = "domains.html"
+_OPTIONS = {"text_field": "--text-field", "encoding": "--encoding", "suffixes": "--suffix"}
+"""Settings of a source in a spec to the options that they are here."""
 
 
 @app.command()
@@ -98,8 +100,11 @@ def domains(
         with CutProgress() as tell:
             try:
                 cut = load(_CUT)(config, folder, tell)
-            except InputError as error:
-                raise _with_options(error) from error
+            except SourceError as error:
+                option = _OPTIONS[error.setting]
+                raise InputError(
+                    f"{error}. On the command line this setting is {option}"
+                ) from error
         manifest = cut.to_dict()
         page = require("mixopt.report.heap").heap_page(
             folder.name, manifest, f"{datetime.now():%Y-%m-%d %H:%M}"
@@ -117,14 +122,6 @@ def domains(
 def _stem(path: str) -> str:
     """The name of a file or folder without its suffixes."""
     return first_spec.study_name(Path(path).resolve().name.partition(".")[0])
-
-
-def _with_options(error: InputError) -> InputError:
-    """The same, with the options that are the settings of a source in a spec."""
-    if "{path:" not in str(error):
-        return error
-    options = "--text-field, --encoding and --suffix"
-    return InputError(f"{error}. On the command line these settings are {options}")
 
 
 def _clusters(given: str) -> int | None:

@@ -69,13 +69,30 @@ def test_json_on_standard_output_is_all_that_stands_there(heap: Path) -> None:
         (["-k", "many"], "clusters is 'many'; give a whole number, or auto"),
         (["--field", "topc"], "did you mean 'topic'"),
         (["-o", "."], "holds files; name another folder"),
-        (["--text-field", "text"], "these settings are --text-field, --encoding"),
     ],
 )
 def test_wrong_input_ends_in_words(words: list[str], message: str, heap: Path) -> None:
     result = call("domains", str(heap), *words)
     assert isinstance(result.exception, InputError)
     assert message in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "words", "option"),
+    [
+        ("a.log", b"some text", [], "--suffix"),
+        ("a.txt", "é, è, à\n".encode("latin-1") * 20, [], "--encoding"),
+        ("a.jsonl", b'{"body": "a ship"}\n' * 20, ["--text-field", "txt"], "--text-field"),
+    ],
+)
+def test_what_a_source_needs_is_said_as_an_option(
+    file: str, data: bytes, words: list[str], option: str, heap: Path
+) -> None:
+    Path("texts").mkdir()
+    (Path("texts") / file).write_bytes(data)
+    result = call("domains", "texts", *words)
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception).endswith(f"On the command line this setting is {option}")
 
 
 def test_missing_data_ends_in_words(heap: Path) -> None:
