@@ -196,17 +196,23 @@ def copies(expected: Array, rng: np.random.Generator) -> Ints:
     return made
 
 
-def shares(sizes: Array, samplers: Sequence[Sampler]) -> Array:
-    """(m,) share of each domain in what is read: its size times the mean of its S.
+def shares(sizes: ArrayLike, read: ArrayLike) -> Array:
+    """(..., m) share of each domain in what is read: its size times the mean of its S.
 
     >>> same = Sampler(500, 0.05, 0.5, 5e-4)
-    >>> shares([1, 3], [same, same]).tolist()
+    >>> shares([1, 3], [same.mean, same.mean]).tolist()
     [0.25, 0.75]
+
+    Args:
+        sizes: (m,) of the domains, in any unit.
+        read: (..., m) tokens read over those there are; see `means`.
 
     Raises:
         InputError: nothing is read of any domain.
     """
-    read = np.asarray(sizes, dtype=float) * [sampler.mean for sampler in samplers]
-    if not read.sum() > 0:
+    taken = np.asarray(sizes, dtype=float) * np.asarray(read, dtype=float)
+    most = taken.max(axis=-1, keepdims=True)
+    if not (most > 0).all():
         raise InputError("nothing is read of any domain; raise a cut or a floor above 0")
-    return np.asarray(read / read.sum())
+    taken = taken / most  # however small they are
+    return np.asarray(taken / taken.sum(axis=-1, keepdims=True))

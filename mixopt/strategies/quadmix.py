@@ -25,7 +25,7 @@ from mixopt.laws.slice import FittedSlice
 from mixopt.proposers import Surrogate
 from mixopt.proposers.surrogate import fit_surrogate
 from mixopt.runs import Observation, RunSpec, Scale
-from mixopt.runs.document_sampling import means, samplers_of
+from mixopt.runs.document_sampling import means, samplers_of, shares
 from mixopt.runs.kinds import DESIGN
 from mixopt.runs.knobs import Value, quoted
 from mixopt.runs.objective import Objective
@@ -256,7 +256,9 @@ class QuaDMix(Answers):
         parts, missing = [], n
         for _ in range(_ROUNDS):
             U = parameters.draw(max(n, 100), rng)
-            W = implied(space, parameters, U)
+            read = parameters.means(U)
+            some = (space.prior * read).any(axis=1)  # of no document there are no shares
+            U, W = U[some], shares(space.prior, read[some])
             allowed = np.flatnonzero(space.contains(W, 1e-6))[:missing]
             parts.append((space.round(W[allowed]), U[allowed]))
             missing -= len(allowed)
@@ -303,14 +305,9 @@ class QuaDMix(Answers):
             at = points(among, mean.repeat(len(among), 0))
             return among[[int(surrogate.value(at).argmin())]], mean
         space = problem.space
-        shares = W.mean(axis=0) if self._explicit(problem) else implied(space, parameters, mean)[0]
-        return space.round(space.project(shares, metric="kl"))[None], mean
-
-
-def implied(space: MixtureSpace, parameters: Parameters, U: Array) -> Array:
-    """(n, m) shares that follow from sizes and samplers: N_m times the mean of S."""
-    read = np.maximum(space.prior * parameters.means(U), 1e-300)
-    return np.asarray(read / read.sum(axis=1, keepdims=True))
+        explicit = self._explicit(problem)
+        best_shares = W.mean(axis=0) if explicit else shares(space.prior, parameters.means(mean)[0])
+        return space.round(space.project(best_shares, metric="kl"))[None], mean
 
 
 def points(W: Array, U: Array) -> Array:

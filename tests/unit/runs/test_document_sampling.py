@@ -35,11 +35,13 @@ def test_values_of_the_paper_s_function() -> None:
 
 
 def test_equal_parameters_keep_the_natural_shares() -> None:
-    assert shares(np.array([1.0, 3.0]), [GOLDEN, GOLDEN]) == pytest.approx([0.25, 0.75], abs=1e-12)
-    all_of_it = shares(np.array([1.0, 3.0]), [Sampler(), GOLDEN])
+    assert shares(np.array([1.0, 3.0]), [GOLDEN.mean] * 2) == pytest.approx([0.25, 0.75], abs=1e-12)
+    all_of_it = shares(np.array([1.0, 3.0]), [Sampler().mean, GOLDEN.mean])
     assert all_of_it[0] == pytest.approx(1 / (1 + 3 * 0.070146), abs=1e-6)
     with pytest.raises(InputError, match="raise a cut or a floor"):
-        shares(np.array([1.0, 3.0]), [Sampler(cut=0), Sampler(cut=0)])
+        shares(np.array([1.0, 3.0]), [Sampler(cut=0).mean] * 2)
+    with pytest.raises(InputError, match="nothing is read"):
+        shares([1.0, 3.0], [[0.5, 0.5], [0.0, 0.0]])
 
 
 @given(samplers)
