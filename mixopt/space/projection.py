@@ -131,9 +131,19 @@ class _State:
     dual: tuple[Array, Array]  # of lower and upper bounds, (n, m)
     row_dual: tuple[Array, Array]  # of low and high, (n, r); zero on equations
 
+    @property
+    def finite(self) -> NDArray[np.bool_]:
+        """(n,) which problems have only finite numbers."""
+        parts = [self.x, self.s, self.y, *self.dual, *self.row_dual]
+        return np.asarray(np.isfinite(np.concatenate(parts, axis=1)).all(axis=1))
+
 
 def _interior_point(divergence: _Divergence, rows: Rows) -> tuple[Array, Array]:
-    """Mehrotra's predictor-corrector on every row of the data; returns x and y."""
+    """Mehrotra's predictor-corrector on every row of the data; returns x and y.
+
+    Rows that leave no room inside have no inner path. Problems that run away for it come back at
+    the lower bounds, without multipliers.
+    """
     free = rows.upper > rows.lower
     held = rows.B[:, ~free] @ rows.lower[~free]
     used = _independent(rows, free)
@@ -153,11 +163,15 @@ def _interior_point(divergence: _Divergence, rows: Rows) -> tuple[Array, Array]:
     state = _start(small, part, 1.0 - float(rows.lower[~free].sum()))
     live = np.arange(n)
     for _ in range(_STEPS):
-        done = _step(small.take(live), part, state)
-        if done.any():
-            x[np.ix_(live[done], free)] = state.x[done]
-            y[np.ix_(live[done], used)] = state.y[done]
-            live, state = live[~done], _keep(state, ~done)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            done = _step(small.take(live), part, state)
+        lost = ~state.finite
+        ended = done | lost
+        if ended.any():
+            right = done & ~lost
+            x[np.ix_(live[right], free)] = state.x[right]
+            y[np.ix_(live[right], used)] = state.y[right]
+            live, state = live[~ended], _keep(state, ~ended)
         if not len(live):
             return x, y
     x[np.ix_(live, free)] = state.x

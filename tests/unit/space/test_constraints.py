@@ -2,10 +2,18 @@
 
 import numpy as np
 import pytest
+import scipy
+from hypothesis import assume, given, settings
 
+from mixopt import MixtureSpace
+from mixopt.space import simplex
 from mixopt.space.constraints import Polytope
+from mixopt.space.projection import Metric
+from mixopt.space.sampling import uniform
+from mixopt.testing.strategies import generators, spaces
 
 M = 3
+METRICS: tuple[Metric, ...] = ("kl", "euclidean")
 NO_ROWS = np.zeros((0, M))
 TIED = (((0, 1), (0.75, 0.25)),)  # w0 : w1 = 3 : 1
 
@@ -125,3 +133,49 @@ def test_restricting_keeps_the_tighter_of_two_bounds() -> None:
     np.testing.assert_array_equal(tighter.lower, [0.1, 0.2, 0.0])
     np.testing.assert_array_equal(tighter.upper, [0.5, 0.8, 1.0])
     assert tighter.ties == TIED
+
+
+# Two equations leave one mixture, and it lies on the lower side of the group of the tie.
+CORNER = polytope(
+    A=np.array([[1.0, 1, 0], [0, 1, 1], [1, 1, 0], [0.78423507, 0, -0.21576493]]),
+    low=(0.8587758487116847, 0.9302250126952781, 0.8587758487116847, 0.0),
+    high=(0.8787758487116847, 0.9302250126952781, 1.0, 1.0),
+    ties=(((0, 1), (0.08124935908409238, 0.9187506409159076)),),
+)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_that_leave_one_corner_of_each_other(metric: Metric) -> None:
+    rng = np.random.default_rng(0)
+    V = simplex.dirichlet(np.full((3000, M), 0.05), rng)
+    nearest = CORNER.project(V, metric)
+    assert CORNER.excess(nearest).max() < 1e-9
+    np.testing.assert_allclose(np.ptp(nearest, axis=0), 0.0, atol=1e-8)
+    assert CORNER.single
+    np.testing.assert_allclose(CORNER.interior, nearest[0], atol=1e-8)
+
+
+@given(spaces(), generators())
+@settings(max_examples=15)
+def test_a_face_is_projected_onto_and_drawn_from(
+    space: MixtureSpace, rng: np.random.Generator
+) -> None:
+    """A group at the most that the rest allows: no room is left inside, and nothing says so."""
+    inner = space.polytope
+    m = len(inner.lower)
+    members = (rng.random(m) < 0.5).astype(float)
+    rows = inner.reduced
+    solution = scipy.optimize.linprog(
+        -members @ inner.basis,
+        A_ub=np.vstack([rows.B, -rows.B]),
+        b_ub=np.concatenate([rows.high, -rows.low]),
+        bounds=np.column_stack([rows.lower, rows.upper]),
+    )
+    assume(rows.broken(solution.x[None])[0] < 1e-12)
+    most = members @ inner.basis @ solution.x
+    A, sides = np.vstack([inner.A, members]), (np.r_[inner.low, most], np.r_[inner.high, most])
+    face = Polytope(inner.lower, inner.upper, A, *sides, inner.ties)
+    V = np.vstack([np.eye(m)[rng.integers(m, size=2)], simplex.dirichlet(np.ones((3, m)), rng)])
+    for metric in METRICS:
+        assert face.excess(face.project(V, metric)).max() < 1e-9
+    assert face.excess(uniform(face, 3, rng)).max() < 1e-9
