@@ -108,12 +108,11 @@ def means(sharpness: ArrayLike, cut: ArrayLike, exponent: ArrayLike, floor: Arra
     top = rate * omega
     near = np.minimum(top, _FAR)
     most = 2.0**eta
-    lost = np.zeros(np.shape(top))
+    lost = np.zeros(np.shape(top))  # on average over t from 0 to near
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-        lost += 0.5 * near * weight * (most - _rise(0.5 * near * (node + 1.0), eta))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        above = np.where(top > 0, most - lost / top, 1.0)  # S is 1 above the cut where t is 0
-    return np.asarray(omega * above + epsilon)
+        lost += 0.5 * weight * (most - _rise(0.5 * near * (node + 1.0), eta))
+    share = _FAR / np.maximum(top, _FAR)  # near over top, which may be 0 or as good as 0
+    return np.asarray(omega * (most - share * lost) + epsilon)
 
 
 _FIELDS = tuple(f.name for f in fields(Sampler))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mixopt.errors import InputError
@@ -45,6 +45,8 @@ def test_equal_parameters_keep_the_natural_shares() -> None:
 
 
 @given(samplers)
+@example(Sampler(5e-324, 1.0, 1.0))
+@example(Sampler(0.0, 0.5, 2.0, 0.1))
 def test_the_mean_is_the_integral(sampler: Sampler) -> None:
     grid = (np.arange(20_000) + 0.5) / 20_000
     assert sampler.mean == pytest.approx(float(sampler.expected(grid).mean()), abs=2e-4)
