@@ -2,8 +2,9 @@
 # A second call finds the environment fresh and takes a second.
 PYTHON ?= python3
 BIN := .venv/bin
+ROUNDS ?= 10
 
-.PHONY: quickstart test test-all fuzz mutants faults exporters layouts docs setup lock clean
+.PHONY: quickstart test test-all properties fuzz mutants faults exporters layouts docs setup lock clean
 
 quickstart: setup  ## train proxies on real text and find their best mixture
 	@$(BIN)/mixopt run experiments/quickstart/spec.yaml
@@ -17,6 +18,11 @@ test: setup  ## formats, types, import rules, tests: under 6 minutes on 2 cores
 
 test-all: setup  ## what needs services, the wheel, or more time; run after `make test`
 	$(BIN)/pytest -n 2 --dist loadfile -m "slow or services or packaging"
+
+properties: setup  ## new random examples for every property, ROUNDS times (a minute each)
+	@for round in $$(seq $(ROUNDS)); do \
+		MIXOPT_NEW_EXAMPLES=1 $(BIN)/pytest -q -n 2 --dist loadfile -m hypothesis --ignore tests/fuzz || exit 1; \
+	done
 
 fuzz: setup  ## 2,000 random specs, tables and folders of text
 	MIXOPT_FUZZ_CASES=700 $(BIN)/pytest -n 2 --timeout 3000 tests/fuzz

@@ -8,10 +8,17 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import settings
 
 from mixopt import RunSpec
 from mixopt.lazy import load
 from mixopt.runs.kinds import DESIGN, Kind
+
+# A commit is green or not, whatever the day and however busy the machine: properties are tried on
+# the same examples every time, without a limit of time. `make properties` looks for new ones.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("new", deadline=None, print_blob=True)
+settings.load_profile("new" if os.environ.get("MIXOPT_NEW_EXAMPLES") else "same")
 
 
 @pytest.fixture(scope="session")
