@@ -32,6 +32,7 @@ from mixopt.laws.base import (
 )
 from mixopt.laws.held_out import refit_folds, sd_factors, stacking_weights
 from mixopt.laws.mean import combine, combine_means
+from mixopt.laws.scales.widths import nearest, scale_factors
 from mixopt.laws.shown import Shown
 from mixopt.space.simplex import Array
 
@@ -99,19 +100,24 @@ class Stacking:
             refit_folds(x, runs, folds=self.folds, rng=np.random.default_rng(seed), start=whole)
             for x, whole in zip(quick, fitted.values(), strict=True)
         ]
-        both = [_weights(inside, runs)]
-        rest = np.unique(runs.scale[~top], axis=0)
+        weights = farther = _weights(inside, runs)
+        rest, told = np.unique(runs.scale[~top], axis=0), inside
         if len(rest) >= 2:
             # Not from what all runs taught: the scale that is held out must not be known.
-            beyond = [_without(x, runs, top, rng) for x in quick]
-            both.append(_weights(beyond, runs))
-        else:
-            both.append(both[0])
+            told = [_without(x, runs, top, rng) for x in quick]
+            farther = _weights(told, runs)
+        again = [
+            x.fit(runs.W, runs.Y, runs.scale, rng=rng) if name == "correction" else fitted[name]
+            for name, x in zip(fitted, quick, strict=True)
+        ]
+        parts = tuple(fitted.values())
+        scales, factors = scale_factors(runs, inside, weights, again, parts)
         return FittedStacking(
-            tuple(fitted.values()),
-            np.vstack([runs.scale.min(axis=0), runs.scale.max(axis=0)]),
-            np.stack([w for w, _ in both]),
-            np.stack([f for _, f in both]),
+            parts,
+            scales,
+            np.stack([weights, farther]),
+            factors,
+            sd_factors(runs.Y, combine(told, farther)),
         )
 
 
@@ -120,27 +126,30 @@ class FittedStacking(Shown):
     """Fitted laws with weights inside and beyond the scales that were seen.
 
     Attributes:
-        parts: (l) laws. seen: (2, 2) smallest and largest parameters and tokens.
-        weights: (2, l, k) inside and beyond. factors: (2, k) of the intervals.
+        parts: (l) laws. scales: (s, 2) parameters and tokens that were seen.
+        weights: (2, l, k) inside and beyond.
+        factors: (s, k) of the intervals at every scale, and at those in between which it is nearest
+            to. farther: (k,) of the intervals beyond.
     """
 
     parts: tuple[FittedLaw, ...]
-    seen: Array
+    scales: Array
     weights: Array
     factors: Array
+    farther: Array
 
     def predict(self, W: Array, scale: Array | None = None) -> Prediction:
         """Metrics at mixtures W (n, m) and scales (n, 2) or (2,); the largest seen without one."""
         asked, beyond = self._asked(W, scale)
         predictions = [p.predict(W, asked) for p in self.parts]
-        sides = [
-            _scaled(combine(predictions, w), f)
-            for w, f in zip(self.weights, self.factors, strict=True)
-        ]
+        inside, outside = (combine(predictions, w) for w in self.weights)
+        factors = self.factors[nearest(self.scales, asked)]
+        # Of several scales the noise is that of the noisiest, at each as far as it is believed.
+        noise = inside.noise * np.where(beyond, 0.0, factors).max(axis=0, initial=0.0)
         return Prediction(
-            np.where(beyond, sides[1].mean, sides[0].mean),
-            np.where(beyond, sides[1].sd, sides[0].sd),
-            sides[1].noise if beyond.all() else sides[0].noise,
+            np.where(beyond, outside.mean, inside.mean),
+            np.where(beyond, outside.sd * self.farther, inside.sd * factors),
+            outside.noise * self.farther if beyond.all() else noise,
         )
 
     def mean(self, W: Array, scale: Array | None = None) -> Array:
@@ -154,17 +163,18 @@ class FittedStacking(Shown):
         rows = len(np.atleast_2d(W))
         asked = check_scale(scale, rows)
         if asked is None:
-            asked = np.tile(self.seen[1], (rows, 1))
-        return asked, (np.log(asked / self.seen[1]).max(axis=1) > 1e-6)[:, None]
+            asked = np.tile(self.scales.max(axis=0), (rows, 1))
+        return asked, (np.log(asked / self.scales.max(axis=0)).max(axis=1) > 1e-6)[:, None]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
             "law": "stacking",
             "parts": [p.to_dict() for p in self.parts],
-            "seen": self.seen.tolist(),
+            "scales": self.scales.tolist(),
             "weights": self.weights.tolist(),
             "factors": self.factors.tolist(),
+            "farther": self.farther.tolist(),
         }
 
 
@@ -172,7 +182,7 @@ def read(values: JSON) -> FittedStacking:
     """The fitted law that `to_dict` wrote."""
     return FittedStacking(
         tuple(fitted_law(p) for p in values["parts"]),
-        *(numbers(values[name]) for name in ("seen", "weights", "factors")),
+        *(numbers(values[name]) for name in ("scales", "weights", "factors", "farther")),
     )
 
 
@@ -202,13 +212,8 @@ def _without(made: Law, runs: Runs, out: NDArray[np.bool_], rng: np.random.Gener
     return Prediction(mean, sd, predicted.noise)
 
 
-def _weights(predictions: list[Prediction], runs: Runs) -> tuple[Array, Array]:
-    """(l, k) weights and (k,) interval factors from held-out predictions."""
+def _weights(predictions: list[Prediction], runs: Runs) -> Array:
+    """(l, k) weights from held-out predictions."""
     errors = np.stack([runs.Y - f.mean for f in predictions])
     level = np.nanmean(errors, axis=1, keepdims=True)
-    weights = stacking_weights(errors - (1.0 - _LEVEL) * level, _SHRINK, np.zeros(runs.Y.shape[1]))
-    return weights, sd_factors(runs.Y, combine(predictions, weights))
-
-
-def _scaled(prediction: Prediction, factors: Array) -> Prediction:
-    return Prediction(prediction.mean, prediction.sd * factors, prediction.noise * factors)
+    return stacking_weights(errors - (1.0 - _LEVEL) * level, _SHRINK, np.zeros(runs.Y.shape[1]))

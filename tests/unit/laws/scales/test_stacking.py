@@ -30,20 +30,22 @@ class Constant:
 
 
 def stacked() -> FittedStacking:
-    """The first law inside, with intervals twice as wide; the second beyond, half as wide."""
+    """The first law inside, with intervals two and three times as wide; the second beyond."""
     return FittedStacking(
         (Constant(1.0, 0.1), Constant(5.0, 0.3)),
         np.array([[1e6, 1e8], [1e8, 1e10]]),
         np.array([[[1.0], [0.0]], [[0.0], [1.0]]]),
-        np.array([[2.0], [0.5]]),
+        factors=np.array([[2.0], [3.0]]),
+        farther=np.array([0.5]),
     )
 
 
 def test_each_scale_gets_the_weights_and_intervals_of_its_side() -> None:
     told = stacked().predict(W, np.array([[1e6, 1e8], [1e8, 1e10], [1e8, 2e10]]))
     np.testing.assert_allclose(told.mean[:, 0], [1, 1, 5])
-    np.testing.assert_allclose(told.sd[:, 0], [0.2, 0.2, 0.15])
-    np.testing.assert_allclose(told.noise, [0.2])
+    np.testing.assert_allclose(told.sd[:, 0], [0.2, 0.3, 0.15])
+    np.testing.assert_allclose(told.noise, [0.3])
+    np.testing.assert_allclose(stacked().predict(W, np.array([2e6, 1e8])).noise, [0.2])
     larger = stacked().predict(W, np.array([2e8, 1e10]))
     np.testing.assert_allclose(larger.mean[:, 0], [5, 5, 5])
     np.testing.assert_allclose(larger.noise, [0.15])
@@ -63,7 +65,7 @@ def test_an_error_of_level_counts_a_tenth_of_one_of_ranking() -> None:
     noise = np.array([1.0, 1.0])
     level = Prediction(Y + off + 0.01 * random, np.ones((40, 2)), noise)
     ranks = Prediction(Y + random - random.mean(axis=0), np.ones((40, 2)), noise)
-    weights, _ = _weights([level, ranks], SimpleNamespace(Y=Y))
+    weights = _weights([level, ranks], SimpleNamespace(Y=Y))
     np.testing.assert_allclose(weights.sum(axis=0), 1)
     # Squared: .5^2 and .3^2 of level against 1 of ranking.
     assert (weights[0] > 0.7).all()
