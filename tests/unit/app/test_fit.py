@@ -110,6 +110,30 @@ def test_unlike_metrics_are_said_and_standardized(tmp_path: Path) -> None:
     assert share(only, "web") == pytest.approx(0.6, abs=0.02)
 
 
+def test_a_metric_that_is_mostly_noise_weighs_less_where_that_is_asked(tmp_path: Path) -> None:
+    table = runs()
+    table = pd.concat([table, table.head(12)], ignore_index=True)
+    W = table[["w/web", "w/code", "w/math"]].to_numpy()
+    chance = np.random.default_rng(1).standard_normal(len(table))
+    table["m/loud"] = 2 + 3 * ((W - OPTIMUM[::-1]) ** 2).sum(axis=1) + 2.0 * chance
+    path = tmp_path / "runs.csv"
+    table.to_csv(path, index=False)
+    values, screen = answered(path, "--down-weight")
+    (told,) = (n for n in values["notes"] if n.startswith("metrics weigh by their reliability"))
+    weights = re.search(r"loss ([\d.]+) \(asked 0.5, .*loud ([\d.]+) \(asked 0.5", told)
+    assert weights is not None
+    quiet, loud = (float(w) for w in weights.groups())
+    assert quiet > 1.5 * loud
+    assert quiet + loud == pytest.approx(1.0, abs=1e-3)
+    assert f"on mean of {quiet} loss, {loud} loud" in re.sub(r"\s+", " ", screen)
+
+
+def test_reliability_that_no_repeated_run_tells_is_refused(path: Path) -> None:
+    refused = fit(path, "--down-weight")
+    assert isinstance(refused.exception, InputError)
+    assert "that of 'loss' is unknown" in str(refused.exception)
+
+
 def test_accuracies_that_are_minimised_are_said_and_the_remedy_is_right(tmp_path: Path) -> None:
     table = runs()
     table["m/acc"] = 0.9 - table.pop("m/loss") / 9
