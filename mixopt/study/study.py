@@ -1,6 +1,6 @@
 """The notebook facade: space, objective and observations; ask, tell, fit, propose, recommend."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -319,9 +319,9 @@ class Study:
         """
         return self.outcome.checkup.trust
 
-    def report(self, path: str | Path, title: str = "study") -> None:
-        """Write the outcome as one HTML page that needs nothing but a browser."""
-        page: str = require("mixopt.study.pages").study_page(self, title)
+    def report(self, path: str | Path, title: str = "study", notes: Sequence[str] = ()) -> None:
+        """Write the outcome, and notes of yours, as one HTML page that a browser alone can show."""
+        page: str = require("mixopt.study.pages").study_page(self, title, notes)
         write_whole(Path(path), page)
 
     @property

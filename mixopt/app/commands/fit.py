@@ -1,5 +1,6 @@
 """`mixopt fit`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -69,6 +70,13 @@ def fit(
     renormalize: Annotated[
         bool, typer.Option("--renormalize", help="Scale weights that do not sum to 1.")
     ] = False,
+    optimism: Annotated[
+        bool,
+        typer.Option(
+            "--optimism",
+            help="Say by how much the law predicts too well what it chooses (eight more fits).",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write an HTML report as well.")
@@ -95,9 +103,14 @@ def fit(
         for line in expected.of_table(runs, objective, space):
             console.say(line)
         outcome = publish.fit_table(runs, study, console.working)
+        more: list[str] = []
+        if optimism:
+            with console.working("Asking halves of the runs what becomes of what the law chooses"):
+                more.append(publish.how_optimistic(study, seed))
+        outcome = replace(outcome, notes=(*outcome.notes, *more))
         console.show_outcome(outcome, space)
         console.show_checkup(outcome)
         if report is not None:
-            study.report(report, title=table.stem)
+            study.report(report, title=table.stem, notes=more)
             console.say(f"Report: {report}")
         write(outcome.summary())

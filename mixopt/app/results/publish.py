@@ -18,11 +18,13 @@ from mixopt.app.results.reports import REPORT, observations_of, write_report
 from mixopt.app.running.launch import Sweep
 from mixopt.app.spec.values import Spec
 from mixopt.errors import InputError, StoreError
+from mixopt.evidence.numbers import number
 from mixopt.evidence.outcome import Outcome, evidence_of, sweep_outcome
 from mixopt.evidence.past import learned
 from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.heartbeat import driver_of
 from mixopt.execution.limits import LIMIT, PAUSED
+from mixopt.proposers import optimism
 from mixopt.proposers.prices import Change, Price, price, tier_named
 from mixopt.runs import Observation, Scale, Schedule, What
 from mixopt.runs.objective import Objective
@@ -164,6 +166,31 @@ def fit_table(runs: RunTable, study: Study, stage: Stage = _quiet) -> Outcome:
         study.fit()
     with stage("Looking for the best mixture, and checking the answer on held-out runs"):
         return study.outcome
+
+
+def how_optimistic(study: Study, seed: int) -> str:
+    """What halves of the runs say of an answer that was chosen for its prediction; or why nothing.
+
+    Args:
+        study: fitted.
+        seed: of the halves.
+    """
+    surrogate, chosen = study.surrogate, study.outcome.recommendation.mixture.array[None]
+    rng = np.random.default_rng([seed, 1])
+    try:
+        told = optimism(surrogate, study.evidence, study.space, rng=rng)
+    except InputError as error:
+        return f"by how much the answer is predicted too well is not known: {error}"
+    value, sd = (float(x[0]) for x in surrogate.moments(chosen))
+    runs = f"{told.chosen} runs that a law of the other half chose came out {_beside(told.raw)}"
+    off = told.corrected(value, sd) - value
+    if off == 0:
+        return f"{runs}, which is within chance: the predicted value of the answer stays as it is"
+    return f"{runs}; the answer, chosen as they were, is expected to come out {_beside(off)}"
+
+
+def _beside(off: float) -> str:
+    return f"{number(abs(off))} {'worse' if off > 0 else 'better'} than predicted"
 
 
 def answer(sweep: Sweep) -> tuple[Mixture | Schedule, dict[str, Any]]:

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mixopt.app.commands import app
+from mixopt.app.results import publish
 from mixopt.errors import InputError
+from mixopt.proposers import Optimism
 
 OPTIMUM = np.array([0.6, 0.3, 0.1])
 
@@ -192,3 +195,43 @@ def test_an_answer_for_a_scale_that_did_not_run_has_no_level(tmp_path: Path) -> 
     assert share(values, "web") == pytest.approx(0.6, abs=0.02)
     for wrong, rule in (("1B", "no scale"), ("1B/x", "no scale"), ("0/1", "no scale")):
         assert rule in str(fit(path, "--at", wrong).exception)
+
+
+def test_how_much_too_well_the_answer_is_predicted_reaches_screen_json_and_report(
+    path: Path,
+) -> None:
+    report = path.with_suffix(".html")
+    values, screen = answered(path, "--optimism", "--report", str(report))
+    (told,) = (n for n in values["notes"] if "a law of the other half chose" in n)
+    assert told.startswith("40 runs")  # a quarter of 20, in eight halves
+    assert told[1:] in re.sub(r"\s+", " ", screen)
+    assert told in re.sub(r"<[^>]+>", "", report.read_text())
+    runs(12).to_csv(path, index=False)
+    few, _ = answered(path, "--optimism")
+    assert any("is not known: 12 mixtures ran" in n for n in few["notes"])
+    assert not any("too well" in n for n in answered(path)[0]["notes"])
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (Optimism(0.5, 8, 24, 0.03), ("came out 0.0300 worse", "to come out 0.0200 worse")),
+        (Optimism(-0.5, 8, 24, -0.03), ("came out 0.0300 better", "to come out 0.0200 better")),
+        (Optimism(0.0, 8, 24, 0.01), ("came out 0.0100 worse", "stays as it is")),
+    ],
+)
+def test_optimism_is_said_in_the_unit_of_the_objective(
+    told: Optimism, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "optimism", lambda *_, **__: told)
+    surrogate = SimpleNamespace(moments=lambda W: (np.full(len(W), 2.0), np.full(len(W), 0.04)))
+    answer = SimpleNamespace(mixture=SimpleNamespace(array=OPTIMUM))
+    study: Any = SimpleNamespace(
+        surrogate=surrogate,
+        outcome=SimpleNamespace(recommendation=answer),
+        evidence=None,
+        space=None,
+    )
+    line = publish.how_optimistic(study, 0)
+    for part in words:
+        assert part in line
