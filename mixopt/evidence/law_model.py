@@ -20,7 +20,7 @@ from mixopt.proposers import Surrogate
 from mixopt.runs.reach import Reach
 from mixopt.space.simplex import Array, dirichlet
 
-FORMAT = 3
+FORMAT = 4
 """Of the JSON; another one is refused."""
 _ANYWHERE = 256  # random mixtures that `order` is read against
 _SUM = 1e-3  # by which the shares of a row may miss 1: what rounding to three digits leaves

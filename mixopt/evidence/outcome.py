@@ -38,7 +38,7 @@ from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace, html
 from mixopt.strategies import Answer, Problem, TradeOff
 
-FORMAT = 7
+FORMAT = 8
 """Of a stored outcome; another one is refused, and concluded anew from the runs."""
 
 

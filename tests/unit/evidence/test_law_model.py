@@ -75,7 +75,7 @@ def test_what_is_no_mixture_is_refused(law: LawModel, columns: dict, told: str) 
 
 def test_another_format_and_damage_are_refused(law: LawModel) -> None:
     values = json.loads(law.to_json())
-    with pytest.raises(StoreError, match="has format 9, and this mixopt reads 3"):
+    with pytest.raises(StoreError, match="has format 9, and this mixopt reads 4"):
         LawModel.read(json.dumps({**values, "format": 9}))
     del values["surrogate"]["fitted"]
     with pytest.raises(StoreError, match="cannot be read"):
