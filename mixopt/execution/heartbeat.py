@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mixopt.errors import MixoptError, StoreError
 from mixopt.execution.limits import Halt
+from mixopt.execution.processes import birth, place
 from mixopt.execution.sweep import SweepStatus
 from mixopt.ports import Store
 from mixopt.space.redaction import redact
@@ -88,7 +88,8 @@ class Heartbeat:
             "count": self._count,
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "birth": _birth(os.getpid()),
+            "place": place(),
+            "birth": birth(os.getpid()),
             "state": state,
             "reason": redact(reason),
             "remedy": remedy,
@@ -165,8 +166,8 @@ def driver_of(annotations: Mapping[str, Any], now: float) -> Driver | None:
     age = max(now - sign["time"], 0.0)
     if sign["state"] != RUNNING:
         alive = False
-    elif sign["host"] == socket.gethostname():
-        alive = _birth(sign["pid"]) == sign["birth"] is not None
+    elif sign["place"] == place():
+        alive = birth(sign["pid"]) == sign["birth"] is not None
     else:
         alive = age <= max(PATIENCE_SECONDS, 3 * sign["gap"])
     return Driver(
@@ -185,22 +186,3 @@ def driver_of(annotations: Mapping[str, Any], now: float) -> Driver | None:
         eta=sign.get("eta") if alive else None,
         latest=sign.get("latest", "") if alive else "",
     )
-
-
-def _birth(pid: int) -> str | None:
-    """When a process of this machine began, as the system counts; None where it is gone.
-
-    A number may be another process's by now; together with its beginning it is one process.
-    """
-    try:
-        # After the name, which may hold anything but comes in parentheses: field 22 of proc(5).
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
-    except OSError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return "unknown"

@@ -24,8 +24,7 @@ from mixopt.lazy import require
 from mixopt.ports import Entry
 from mixopt.runs import Observation, Point
 from mixopt.testing.store_contract import big_spec, example_observation, example_spec
-from mixopt.tracking import locks, records
-from mixopt.tracking.locks import Lease
+from mixopt.tracking import records
 from mixopt.tracking.mlflow import MLflowStore
 from mixopt.tracking.shown import entries as entries_of
 
@@ -292,84 +291,6 @@ def test_a_run_takes_little_more_time_than_mlflow_itself(
         ours.append(half - begun)
         its_own.append(time.process_time() - half)
     assert min(ours) < 2 * min(its_own)  # 1.1 times as measured
-
-
-# -- the lease on a server -----------------------------------------------------------------------
-
-
-class Note:
-    """A tag on a server, in memory."""
-
-    def __init__(self, text: str = "") -> None:
-        self.text = text
-
-    def lease(self) -> Lease:
-        return Lease(lambda: self.text, lambda text: setattr(self, "text", text), "sweep 'x'")
-
-
-def test_a_lease_keeps_others_out_until_it_is_released() -> None:
-    note = Note()
-    lease = note.lease()
-    with pytest.raises(StoreError, match="is being run by process"):
-        note.lease()
-    lease.release()
-    lease.release()
-    note.lease().release()
-
-
-@pytest.mark.parametrize(
-    ("changes", "is_free"),
-    [
-        ({"pid": 2**22 + 1}, True),  # its process is gone
-        ({"time": 0.0}, False),  # it is here and alive, whatever the clock was
-        ({"host": "elsewhere"}, False),
-        ({"host": "elsewhere", "time": 0.0}, True),  # not seen for long
-        ({"host": "elsewhere", "time": 1e11}, True),  # a clock that is ahead, and nobody renews
-    ],
-)
-def test_stale_leases_are_taken_over(
-    changes: dict[str, Any], is_free: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locks, "WATCH_SECONDS", 0.01)
-    note = Note()
-    first = note.lease()
-    note.text = json.dumps({**json.loads(note.text), **changes})
-    if is_free:
-        note.lease().release()
-    else:
-        with pytest.raises(StoreError, match="is being run by process"):
-            note.lease()
-    first.release()
-
-
-@pytest.mark.parametrize("skew", [-3600.0, 3600.0])
-def test_a_driver_whose_clock_is_wrong_is_not_taken_for_gone(
-    skew: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    note, reads = Note(), iter(range(100))
-    lease = note.lease()
-    monkeypatch.setattr(locks, "WATCH_SECONDS", 0.01)
-
-    def read() -> str:
-        """Renewed at every look, by a clock that is an hour off."""
-        sign = {"host": "elsewhere", "time": time.time() + skew + next(reads)}
-        return json.dumps({**json.loads(note.text), **sign})
-
-    with pytest.raises(StoreError, match="elsewhere"):
-        Lease(read, lambda text: None, "sweep 'x'")
-    lease.release()
-
-
-def test_a_driver_that_lost_its_lease_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "RENEW_SECONDS", 0.01)
-    note = Note()
-    lease = note.lease()
-    note.text = json.dumps({**json.loads(note.text), "key": "other"})
-    lease._thread.join(60)  # it ends when it finds another's key
-    with pytest.raises(StoreError, match="taken over"):
-        lease.check()
-    lease.release()
-    assert json.loads(note.text)["key"] == "other"
 
 
 # -- records -------------------------------------------------------------------------------------
