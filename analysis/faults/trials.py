@@ -241,6 +241,17 @@ def _head_restarted(trial: Trial) -> list[str]:
     return trial.judge(again)
 
 
+def _head_lost(trial: Trial) -> list[str]:
+    """The driver's machine is another: it lives on, and is to end by itself."""
+    sweep = trial.sweep()
+    driver = trial.drive(sweep)
+    trial.moment(sweep, driver)
+    trial.world.ray.start()
+    again = trial.sweep(sweep.uri)
+    trial.finish(again, driver)
+    return trial.judge(again)
+
+
 def _store_away(trial: Trial) -> list[str]:
     server = trial.world.server
     sweep = trial.sweep(server.uri)
@@ -250,6 +261,23 @@ def _store_away(trial: Trial) -> list[str]:
     time.sleep(float(trial.rng.uniform(1.0, 5.0)))
     server.shut = False
     trial.finish(sweep, driver)
+    return trial.judge(sweep)
+
+
+def _store_away_and_driver_killed(trial: Trial) -> list[str]:
+    """What came in meanwhile goes with the driver, and is trained again."""
+    server = trial.world.server
+    sweep = trial.sweep(server.uri)
+    driver = trial.drive(sweep)
+    trial.moment(sweep, driver, latest=0.7)
+    server.shut_door()
+    time.sleep(float(trial.rng.uniform(0.0, 4.0)))
+    driver.kill()
+    driver.join()
+    early = trial.drive(sweep)  # it finds no store
+    early.join(float(trial.rng.uniform(0.0, 4.0)))
+    server.shut = False
+    trial.finish(sweep, early)
     return trial.judge(sweep)
 
 
@@ -288,6 +316,25 @@ def _disk_full(trial: Trial) -> list[str]:
         time.sleep(float(trial.rng.uniform(1.0, 4.0)))
         disk.free()
         trial.finish(sweep, driver)
+        return trial.judge(sweep)
+    finally:
+        disk.close()
+
+
+def _disk_full_and_driver_killed(trial: Trial) -> list[str]:
+    disk = SmallDisk(trial.folder / "disk")
+    if not disk.there:
+        return ["only root may mount a small disk"]
+    try:
+        sweep = trial.sweep(trial.world.database(disk.folder))
+        driver = trial.drive(sweep)
+        trial.moment(sweep, driver, latest=0.7)
+        disk.fill()
+        time.sleep(float(trial.rng.uniform(0.0, 3.0)))
+        driver.kill()
+        driver.join()
+        disk.free()
+        trial.finish(sweep, trial.drive(sweep))
         return trial.judge(sweep)
     finally:
         disk.close()
@@ -339,5 +386,8 @@ FAULTS: dict[str, Callable[[Trial], list[str]]] = {
     "head-restarted": _head_restarted,
     "store-killed": _store_killed,
     "slurm-driver-killed": _slurm_driver_killed,
+    "store-and-driver": _store_away_and_driver_killed,
+    "disk-and-driver": _disk_full_and_driver_killed,
+    "head-lost": _head_lost,
 }
 """What may happen, in the order in which trials take turns."""

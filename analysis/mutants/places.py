@@ -6,7 +6,8 @@ a survivor.
 1. The mirrored file: `tests/unit/laws/test_capacity.py` for `mixopt/laws/capacity.py`.
 2. Files of the same folder that mirror no single module: `test_zoo.py` holds all laws,
    `test_optima.py` the proposers.
-3. Where there is neither, the whole folder.
+3. Where there is neither, the whole folder. Of trainers (`proxies`) the mirrored file alone, where
+   there is one: the files beside it train.
 4. What the table `BESIDE` names: the contract of a kind of plug-in, golden numbers of published
    recipes, and the tests of a whole for the modules that it alone is made of. Of a contract only
    the plug-ins that the module makes are tried (`selection`), so that a minute is enough.
@@ -74,12 +75,13 @@ def modules(root: Path, only: tuple[str, ...] = ROOMS) -> list[str]:
 def files_for(root: Path, module: str) -> list[str]:
     """The test files that answer for a module, in the order in which they are asked."""
     path = Path(module)
-    folder = Path("tests/unit") / path.parent.relative_to("mixopt")
+    trains = path.parts[0] == "proxies"
+    folder = Path("tests/unit") / (path.parent if trains else path.parent.relative_to("mixopt"))
     present = [file.name for file in sorted((root / folder).glob("test_*.py"))]
     mirrors = {f"test_{other.name}" for other in (root / path.parent).glob("*.py")}
     own = [name for name in present if name == f"test_{path.name}"]
     common = [name for name in present if name not in mirrors]
-    if path.parent == Path("mixopt"):
+    if path.parent == Path("mixopt") or (trains and own):
         common = []  # a module at the top level has no room
     files = [(folder / name).as_posix() for name in (own + common or present)]
     beginnings = [b for b in BESIDE if module == b or module.startswith(f"{b}/")]

@@ -100,6 +100,9 @@ def test_every_module_has_tests_that_answer_for_it() -> None:
         assert [file for file in files if not (ROOT / file).is_file()] == []
     assert files_for(ROOT, "mixopt/space/simplex.py")[0] == "tests/unit/space/test_simplex.py"
     assert files_for(ROOT, "mixopt/study/study.py")[0] == "tests/unit/study/test_study.py"
+    alone = files_for(ROOT, "proxies/experts/merging.py")  # what is beside it trains
+    assert alone == ["tests/unit/proxies/experts/test_merging.py"]
+    assert len(files_for(ROOT, "proxies/corpus/injected.py")) > 1
 
 
 def test_of_a_contract_those_plug_ins_are_tried_that_the_module_makes() -> None:
