@@ -155,7 +155,7 @@ class Lease:
 
     def _is_stale(self, note: dict[str, Any]) -> bool:
         if note["place"] == place():
-            return birth(int(note["pid"])) != note["birth"]
+            return bool(birth(int(note["pid"])) != note["birth"])
         if 0.0 <= time.time() - float(note["time"]) <= STALE_SECONDS:
             return False
         _log.warning(

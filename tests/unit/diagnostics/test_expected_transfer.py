@@ -72,6 +72,7 @@ def test_one_scale_says_what_noise_leaves_and_no_more() -> None:
     assert most == pytest.approx(1 / (1 + 0.3**2), abs=0.05)  # sqrt(rel rel)
     gate = told[0].gate(UNMEASURED)
     assert (gate.state, gate.allows) == ("not measured", "ranking only")
+    assert "noise leaves single runs of" in gate.told
     assert "at most 0.9" in gate.told
 
 

@@ -36,6 +36,26 @@ def test_a_loud_group_is_loud_alone_and_shrunk_towards_the_others() -> None:
     assert loud.below(loud.half()) == pytest.approx(0.05)
 
 
+def test_hypotheses_weigh_as_they_make_the_variances_likely() -> None:
+    """Densities of chi2 and F over a grid of common variances, as SciPy has them."""
+    s2, d = np.array([1.0, 2.0, 60.0, 0.5]), np.array([1.0, 4.0, 2.0, 1.0])
+    noise = noise_of(s2 * d, d)
+    grid = (s2 @ d) / d.sum() * np.exp(np.linspace(-6.0, 4.0, 81))[:, None]
+    likely = [stats.chi2.pdf(s2 / grid * d, d) * d / grid]
+    likely += [stats.f.pdf(s2 / grid, d, d0) / grid for d0 in (4.0, 2.0, 1.0)]
+    weights = np.array([x.prod(axis=1).sum() for x in likely]) * [3, 1, 1, 1]
+    assert noise.weights == pytest.approx(weights / weights.sum())
+    assert noise.differs == pytest.approx(1.0 - noise.weights[0])
+
+
+def test_of_a_mean_of_many_runs_the_noise_is_that_of_the_other() -> None:
+    noise = noise_of(np.array([0.04, 0.05, 0.06, 25.0]), np.full(4, 4.0))
+    for loud, quiet in ((3, 0), (0, 3)):
+        between = noise.between(loud, quiet, [10**7 if i == quiet else 2 for i in range(4)])
+        assert between.sd == pytest.approx(noise.sds[loud], rel=1e-3)
+        assert between.freedom[0] == noise.freedom == 16
+
+
 def test_a_group_of_one_run_has_the_noise_that_groups_have() -> None:
     noise = noise_of(np.array([0.04, 0.05, 25.0, 0.0]), np.array([4.0, 4.0, 4.0, 0.0]))
     assert noise.sds[0] < noise.sds[3] < noise.sds[2]

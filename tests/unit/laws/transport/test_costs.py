@@ -38,6 +38,7 @@ def test_another_order_of_domains_is_the_same_distance(costs) -> None:
     P = np.random.default_rng(6).dirichlet(np.ones(3), 5)
     turned = costs.ordered(("math", "web", "code"))
     assert turned(P[:, [2, 0, 1]]) == pytest.approx(costs(P))
+    assert turned.gradient == (costs.gradient[2], costs.gradient[0], costs.gradient[1])
     assert turned.alone == (costs.alone[2], costs.alone[0], costs.alone[1])
 
 
@@ -62,6 +63,9 @@ def test_a_file_gives_what_was_written_and_says_what_it_is_not(costs, tmp_path: 
     file.write_text(dumps(costs.to_dict()))
     P = np.eye(3)
     assert read_costs(file)(P) == pytest.approx(costs(P), abs=1e-12)
+    assert read_costs(file).to_dict() == costs.to_dict()
+    documents = {"web": 12, "code": 12, "math": 12}
+    assert read_costs(file).notes == {"epsilon": EPSILON, "documents": documents}
     file.write_text(dumps({**costs.to_dict(), "version": 9}))
     with pytest.raises(InputError, match="version 9"):
         read_costs(file)

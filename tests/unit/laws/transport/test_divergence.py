@@ -21,6 +21,8 @@ def test_the_published_example_of_the_gradient() -> None:
     assert np.dot(p, cost) == pytest.approx(2.1)
     assert exchange_gradient(cost, p)[2] == pytest.approx(8.625)
     assert 0 < plain.value < 2.1
+    with np.errstate(all="raise"):  # a source that is all there is has no others
+        assert exchange_gradient((2, 5), (1, 0)) == pytest.approx([np.nan, 3.0], nan_ok=True)
 
 
 def test_it_is_nothing_where_mixture_and_target_are_the_same() -> None:
@@ -67,6 +69,12 @@ def test_far_outliers_stay_numbers() -> None:
         ({"a": [[0.0]]}, [[1.0]], 0.1, "a mixture is of two or more"),
         ({"a": [[0.0]], "b": [[1.0, 2.0]]}, [[1.0]], 0.1, "'b' have 2 dimensions"),
         ({"a": [[0.0]], "b": [[np.nan]]}, [[1.0]], 0.1, "point 0 of 'b' has a missing"),
+        (
+            {"a": [[0.0]], "b": [[0.0], [1.0], [np.inf]]},
+            [[1.0]],
+            0.1,
+            "point 2 of 'b' has a missing",
+        ),
         ({"a": [[0.0]], "b": []}, [[1.0]], 0.1, "'b' have the shape"),
         ({"a": [[0.0]], "b": [[1.0]]}, [[1.0]], 0.0, "epsilon is 0"),
         ({"a": [[1.0]], "b": [[1.0]]}, [[1.0]], 0.1, "at no distance from the target"),

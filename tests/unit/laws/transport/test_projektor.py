@@ -1,10 +1,12 @@
 """Projektor: published values, a world made by its formula, and two scales of data."""
 
+import json
+
 import numpy as np
 import pytest
 
 from mixopt.errors import InputError
-from mixopt.laws import as_law, law
+from mixopt.laws import as_law, fitted_law, law
 from mixopt.laws.transport.costs import TransportCosts
 from mixopt.laws.transport.projektor import features, projection
 from mixopt.space import Domain, MixtureSpace
@@ -48,6 +50,16 @@ def test_two_numbers_of_tokens_are_projected_and_others_corrected() -> None:
     assert told.mean[:, 0] == pytest.approx(value(new, 3e6), abs=0.02)
     assert fitted.predict(new).mean[:, 0] == pytest.approx(value(new, 1.5e6), abs=0.01)
     assert (told.sd > fitted.predict(new).sd).all()
+    before, now = (part.moments(features(new, Q)) for part in fitted.parts)
+    c1, c0 = projection(3e6, 1e6, 1.5e6)
+    assert told.mean == pytest.approx(c1 * now[0] + c0 * before[0])
+    assert told.sd**2 == pytest.approx(c1**2 * now[1] + c0**2 * before[1])
+    again = fitted_law(json.loads(json.dumps(fitted.to_dict())))
+    assert again.predict(new).sd == pytest.approx(fitted.predict(new).sd)
+    two = np.column_stack([value(both, tokens)] * 2)
+    two[tokens == 1e6, 1] = np.nan  # one metric was not measured there
+    apart = law("projektor", costs=COSTS).fit(both, two, scale, rng=rng)
+    assert apart.to_dict()["law"] == "correction"
     sizes = np.column_stack([np.repeat([1e5, 4e5], 40), tokens])
     other = law("projektor", costs=COSTS).fit(both, value(both, tokens)[:, None], sizes, rng=rng)
     assert other.to_dict()["law"] == "correction"
