@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import ray
 from ray.exceptions import (
+    LocalRayletDiedError,
     NodeDiedError,
     OutOfMemoryError,
     RayError,
@@ -145,7 +146,11 @@ class RayExecutor:
         self._request()
 
     def wait(self, timeout: float) -> list[Event]:
-        """Progress and finished runs since the last call; waits at most `timeout` seconds."""
+        """Progress and finished runs since the last call; waits at most `timeout` seconds.
+
+        Raises:
+            MixoptError: this machine is no longer part of a cluster.
+        """
         events: list[Event] = []
         due = min((w.deadline for w in self._running.values()), default=math.inf)
         ready = self._ready(max(0.0, min(timeout, due - time.monotonic())), 1)
@@ -273,6 +278,13 @@ class RayExecutor:
             return self._ended(stream)
         except (RayTaskError, RuntimeEnvSetupError, TaskUnschedulableError) as error:
             return self._hopeless(first, error)
+        except LocalRayletDiedError as error:
+            # No pack's fault: submitted again, each would fail at once until its retries are spent.
+            raise MixoptError(
+                "this machine's part of the Ray cluster has ended, so that nothing can be trained "
+                "from here; start the cluster again, then the sweep: it goes on, and trains again "
+                "what was under way"
+            ) from error
         except RayError as error:
             cause = self._cause(error, self._running[first].node)
             return self._again(first, cause, f"{type(error).__name__}: {brief(error)}")
