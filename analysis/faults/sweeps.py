@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from analysis.faults.trainer import NAME
-from mixopt.app.running import launch
+from mixopt.app.running import driving, launch
 from mixopt.app.spec.spec_file import read_spec
 from mixopt.lazy import load, require
 
@@ -133,7 +133,7 @@ def undisturbed(folder: Path, failing: str = "") -> Runs:
     os.chdir(sweep.folder)
     try:
         with launch.new_sweep(read_spec(path)) as (made, recipe):
-            launch.run(made, recipe)
+            driving.run(made, recipe)
             return {o.run_id: (o.ok, dict(o.metrics)) for o in made.store.observations()}
     finally:
         os.chdir(before)
@@ -158,4 +158,4 @@ def _drive(folder: Path, skew: float, environment: Mapping[str, str]) -> None:
     clock = time.time
     time.time = lambda: clock() + skew  # of this process alone, which ends with the sweep
     with launch.new_sweep(read_spec(folder / "spec.yaml")) as (sweep, recipe):
-        launch.run(sweep, recipe)
+        driving.run(sweep, recipe)

@@ -17,8 +17,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from mixopt.errors import InputError, did_you_mean
-from mixopt.ports import SCOPES, SIGNALS, Mixing
+from mixopt.ports import Mixing
 from mixopt.runs import RunSpec
+from mixopt.runs.signals import SCOPES, SIGNALS
 from mixopt.space import MixtureSpace, plain
 from mixopt.space.simplex import Array
 
@@ -28,9 +29,9 @@ class Needs:
     """What a mixer wants of a trainer; checked before anything is trained (`refused`).
 
     Attributes:
-        signals: names of `mixopt.ports.SIGNALS`; no other is read.
+        signals: names of `mixopt.runs.signals.SIGNALS`; no other is read.
         every: steps of a period, after which the weights change. Probes divide it.
-        scope: of gradients, one of `mixopt.ports.SCOPES`.
+        scope: of gradients, one of `mixopt.runs.signals.SCOPES`.
         clip: norm to which every gradient is clipped before products are taken.
         loss_weights: it weighs losses under a fixed sampling.
         branches: it asks for segments that are thrown away.
@@ -89,8 +90,8 @@ class Measured:
     Attributes:
         step: steps of the run after it; of a branch, counted from where it branched.
         tokens: (m,) tokens that it drew of each domain, as they were drawn and not as asked.
-        values: signal to its array, axes as in `mixopt.ports.SIGNALS`. NaN: not observed, allowed
-            for a domain of which the segment drew nothing.
+        values: signal to its array, axes as in `mixopt.runs.signals.SIGNALS`. NaN: not observed,
+            allowed for a domain of which the segment drew nothing.
         lr: the learning rate at its end, as a share of the largest; None where nobody knows.
     """
 

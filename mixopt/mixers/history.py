@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mixopt.mixers.base import Measured, Segment, Setup, array, numbers
-from mixopt.ports import SIGNALS
+from mixopt.runs.signals import SIGNALS
 from mixopt.space.simplex import Array
 
 MOST_POINTS = 128

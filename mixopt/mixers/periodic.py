@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from mixopt.errors import InputError
 from mixopt.mixers.base import Measured, Needs, Note, Segment, Setup, State
 from mixopt.mixers.gate import gate
-from mixopt.ports import SIGNALS
+from mixopt.runs.signals import SIGNALS
 from mixopt.space.numbers import check_settings
 from mixopt.space.simplex import Array
 

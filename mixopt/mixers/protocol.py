@@ -20,7 +20,7 @@ from mixopt.errors import InputError
 from mixopt.mixers.base import Measured, Needs, Setup
 from mixopt.mixers.course import record
 from mixopt.mixers.session import Session
-from mixopt.ports import SIGNALS
+from mixopt.runs.signals import SIGNALS
 
 
 def needs_line(session: Session) -> dict[str, Any]:

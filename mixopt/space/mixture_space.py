@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixopt.errors import InfeasibleError, InputError, did_you_mean
-from mixopt.space import feasibility, html, sampling, simplex
+from mixopt.space import checks, feasibility, html, sampling, simplex
 from mixopt.space.constraints import Polytope
 from mixopt.space.domains import (
     Domain,
@@ -371,49 +371,19 @@ class MixtureSpace:
 
     def _check(self) -> None:
         self.index(self.bounds)
-        for name, (low, high) in self.bounds.items():
-            if not 0.0 <= low <= high <= 1.0:
-                raise InputError(
-                    f"bounds of {name!r} are ({low}, {high}); give 0 <= lower <= upper <= 1"
-                )
-        self._check_budget()
-        tied: dict[str, str] = {}
+        checks.check_bounds(self.bounds)
+        limits = self.epochs if isinstance(self.epochs, Mapping) else {"*": self.epochs}
+        self.index(key for key in limits if "=" not in key and key != "*")
+        checks.check_budget(self.budget, limits, self.domains)
         for tie in self.frozen:
             self.index(tie.ratios)
-            for name in tie.ratios:
-                if name in tied:
-                    raise InputError(
-                        f"domain {name!r} is in the ties {tied[name]!r} and {tie.name!r}; "
-                        "join them into one"
-                    )
-                tied[name] = tie.name
-        self._check_orders()
+        checks.check_ties(self.frozen)
+        for order in self.orders:
+            self.index(order.domains)
+        checks.check_orders(self.orders, dict(zip(self.names, self.prior.tolist(), strict=True)))
         if not 0.0 <= self.min_weight <= 1.0:
             raise InputError(f"min_weight is {self.min_weight}; give a share from 0 to 1")
         feasibility.check_sums(self.names, self.lower, self.upper, self.budget)
         if not self.polytope.feasible:
             conflict = feasibility.conflict(self.rules, self.dim)
             raise InfeasibleError(feasibility.explain(conflict, self.dim))
-
-    def _check_orders(self) -> None:
-        for order in self.orders:
-            at = self.index(order.domains)
-            empty = [order.domains[i] for i, p in enumerate(self.prior[at]) if p <= 0]
-            if empty and not order.sizes:
-                raise InputError(
-                    f"order {order.name!r}: {empty[0]!r} has no size (its prior or tokens are 0), "
-                    "so that nobody can say how often it is read; leave it out of the order"
-                )
-
-    def _check_budget(self) -> None:
-        if self.budget is not None and not (np.isfinite(self.budget) and self.budget > 0):
-            raise InputError(f"budget is {self.budget}; give the target run's tokens, above 0")
-        limits = self.epochs if isinstance(self.epochs, Mapping) else {"*": self.epochs}
-        for key, value in limits.items():
-            if not value > 0:
-                raise InputError(f"epochs of {key!r} are {value}; give a number above 0")
-            tag, equals, wanted = key.partition("=")
-            if not equals and key != "*":
-                self.index([key])
-            elif equals and not any(d.tags.get(tag) == wanted for d in self.domains):
-                raise InputError(f"epochs are given for {key!r}, but no domain has this tag")

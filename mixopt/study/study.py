@@ -15,16 +15,16 @@ from mixopt.laws.base import FittedLaw, Law
 from mixopt.lazy import require
 from mixopt.proposers import Recommendation, Surrogate
 from mixopt.proposers.surrogate import fit_surrogate
-from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
+from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective
 from mixopt.runs.reliability import resolved
 from mixopt.runs.run_table import RunTable
-from mixopt.runs.scales import placed, scales_of
+from mixopt.runs.scales import placed
 from mixopt.runs.told_again import new_runs
 from mixopt.space import Mixture, MixtureSpace, html
 from mixopt.study.pictures import Pictures
 from mixopt.study.telling import (
-    check_scale_asked,
+    check_asked,
     check_scales,
     covering_part,
     known_law,
@@ -32,6 +32,7 @@ from mixopt.study.telling import (
     name_of,
     objective_from,
     observation_of,
+    only_scale,
     table_of,
 )
 from mixopt.study.views import Best, MixturesLike, best_of, mixtures_of, predicted
@@ -153,7 +154,7 @@ class Study:
         elif metrics is not None:
             raise InputError("metrics belong to one run spec; a table carries its own")
         if isinstance(runs, Observation):
-            self._check_asked(runs.spec)
+            check_asked(runs.spec, self._asked)
             runs = [runs]
         runs = listed(runs)
         if isinstance(runs, list):
@@ -371,7 +372,7 @@ class Study:
         Raises:
             InputError: the runs told are of several scales, and nobody says which is meant.
         """
-        at = scale or self.scale or self._only_scale()
+        at = scale or self.scale or only_scale(self._tables, self._asked)
         told = len(self)
         if told + len(self._asked) < DESIGN_RUNS * self.space.dim or not told:
             known = [table.W for table in self._tables]
@@ -390,25 +391,6 @@ class Study:
         specs = [RunSpec(m, at, seed=self.seed) for m in mixtures]
         self.expect(specs)
         return specs
-
-    def _only_scale(self) -> Scale:
-        """The scale of all runs told and asked; `UNSTATED` where none states one."""
-        seen = {scale for table in self._tables for scale in scales_of(table)}
-        seen |= {spec.scale for spec in self._asked.values()} - {UNSTATED}
-        if len(seen) > 1:
-            raise InputError(
-                f"the study has runs of {len(seen)} scales ({'; '.join(map(str, sorted(seen)))}); "
-                "say at which to ask: ask(n, scale=mixopt.Scale(params, tokens))"
-            )
-        return next(iter(seen), UNSTATED)
-
-    def _check_asked(self, told: RunSpec) -> None:
-        """Refuse a run that was asked, but for its scale."""
-        if told.run_id in self._asked:
-            return
-        for spec in self._asked.values():
-            if (spec.mixture, spec.seed) == (told.mixture, told.seed):
-                check_scale_asked(spec.run_id, spec.scale, told.scale)
 
     def _pending(self) -> np.ndarray | None:
         if not self._asked:

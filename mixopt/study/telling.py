@@ -76,6 +76,36 @@ def check_scale_asked(run: str, asked: Scale, told: Scale) -> None:
         )
 
 
+def check_asked(told: RunSpec, asked: Mapping[str, RunSpec]) -> None:
+    """Refuse a run that was asked, but for its scale.
+
+    Args:
+        told: the run.
+        asked: id to run, of those that are waited for.
+    """
+    if told.run_id in asked:
+        return
+    for spec in asked.values():
+        if (spec.mixture, spec.seed) == (told.mixture, told.seed):
+            check_scale_asked(spec.run_id, spec.scale, told.scale)
+
+
+def only_scale(told: Sequence[RunTable], asked: Mapping[str, RunSpec]) -> Scale:
+    """The scale of all runs told and asked; `UNSTATED` where none states one.
+
+    Raises:
+        InputError: there are several.
+    """
+    seen = {scale for table in told for scale in scales_of(table)}
+    seen |= {spec.scale for spec in asked.values()} - {UNSTATED}
+    if len(seen) > 1:
+        raise InputError(
+            f"the study has runs of {len(seen)} scales ({'; '.join(map(str, sorted(seen)))}); "
+            "say at which to ask: ask(n, scale=mixopt.Scale(params, tokens))"
+        )
+    return next(iter(seen), UNSTATED)
+
+
 def check_scales(table: RunTable, asked: Mapping[str, RunSpec], before: Sequence[RunTable]) -> None:
     """Refuse runs of another scale than was asked, and runs with a scale beside runs without.
 

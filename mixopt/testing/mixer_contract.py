@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mixopt.mixers import Measured, Mixer, Session, Setup, course
-from mixopt.ports import SIGNALS
+from mixopt.runs.signals import SIGNALS
 from mixopt.space import Domain, Group, Mixture, MixtureSpace, Tie
 from mixopt.space.simplex import Array
 from mixopt.testing.mixing import Anything, Work, drive

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mixopt.mixers import Measured, Mixer, Segment, Session, Setup
-from mixopt.ports import SIGNALS
+from mixopt.runs.signals import SIGNALS
 from mixopt.space import MixtureSpace
 from mixopt.space.simplex import Array
 

@@ -19,17 +19,9 @@ import numpy as np
 
 from mixopt.errors import InputError
 from mixopt.mixers import Measured, Segment, Session, Setup, mixer_of, record, refused
-from mixopt.ports import (
-    SCOPES,
-    SIGNALS,
-    Capabilities,
-    Mixing,
-    Report,
-    TrainerInfo,
-    ignore_report,
-    refusal,
-)
+from mixopt.ports import Capabilities, Mixing, Report, TrainerInfo, ignore_report, refusal
 from mixopt.runs import Observation, Point, Realised, RunSpec
+from mixopt.runs.signals import SCOPES, SIGNALS
 from mixopt.space import Domain, Mixture
 from mixopt.space.simplex import Array
 

@@ -9,7 +9,7 @@ Notation:
     W: (n, m) mixtures; Y: (n, k) metrics; F: (n,) objective, lower is better
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,11 +23,8 @@ from mixopt.runs.objective import Guard, Objective
 from mixopt.runs.run_table import RunTable
 from mixopt.space import MixtureSpace, simplex
 from mixopt.space.simplex import Array
-from mixopt.testing.worlds import LARGE, SMALL, make_world
-
-Rng = np.random.Generator
-Truth = Callable[[Array], Array]
-"""Mixtures (n, m) to metrics (n, k) without noise."""
+from mixopt.testing.table_truths import TRUTHS, Rng, Truth, bump, random_mixtures
+from mixopt.testing.worlds import LARGE, SMALL
 
 _HOLE = 0.36  # Hellinger distance from a hidden valley that runs keep
 
@@ -182,14 +179,14 @@ class KnownTable:
         def score(W: Array) -> Array:
             return self.value(W, objective) + 1e3 * self.beyond(W)
 
-        starts = np.vstack([_random(self.space.dim, 4000, rng), np.eye(self.space.dim)])
+        starts = np.vstack([random_mixtures(self.space.dim, 4000, rng), np.eye(self.space.dim)])
         starts = starts[np.argsort(score(starts))[:16]]
         at = minimize(score, self.space, rng=rng, starts=starts, candidates=1500)
         return np.asarray(at[0])
 
     def spread(self, objective: Objective | None = None) -> float:
         """Sd of the true objective over random mixtures; of a flat one the sd of a run."""
-        W = _random(self.space.dim, 512, np.random.default_rng(1))
+        W = random_mixtures(self.space.dim, 512, np.random.default_rng(1))
         sd = float(self.value(W, objective).std())
         return sd if sd > 1e-9 else self.noise(objective)
 
@@ -241,87 +238,11 @@ def known_table(name: str, seed: int = 0) -> KnownTable:
     return KnownTable(name, recipe, table, space, objective, full, seed_sd, target)
 
 
-# -- what mixtures do ----------------------------------------------------------------------------
-
-
-def _bowl(m: int, rng: Rng) -> tuple[Truth, Array]:
-    """A quadratic around an optimum inside the simplex."""
-    centre, a = rng.dirichlet(np.full(m, 4.0)), rng.uniform(0.5, 1.5, m)
-    return (lambda W: (a * (W - centre) ** 2).sum(axis=1, keepdims=True)), centre
-
-
-def _power(m: int, rng: Rng) -> tuple[Truth, Array]:
-    """One metric per domain, a power law of its own share."""
-    s, g, p = 0.02 + 0.05 * rng.random(m), 0.5 + rng.random(m), 0.15 + 0.25 * rng.random(m)
-    return (lambda W: (s + g * W) ** -p), np.full(m, 1 / m)
-
-
-def _world(kind: str) -> Callable[[int, Rng], tuple[Truth, Array]]:
-    def made(m: int, rng: Rng) -> tuple[Truth, Array]:
-        world = make_world(m, 3, seed=int(rng.integers(2**31)), kind=kind)
-        return world.truth, np.full(m, 1 / m)
-
-    return made
-
-
-def _nothing(m: int, rng: Rng) -> tuple[Truth, Array]:
-    del rng
-    return (lambda W: np.zeros((len(W), 1))), np.full(m, 1 / m)
-
-
-def _hidden(m: int, rng: Rng) -> tuple[Truth, Array]:
-    """A bowl, and a deeper valley elsewhere that the runs keep away from."""
-    bowl, centre = _bowl(m, rng)
-    away = rng.dirichlet(np.ones(m), 200)
-    valley = away[np.argmax(simplex.hellinger_distance(away, centre[None])[:, 0])]
-    valley = 0.8 * valley + 0.2 / m
-    depth = 3.0 * float(bowl(_random(m, 256, rng)).std())
-    return (lambda W: bowl(W) - depth * _bump(W, valley, 0.15)), valley
-
-
-def _two_valleys(m: int, rng: Rng) -> tuple[Truth, Array]:
-    """A wide valley and a deeper, narrower one."""
-    wide = rng.dirichlet(np.full(m, 3.0))
-    away = rng.dirichlet(np.full(m, 3.0), 64)
-    deep = away[np.argmax(simplex.hellinger_distance(away, wide[None])[:, 0])]
-    return (lambda W: -(_bump(W, wide, 0.3) + 1.4 * _bump(W, deep, 0.16))), deep
-
-
-def _narrow(m: int, rng: Rng) -> tuple[Truth, Array]:
-    """A cone: smooth laws round its tip off."""
-    centre = rng.dirichlet(np.full(m, 4.0))
-    return (lambda W: np.hypot(simplex.hellinger_distance(W, centre[None]), 0.03)), centre
-
-
-def _bump(W: Array, centre: Array, width: float) -> Array:
-    d = simplex.hellinger_distance(W, centre[None])
-    return np.asarray(np.exp(-0.5 * (d / width) ** 2))
-
-
-TRUTHS: Mapping[str, Callable[[int, Rng], tuple[Truth, Array]]] = {
-    "bowl": _bowl,
-    "power": _power,
-    "helped": _world("plain"),
-    "interactions": _world("interactions"),
-    "nothing": _nothing,
-    "hidden": _hidden,
-    "two-valleys": _two_valleys,
-    "narrow": _narrow,
-}
-"""Name to a maker of the truth, and of the mixture where something is special about it."""
-
-
 # -- where the runs lie, and what is on them -----------------------------------------------------
 
 
-def _random(m: int, n: int, rng: Rng) -> Array:
-    """RegMix-like random mixtures: of all strengths."""
-    strength = np.exp(rng.uniform(np.log(0.3), np.log(5.0), size=(n, 1)))
-    return simplex.dirichlet(strength * np.ones(m), rng)
-
-
 def _level(truth: Truth, m: int) -> tuple[Array, Array]:
-    seen = truth(_random(m, 512, np.random.default_rng(2)))
+    seen = truth(random_mixtures(m, 512, np.random.default_rng(2)))
     sd = seen.std(axis=0)
     return seen.mean(axis=0), np.where(sd > 1e-9, sd, 1.0)
 
@@ -339,9 +260,9 @@ def _objective(recipe: Recipe, metrics: tuple[str, ...]) -> Objective:
 
 def _with_a_ridge(truth: Truth, m: int) -> Truth:
     """The second metric is worse by three sds where the first one is best, and nowhere else."""
-    W = _random(m, 2000, np.random.default_rng(4))
+    W = random_mixtures(m, 2000, np.random.default_rng(4))
     best = W[int(truth(W)[:, 0].argmin())]
-    return lambda W: truth(W) + 3.0 * np.outer(_bump(W, best, 0.12), np.eye(truth(W).shape[1])[1])
+    return lambda W: truth(W) + 3.0 * np.outer(bump(W, best, 0.12), np.eye(truth(W).shape[1])[1])
 
 
 def _with_bystanders(truth: Truth) -> Truth:
@@ -357,8 +278,8 @@ def _design(recipe: Recipe, special: Array, rng: Rng) -> Array:
             row[domains] = rng.dirichlet(np.full(len(domains), 2.0))
         return W
     if recipe.design == "repeated":
-        return np.repeat(_random(m, n // 3, rng), 3, axis=0)[:n]
-    W = _random(m, 60 * n, rng)
+        return np.repeat(random_mixtures(m, n // 3, rng), 3, axis=0)[:n]
+    W = random_mixtures(m, 60 * n, rng)
     if recipe.design == "hole":
         W = W[simplex.hellinger_distance(W, special[None])[:, 0] > _HOLE]
     if recipe.design == "corner":
@@ -377,7 +298,7 @@ def _noise(recipe: Recipe, W: Array, special: Array, k: int, rng: Rng) -> Array:
     if recipe.tails == "outliers":
         noise[rng.permutation(n)[:2]] += (8.0 / recipe.noise) * rng.choice([-1.0, 1.0], (2, 1)) / 2
     if recipe.tails == "optimum":
-        noise *= 1 + 9 * _bump(W, special, 0.2)
+        noise *= 1 + 9 * bump(W, special, 0.2)
     return noise
 
 
@@ -399,7 +320,7 @@ def _two_scales(recipe: Recipe, truth: Truth, W: Array, rng: Rng) -> tuple[Array
     assert recipe.rho is not None
     other, _ = TRUTHS[recipe.truth](recipe.domains, rng)
     other = _in_units(other, *_level(other, recipe.domains))
-    sample = _random(recipe.domains, 512, np.random.default_rng(3))
+    sample = random_mixtures(recipe.domains, 512, np.random.default_rng(3))
     a, b = truth(sample), other(sample)
     # What of the other truth goes with this one is taken out: the two then agree as stated.
     slope = (a * b).mean(axis=0)

@@ -1,4 +1,7 @@
-"""The experiment of a sweep and the run that stands for it as a whole: looked for, or made."""
+"""The experiment of a sweep and the run that stands for it as a whole: looked for, or made.
+
+And what is written there in batches: data, the end, what came of a run.
+"""
 
 import re
 import time
@@ -7,7 +10,8 @@ from pathlib import Path
 
 from mixopt.errors import InputError, StoreError
 from mixopt.ports import TrainerInfo
-from mixopt.tracking import location, shown
+from mixopt.runs import Observation
+from mixopt.tracking import location, records, shown
 from mixopt.tracking.session import Session
 
 _FORMAT = "2"  # of the tags of a sweep; a store of another format is refused
@@ -133,3 +137,34 @@ def conclude(
     tags = [entities.RunTag("mlflow.note.content", note)]
     session.client.log_batch(run, metrics=metrics, tags=tags)
     session.client.set_experiment_tag(experiment, "mlflow.note.content", note)
+
+
+def log_run(
+    session: Session,
+    at: tuple[str, int],
+    seen: Observation,
+    headline: float | None,
+    tags: Mapping[str, str],
+) -> None:
+    """Params, metrics and tags of a run, in one batch unless there are more than 800 metrics.
+
+    Args:
+        session: of the store.
+        at: MLflow's id of the run, and when it began, in milliseconds since 1970.
+        seen: what came of it.
+        headline: the number by which runs are compared; None where there is none.
+        tags: that make it closed: they are written with the last batch.
+    """
+    mlflow_id, started = at
+    client, entities, end = session.client, session.entities, seen.spec.scale.tokens
+    metrics = [
+        entities.Metric(key, value, started + int(1000 * seen.seconds * step / end), step)
+        for key, value, step in records.values(seen, headline)
+    ]
+    params = [entities.Param(k, v) for k, v in records.params(seen.spec).items()]
+    size = records.MAX_VALUES
+    batches = [metrics[i : i + size] for i in range(0, len(metrics), size)] or [[]]
+    for batch in batches[:-1]:
+        client.log_batch(mlflow_id, metrics=batch)
+    last = [entities.RunTag(k, v) for k, v in tags.items()]
+    client.log_batch(mlflow_id, metrics=batches[-1], params=params, tags=last)

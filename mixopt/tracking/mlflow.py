@@ -28,6 +28,7 @@ from mixopt.tracking.experiment import (
     find_experiment,
     find_parent,
     log_data,
+    log_run,
 )
 from mixopt.tracking.locks import FileLock, Lease
 from mixopt.tracking.reading import (
@@ -240,7 +241,9 @@ class MLflowStore:
             tags = self._text_tags(SEEN, text, f"observations/{run_id}.json")
             if observation.error or attempts:  # of an earlier attempt no reason may be left
                 tags[_ERROR] = observation.error[: records.PART_CHARS]
-            self._log(run_id, observation, tags)
+            headline = self._value(observation.metrics) if self._value and observation.ok else None
+            at = self._ids[run_id], self._started[run_id]
+            log_run(self._session, at, observation, headline, tags)
             status = "FINISHED" if observation.ok else "FAILED"
             self._client.set_terminated(self._ids[run_id], status)
         self._seen[run_id] = observation
@@ -369,22 +372,6 @@ class MLflowStore:
         if kept.status == "RUNNING" and not self.read_only:  # killed between two writes
             status = "FINISHED" if kept.seen.ok else "FAILED"
             self._client.set_terminated(kept.mlflow_id, status)
-
-    def _log(self, run_id: str, seen: Observation, tags: Mapping[str, str]) -> None:
-        """Params, metrics and tags, in one batch unless there are more than 800 metrics."""
-        started, end = self._started[run_id], seen.spec.scale.tokens
-        headline = self._value(seen.metrics) if self._value is not None and seen.ok else None
-        metrics = [
-            self._entities.Metric(key, value, started + int(1000 * seen.seconds * step / end), step)
-            for key, value, step in records.values(seen, headline)
-        ]
-        params = [self._entities.Param(k, v) for k, v in records.params(seen.spec).items()]
-        size = records.MAX_VALUES
-        batches = [metrics[i : i + size] for i in range(0, len(metrics), size)] or [[]]
-        for batch in batches[:-1]:
-            self._client.log_batch(self._ids[run_id], metrics=batch)
-        last = [self._entities.RunTag(k, v) for k, v in tags.items()]
-        self._client.log_batch(self._ids[run_id], metrics=batches[-1], params=params, tags=last)
 
     def _read_driver(self) -> str:
         with self._session.words("read"):

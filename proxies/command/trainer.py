@@ -76,7 +76,7 @@ class CommandTrainer:
         mixture_options: of that format, and what it has to know (`mixopt.export.Facts`), e.g. the
             paths of the domains.
         mixing: what the command can do for a mixer, beside `{mixer_file}`: `signals` (names of
-            `mixopt.ports.SIGNALS`) and `scopes` as lists, `loss_weights`, `branches` and
+            `mixopt.runs.signals.SIGNALS`) and `scopes` as lists, `loss_weights`, `branches` and
             `references` as true or false.
         env: additions to the environment.
         cwd: where the command runs; None: the current folder of the worker.

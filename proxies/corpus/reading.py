@@ -26,6 +26,7 @@ from proxies.corpus.counts import (
     sentence,
 )
 from proxies.corpus.decoding import MARK
+from proxies.corpus.record_fields import Broken, in_words, inside, value_at
 from proxies.corpus.records import (
     MAX_LINE,
     PIECE,
@@ -50,12 +51,6 @@ _NOT_OURS = (errno.ENOSPC, errno.EDQUOT)
 Row = tuple[int, Any]
 """The number of a line, value or row within its file, counted from 1 (in a later part of a file:
 the number of the line's first byte), and what it holds, or `Broken`."""
-
-
-class Broken(str):
-    """Why a unit is left out, and (behind a line break) what is special about this one."""
-
-    __slots__ = ()
 
 
 def read_texts(
@@ -245,7 +240,7 @@ def _fields(
         if records and not isinstance(row, Broken):
             value = row.get(field) if isinstance(row, dict) else None
             if value is None or len(steps) > 1:
-                value = _inside(row, field, steps)
+                value = inside(row, field, steps)
             beside = tuple(value_at(row, other) for other in fields)
         if type(value) is str:
             yield value, beside
@@ -257,7 +252,7 @@ def _fields(
             except UnicodeDecodeError as error:
                 value = _reason(file, error)
         if not isinstance(value, Broken):
-            value = Broken(f"{_kind(value)} under {field!r}")
+            value = Broken(f"{in_words(value)} under {field!r}")
         reason, _, special = value.partition("\n")
         where = _place(file, number, span)
         counts.fail(reason, f"{where}, {printable(special)}" if special else where)
@@ -271,49 +266,6 @@ def _column(name: str, file: TextFile, field: str, span: Span | None) -> Iterato
             yield None if isinstance(whole, Broken) else whole
     except InputError:  # there is no such column: the text's own was read off the same table
         return
-
-
-def value_at(row: Any, field: str) -> Any:
-    """What a record holds under a field, which may be dotted; None where it holds nothing."""
-    value = _inside(row, field, field.split("."))
-    return None if isinstance(value, Broken) else value
-
-
-def _inside(row: Any, field: str, steps: list[str]) -> Any:
-    """What a row holds under a dotted name, or why it holds nothing."""
-    if not isinstance(row, dict):
-        return Broken(f"{_kind(row)}, no object")
-    if field in row:
-        return row[field]
-    value: Any = row
-    for step in steps:
-        if not isinstance(value, dict) or step not in value:
-            return Broken(f"no field {field!r}\nwhich has {', '.join(_names(row)) or 'no fields'}")
-        value = value[step]
-    return value
-
-
-def _names(row: dict[str, Any], before: str = "") -> Iterator[str]:
-    for key, value in list(row.items())[:20]:
-        if isinstance(value, dict) and not before:
-            yield from _names(value, f"{key}.")
-        elif isinstance(value, str):
-            yield before + str(key)
-        else:
-            yield f"{before}{key} ({_kind(value)})"
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, list):
-        turns = bool(value) and all(isinstance(v, dict) and "content" in v for v in value)
-        return "a conversation" if turns else "a list"
-    if isinstance(value, dict):
-        return "an object"
-    return "a string" if isinstance(value, str) else "a number"
 
 
 def _place(file: TextFile, number: int, span: Span | None) -> str:

@@ -14,7 +14,8 @@ from mixopt.errors import InputError
 from mixopt.lazy import callable_at
 from proxies.corpus.counts import Counts, printable
 from proxies.corpus.documents import Item
-from proxies.corpus.reading import read_records, read_rows, read_texts, value_at
+from proxies.corpus.reading import read_records, read_rows, read_texts
+from proxies.corpus.record_fields import value_at
 from proxies.corpus.records import Span
 from proxies.corpus.sources import Source
 from proxies.corpus.userfiles import TextFile

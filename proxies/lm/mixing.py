@@ -14,8 +14,9 @@ from torch import Tensor
 
 from mixopt.errors import InputError
 from mixopt.mixers import Needs, Session, Setup, mixer_of, refused
-from mixopt.ports import SCOPES, SIGNALS, Mixing
+from mixopt.ports import Mixing
 from mixopt.runs import RunSpec
+from mixopt.runs.signals import SCOPES, SIGNALS
 from mixopt.space import Mixture
 from mixopt.space.simplex import Array
 from proxies.lm.checkpoint import Checkpoint

@@ -17,6 +17,7 @@ from mixopt.space import Domain
 from proxies.corpus import Corpus, CorpusConfig, find_corpus, load_corpus
 from proxies.corpus.injections import metrics_of
 from proxies.corpus.repetition import RepetitionMatch
+from proxies.lm.devices import device_of, has_fast_bfloat16
 from proxies.lm.distributed import train_on_ranks
 from proxies.lm.evaluate import validation_sets
 from proxies.lm.halving import by_mixer, train_halving
@@ -112,7 +113,7 @@ class LanguageModelTrainer:
     @property
     def device(self) -> torch.device:
         """Where it trains."""
-        return _device(self.model_config.device)
+        return device_of(self.model_config.device)
 
     def corpus(self, cache: Path, data: str = "") -> Corpus:
         """The corpus under `cache`, built if it is not there yet.
@@ -343,7 +344,7 @@ class LanguageModelTrainer:
             replace(settings[key], injecting=injecting).checkpoints(spec).finish(keep_trunk=False)
 
     def _pack_size(self, recipe: Recipe) -> int:
-        return self.model_config.pack or pack_size(recipe, _device(self.model_config.device))
+        return self.model_config.pack or pack_size(recipe, device_of(self.model_config.device))
 
     def _resident(self, corpus: Corpus, device: torch.device) -> Resident | None:
         if corpus.path not in self._residents:
@@ -364,9 +365,9 @@ class LanguageModelTrainer:
         config = self.model_config
         context = recipe.shape.context
         corpus.require_context(context)
-        device = _device(config.device)
+        device = device_of(config.device)
         low_precision = config.precision == "bfloat16" or (
-            config.precision == "auto" and _has_fast_bfloat16(device)
+            config.precision == "auto" and has_fast_bfloat16(device)
         )
         return Setting(
             corpus=corpus,
@@ -398,21 +399,3 @@ def _shared_mixer(spec: RunSpec, ranks: int) -> str:
         f"mixer {spec.mixer.name if spec.mixer else ''!r} mixes a run of one process, and "
         f"{ranks} ranks would share this one; set ranks: 1 on one machine"
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "device is 'cuda' and torch sees no GPU here; set device to 'cpu' or 'auto'"
-        )
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def _has_fast_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    # newer than the oldest torch we take
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mixopt.app.results import publish, recorded
-from mixopt.app.running import launch
+from mixopt.app.running import driving, launch
 from mixopt.app.spec.spec_file import read_spec
 from mixopt.errors import InputError, SpecError, StoreError
 from mixopt.execution.local import MemoryStore, check_pack, run_pack
@@ -96,10 +96,10 @@ def test_a_whole_sweep_runs_on_an_executor_and_a_store_of_ones_own(
     monkeypatch.chdir(tmp_path)
     spec = read_spec(write(tmp_path))
     with launch.new_sweep(spec) as (sweep, recipe):
-        with launch.make_executor(spec) as executor:
+        with driving.make_executor(spec) as executor:
             assert isinstance(executor, Threads)
             assert executor.slots == 3
-        status = launch.run(sweep, recipe)
+        status = driving.run(sweep, recipe)
         outcome = publish.finish(sweep, trained=status.trained)
         assert isinstance(sweep.store, MemoryStore)
         seen = sweep.store.observations()
@@ -139,7 +139,7 @@ def test_a_value_that_breaks_a_rule_of_the_executor_is_refused_before_training(
     spec = read_spec(write(tmp_path, execution={"use": f"{__name__}:Threads", "workers": 0}))
     with launch.new_sweep(spec) as (sweep, recipe):
         with pytest.raises(SpecError, match="workers is 0"):
-            launch.run(sweep, recipe)
+            driving.run(sweep, recipe)
         assert sweep.store.observations() == sweep.store.pending() == []
 
 
@@ -150,7 +150,7 @@ def test_a_sweep_in_memory_leaves_its_report_and_says_so(
     local = {"use": "local"}
     spec = read_spec(write(tmp_path, execution=local, store={"use": "memory"}))
     with launch.new_sweep(spec) as (sweep, recipe):
-        status = launch.run(sweep, recipe)
+        status = driving.run(sweep, recipe)
         publish.finish(sweep, trained=status.trained)
     steps = publish.next_steps(sweep.folder, "memory")
     assert steps == {"Report": str(sweep.folder / "report.html")}

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixopt.app.running.launch import new_sweep, run
+from mixopt.app.running.driving import run
+from mixopt.app.running.launch import new_sweep
 from mixopt.app.spec.spec_file import parse_spec
 
 WORDS = {"birds": "robin heron finch crane stork", "rocks": "basalt gneiss schist quartz marble"}

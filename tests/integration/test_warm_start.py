@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mixopt.app.running.launch import new_sweep, open_sweep, run
+from mixopt.app.running.driving import run
+from mixopt.app.running.launch import new_sweep, open_sweep
 from mixopt.app.spec.spec_file import parse_spec
 from mixopt.errors import SpecError
 from mixopt.testing.trainers import NAME

@@ -12,7 +12,7 @@ from mixopt.app.commands.application import JsonOption, SpecArgument, app
 from mixopt.app.commands.ending import leave
 from mixopt.app.output import console
 from mixopt.app.results import publish, recorded
-from mixopt.app.running import durable, expected, launch
+from mixopt.app.running import driving, durable, expected, launch
 from mixopt.app.spec.spec_file import read_spec
 from mixopt.app.spec.values import Spec
 from mixopt.errors import InputError, SpecError
@@ -123,7 +123,7 @@ def _run(sweep: launch.Sweep, recipe: Strategy) -> _Ran:
     before = len(sweep.store.observations())
     try:
         with console.SweepProgress(sweep.problem.objective.unit(sweep.info.unit)) as progress:
-            status = launch.run(sweep, recipe, progress)
+            status = driving.run(sweep, recipe, progress)
             return _Ran(status.trained, halt=status.halt)
     except SpecError:
         raise

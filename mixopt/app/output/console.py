@@ -9,33 +9,34 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from mixopt.app.output.constants_table import constants_table
 from mixopt.app.output.dependence_table import dependence_table
 from mixopt.app.output.live import Live
+from mixopt.app.output.outcome_tables import (
+    comparison_table,
+    front_table,
+    mixture_table,
+    schedule_table,
+)
 from mixopt.app.output.price_table import price_table
 from mixopt.app.output.value_table import value_table
 from mixopt.app.running.launch import Sweep
 from mixopt.errors import InputError, screen
-from mixopt.evidence.confirmation import Comparison
-from mixopt.evidence.numbers import number, percent, plural, signed
+from mixopt.evidence.numbers import number, plural
 from mixopt.evidence.outcome import Outcome
 from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.sweep import SweepStatus
 from mixopt.laws.progress import heard_by
-from mixopt.proposers.pareto import spread_out
-from mixopt.runs import Schedule, short_number
-from mixopt.runs.kinds import RECOMMENDED
+from mixopt.runs import short_number
 from mixopt.space import MixtureSpace
 from mixopt.space.redaction import redact
 
@@ -191,9 +192,9 @@ def show_outcome(
     out.print(Text(outcome.verdict.line, style=_STYLES[outcome.verdict.state]))
     out.print()
     if outcome.recommendation.schedule is not None:
-        out.print(_schedule_table(outcome.recommendation.schedule))
+        out.print(schedule_table(outcome.recommendation.schedule))
         out.print()
-    out.print(_mixture_table(outcome, space))
+    out.print(mixture_table(outcome, space))
     if outcome.settings:
         chosen = ", ".join(f"{name} {value}" for name, value in outcome.settings.items())
         out.print(f"With the settings: {chosen}", markup=False)
@@ -208,10 +209,10 @@ def show_outcome(
         out.print(constants_table(outcome.constants, outcome.surrogate.metrics))
     if outcome.front:
         out.print()
-        out.print(_front_table(outcome))
+        out.print(front_table(outcome))
     if outcome.confirmation is not None:
         out.print()
-        out.print(_comparison_table(outcome))
+        out.print(comparison_table(outcome))
     for told in filter(None, (outcome.checkup.trust.line, outcome.checkup.trust.changed)):
         out.print(f"{told[:1].upper()}{told[1:]}.", markup=False)
     _show_remarks(outcome)
@@ -327,87 +328,3 @@ def write_text(path: Path | None, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; give another path") from error
-
-
-def _schedule_table(schedule: Schedule) -> Table:
-    """A column for each phase, and what is drawn in total."""
-    ends = [
-        f"to {short_number(until)} tokens ({percent(until / schedule.tokens, 0)})"
-        for until, _ in schedule.phases
-    ]
-    table = _table("Recommended schedule", ("domain", *ends, "in total"))
-    mean = schedule.mean
-    for domain in sorted(schedule.domains, key=lambda d: -mean[d]):
-        shares = [mixture[domain] for _, mixture in schedule.phases]
-        table.add_row(
-            domain, *(Text(percent(w), style="bold") for w in shares), percent(mean[domain])
-        )
-    return table
-
-
-def _mixture_table(outcome: Outcome, space: MixtureSpace) -> Table:
-    alone = outcome.recommendation.schedule is None
-    title = "Recommended mixture" if alone else "What the schedule draws in total"
-    title = f"{title} ({outcome.verdict.badge.lower()})"
-    table = _table(title, ("domain", space.prior_name, "proposed", "interval"))
-    rows = outcome.shares(space)
-    for row in sorted(rows, key=lambda r: -r.proposed):
-        table.add_row(
-            row.domain,
-            percent(row.natural),
-            Text(percent(row.proposed), style="bold"),
-            f"{percent(row.low)} - {percent(row.high)}",
-        )
-    return table
-
-
-def _front_table(outcome: Outcome, most: int = 8) -> Table:
-    """Some trade-offs, evenly from one end of the front to the other."""
-    names = list(outcome.front[0].objectives)
-    title = f"Trade-offs, {min(most, len(outcome.front))} of {len(outcome.front)} in the report"
-    table = _table(title, (*names, "mixture"))
-    F = np.array([list(trade_off.objectives.values()) for trade_off in outcome.front])
-    for i in spread_out(F, most):
-        trade_off = outcome.front[i]
-        shares = sorted(trade_off.mixture.to_dict().items(), key=lambda item: -item[1])
-        largest = " ".join(f"{name} {percent(share)}" for name, share in shares[:3])
-        table.add_row(*(number(trade_off.objectives[name]) for name in names), largest)
-    return table
-
-
-def _comparison_table(outcome: Outcome) -> Table:
-    confirmation = outcome.confirmation
-    assert confirmation is not None
-    named = outcome.objective.unit(outcome.unit)
-    unit = f" ({named})" if named else ""
-    title = f"Trained with fresh seeds: {outcome.objective.describe()}{unit}"
-    table = _table(title, ("candidate", "mean", "sd", "seeds", "behind by", "beyond noise"))
-    if confirmation.longer:
-        table.add_column("tokens", justify="right")
-    against = {c.baseline: c for c in confirmation.comparisons}
-    for candidate in confirmation.candidates:
-        comparison = against.get(candidate.name)
-        style = "bold" if candidate.name == RECOMMENDED else ""
-        table.add_row(
-            Text(candidate.name, style=style),
-            number(candidate.mean),
-            number(candidate.sd),
-            str(candidate.seeds) + (f" ({candidate.failed} failed)" if candidate.failed else ""),
-            "" if comparison is None else signed(comparison.difference),
-            "" if comparison is None else _beyond(comparison),
-            *([short_number(candidate.tokens)] if confirmation.longer else []),
-        )
-    return table
-
-
-def _beyond(comparison: Comparison) -> str:
-    if not np.isfinite(comparison.sd):
-        return "unknown"
-    return "yes" if comparison.beyond_noise else "BETTER" if comparison.lost else "NO"
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for place, column in enumerate(columns):
-        table.add_column(column, justify="right" if place else "left", style=None)
-    return table

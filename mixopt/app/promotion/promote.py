@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from mixopt.app.results.publish import conclude
-from mixopt.app.running.launch import Sweep, drive, is_finished
+from mixopt.app.running.driving import drive, is_finished
+from mixopt.app.running.launch import Sweep
 from mixopt.app.running.posts import RULES, check_posts, given_rules
 from mixopt.app.running.trunks import BRANCH_AT
 from mixopt.diagnostics.gates import Gate

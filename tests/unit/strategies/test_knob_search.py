@@ -9,7 +9,8 @@ import pytest
 
 from mixopt import InputError, Observation, RunSpec
 from mixopt.app.results.publish import finish
-from mixopt.app.running.launch import new_sweep, run
+from mixopt.app.running.driving import run
+from mixopt.app.running.launch import new_sweep
 from mixopt.app.spec.spec_file import parse_spec
 from mixopt.errors import SpecError
 from mixopt.laws import fitted_law

@@ -25,7 +25,7 @@ from mixopt.app.promotion.promote import (
 from mixopt.app.registry import artefact
 from mixopt.app.registry.artefact import Promoted, make_card, promoted_plan, register
 from mixopt.app.results import publish
-from mixopt.app.running import launch, retrying
+from mixopt.app.running import driving, launch, retrying
 from mixopt.app.running.launch import Sweep
 from mixopt.app.spec.spec_file import parse_spec
 from mixopt.app.state.state import SweepState, state_of
@@ -76,7 +76,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ran(folder: Path, made: dict[str, Any]) -> tuple[Sweep, Strategy]:
     made = {**made, "execution": {"use": "local", "cache": str(folder / "cache")}}
     with launch.new_sweep(parse_spec(made), folder / "study") as (sweep, recipe):
-        launch.run(sweep, recipe)
+        driving.run(sweep, recipe)
         publish.finish(sweep, trained=1)
         return sweep, recipe
 

@@ -10,18 +10,10 @@ import pytest
 from mixopt import Domain, Scale
 from mixopt.app.results.recorded import introduce, pages_of, summarize
 from mixopt.app.results.recorded import place as recorded_in
+from mixopt.app.running.driving import is_finished, make_executor, run
 from mixopt.app.running.dry_run import dry_run
-from mixopt.app.running.launch import (
-    cache_of,
-    folder_of,
-    is_finished,
-    make_executor,
-    new_sweep,
-    open_sweep,
-    remembered,
-    run,
-)
-from mixopt.app.running.preparation import settled
+from mixopt.app.running.launch import folder_of, new_sweep, open_sweep, remembered
+from mixopt.app.running.preparation import cache_of, settled
 from mixopt.app.spec.spec_file import parse_spec
 from mixopt.app.spec.values import Spec
 from mixopt.errors import SpecError, StoreError
