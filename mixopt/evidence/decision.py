@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from mixopt.diagnostics.gates import Gate
-from mixopt.errors import InputError, StoreError
 from mixopt.evidence.numbers import number
 from mixopt.evidence.past import Past
 from mixopt.evidence.rules import Given
-from mixopt.evidence.stored import plain, restored
+from mixopt.evidence.stored import plain, read_back
 from mixopt.evidence.verdict import plan_in_words
 from mixopt.runs import Scale
 from mixopt.runs.kinds import RECOMMENDED
@@ -207,18 +206,10 @@ class Decision:
         Raises:
             StoreError: it was written in another format.
         """
-        fields = dict(values)
-        form = fields.pop("format", None)
-        try:
-            if form == FORMAT:
-                made: Decision = restored(cls, fields)
-                return made
-        except (InputError, KeyError, TypeError, ValueError) as error:
-            form = f"{form}, damaged: {error}"
-        raise StoreError(
-            f"the stored decision has format {form}, and this mixopt reads {FORMAT}; "
-            "'mixopt promote' writes it anew"
+        made: Decision = read_back(
+            cls, values, FORMAT, "decision", "'mixopt promote' writes it anew"
         )
+        return made
 
 
 def identity(study: str, digest: str, runs: Sequence[str], picked: str) -> str:

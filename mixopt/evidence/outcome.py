@@ -14,7 +14,7 @@ import numpy as np
 from mixopt import laws, proposers
 from mixopt.diagnostics import Dependence, DomainValues
 from mixopt.diagnostics.unlike import doubts
-from mixopt.errors import InputError, StoreError
+from mixopt.errors import InputError
 from mixopt.evidence.checkup import Checkup, check
 from mixopt.evidence.confirmation import Confirmation, confirm
 from mixopt.evidence.constants import constants_as_json
@@ -22,7 +22,7 @@ from mixopt.evidence.passes import epochs_of
 from mixopt.evidence.priced import priced, prices_as_json
 from mixopt.evidence.reached import far, predictions, reach_of, reached
 from mixopt.evidence.run_doubts import doubts_of_runs, unpredicted
-from mixopt.evidence.stored import plain, restored
+from mixopt.evidence.stored import plain, read_back
 from mixopt.evidence.trusted import one_by_one, trusted
 from mixopt.evidence.verdict import UNASKED, Verdict, headline, judge, weighed
 from mixopt.evidence.weights import weighing
@@ -195,20 +195,10 @@ class Outcome:
         Raises:
             StoreError: it was written in another format.
         """
-        fields = dict(values)
-        form = fields.pop("format", None)
-        if form != FORMAT:
-            raise StoreError(
-                f"the stored outcome has format {form}, and this mixopt reads {FORMAT}; "
-                "'mixopt report' concludes it anew"
-            )
-        try:
-            outcome: Outcome = restored(cls, fields)
-        except (InputError, KeyError, TypeError, ValueError) as error:
-            raise StoreError(
-                f"the stored outcome cannot be read ({error}); 'mixopt report' concludes it anew"
-            ) from error
-        return outcome
+        made: Outcome = read_back(
+            cls, values, FORMAT, "outcome", "'mixopt report' concludes it anew"
+        )
+        return made
 
 
 def evidence_of(problem: Problem, observations: Sequence[Observation], how: str = "") -> str:
@@ -256,31 +246,20 @@ def sweep_outcome(
     """
     observations = [judged(o, problem.objective) for o in observations]
     rng = np.random.default_rng([problem.seed, len(observations)])
-    runs, surrogate = answer.runs, answer.surrogate
-    if surrogate is None or runs is None:
-        search = [o for o in observations if o.spec.kind.in_search]
-        runs = RunTable.from_observations(search, problem.space.names)
-        surrogate = fit_surrogate(
-            runs, problem.objective, problem.space, laws.law("auto"), rng=rng, every_metric=True
-        )
+    surrogate, runs = _modelled(problem, observations, answer, rng)
     recommendation = _recommended(problem, answer, surrogate, runs, rng)
     prices = priced(
         surrogate, recommendation, problem.space, W=runs.W, rng=rng, measured=answer.measured
     )
     confirmation, unconfirmed = _confirmed(observations, surrogate.objective)
+    beside = Beside(
+        problem.space,
+        epochs_of(problem, observations, answer.mixture, unique or {}),
+        repeats=_repeats(problem, observations),
+        alone=one_by_one(answer),
+    )
     checkup = check(
-        surrogate,
-        runs,
-        recommendation,
-        Beside(
-            problem.space,
-            epochs_of(problem, observations, answer.mixture, unique or {}),
-            repeats=_repeats(problem, observations),
-            alone=one_by_one(answer),
-        ),
-        rng=rng,
-        curve=False,
-        searched=answer.searched,
+        surrogate, runs, recommendation, beside, rng=rng, curve=False, searched=answer.searched
     )
     told = far(checkup, recommendation, confirmation)
     return Outcome(
@@ -292,13 +271,7 @@ def sweep_outcome(
         runs=len(observations),
         flops=float(sum(o.spent for o in observations)),
         unit=unit,
-        warnings=(
-            *warnings,
-            *unconfirmed,
-            *reached(recommendation),
-            *_guards(recommendation),
-            *doubts_of_runs(observations),
-        ),
+        warnings=(*warnings, *unconfirmed, *_beyond(recommendation), *doubts_of_runs(observations)),
         notes=(
             *answer.notes,
             *weighing(surrogate.objective, checkup.noise),
@@ -311,6 +284,27 @@ def sweep_outcome(
         dependence=answer.dependence,
         prices=prices.widened(checkup.widening),
     )
+
+
+def _modelled(
+    problem: Problem,
+    observations: Sequence[Observation],
+    answer: Answer,
+    rng: np.random.Generator,
+) -> tuple[Surrogate, RunTable]:
+    """The model of an answer and the runs that it rests on; without one, the law `auto`.
+
+    Raises:
+        InputError: no search run succeeded, or too few for the law.
+    """
+    if answer.surrogate is not None and answer.runs is not None:
+        return answer.surrogate, answer.runs
+    search = [o for o in observations if o.spec.kind.in_search]
+    runs = RunTable.from_observations(search, problem.space.names)
+    surrogate = fit_surrogate(
+        runs, problem.objective, problem.space, laws.law("auto"), rng=rng, every_metric=True
+    )
+    return surrogate, runs
 
 
 def _confirmed(
@@ -367,7 +361,7 @@ def table_outcome(
         _names(runs),
         runs=len(runs),
         flops=float(np.nansum(runs.costs)),
-        warnings=(*runs.notes, *unlike, *reached(recommendation), *_guards(recommendation)),
+        warnings=(*runs.notes, *unlike, *_beyond(recommendation)),
         notes=weighing(surrogate.objective, checkup.noise),
         prices=priced(surrogate, recommendation, space, W=runs.W, rng=rng).widened(
             checkup.widening
@@ -389,8 +383,10 @@ def _names(runs: RunTable) -> tuple[str, ...]:
     return tuple(str(name)[:8] for name in runs.facts["run"]) if "run" in runs.facts else ()
 
 
-def _guards(recommendation: Recommendation) -> tuple[str, ...]:
-    return tuple(
+def _beyond(recommendation: Recommendation) -> tuple[str, ...]:
+    """That it is for a scale without runs, and which guards it breaks."""
+    broken = (
         f"no mixture within the constraints is predicted to keep every guard: {line}"
         for line in recommendation.broken
     )
+    return (*reached(recommendation), *broken)

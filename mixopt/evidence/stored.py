@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from mixopt.errors import InputError
+from mixopt.errors import InputError, StoreError
 from mixopt.laws import FittedLaw, fitted_law
 
 
@@ -66,6 +66,31 @@ def restored(kind: Any, value: Any) -> Any:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return {key: restored(parts[1], item) for key, item in value.items()}
     return value
+
+
+def read_back(kind: type, values: Mapping[str, Any], form: int, what: str, remedy: str) -> Any:
+    """The result that was written as `{"format": form, **plain(result)}`.
+
+    Args:
+        kind: its type.
+        values: what was written.
+        form: the format that this version reads.
+        what: it is, for messages.
+        remedy: what to do where it cannot be read.
+
+    Raises:
+        StoreError: another format, or values that do not have the form of that type.
+    """
+    fields_of = dict(values)
+    given = fields_of.pop("format", None)
+    if given != form:
+        raise StoreError(
+            f"the stored {what} has format {given}, and this mixopt reads {form}; {remedy}"
+        )
+    try:
+        return restored(kind, fields_of)
+    except (InputError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"the stored {what} cannot be read ({error}); {remedy}") from error
 
 
 def _either(kinds: list[Any], value: Any) -> Any:

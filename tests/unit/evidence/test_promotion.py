@@ -178,7 +178,7 @@ def test_a_decision_comes_back_from_json_and_is_known_by_what_it_rests_on() -> N
     json.dumps(decision.summary(), allow_nan=False)
     with pytest.raises(StoreError, match="has format 9"):
         Decision.from_dict({**decision.to_dict(), "format": 9})
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(StoreError, match="cannot be read"):
         Decision.from_dict({"format": 2, "study": "x"})
 
 
