@@ -36,7 +36,7 @@ _TEXT_ONLY = {
     "text_field": "leave it out, or name the `column` of a source",
     "questions": "leave it out",
     "scores": "leave it out, or give the text",
-    "injections": "leave it out",
+    "injections": "give the text of the domains, with which they are tokenised, or leave it out",
 }
 """Settings of text, and what to do about them where there is none."""
 
@@ -193,11 +193,6 @@ class CorpusConfig:
                     f"injections: {name!r} and {clash!r}, a domain, validation set or set of "
                     "questions, would be told apart by nobody; rename one of them"
                 )
-        if made and (self.derived_domains() or self.derived_sets()):
-            raise InputError(
-                "injections are put into text that is read from left to right, and a domain or "
-                "set has an objective; leave out the objective, or the injections"
-            )
 
     @property
     def tokenised(self) -> bool:

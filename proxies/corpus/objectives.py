@@ -77,6 +77,16 @@ class Objective:
             tokens -= 1
         return tokens
 
+    def makes(self, context: int) -> bool:
+        """Whether examples of so many tokens are this objective, and not another than it says."""
+        if context < 2:
+            return False
+        tokens = self.source_tokens(context)
+        hidden, spans = self.most(tokens)
+        if tokens < 2 or self.name == "s":
+            return tokens >= 2
+        return 2 * self.hidden(tokens) >= self.span and spans <= min(hidden, tokens - hidden)
+
     def check(self, domain: str, context: int, sentinels: int) -> None:
         """Refuse a context in which this is another objective than it says.
 

@@ -48,8 +48,8 @@ def check_settings_of_experts(language_model: Mapping[str, Any]) -> None:
     """
     if language_model.get("injections") is not None:
         raise InputError(
-            "injections are put into a run, and experts answer for mixtures without one; leave "
-            "them out, or use proxies:LanguageModelTrainer"
+            "injections have their places in the run of a mixture, and experts answer for mixtures "
+            "without a run of their own; leave them out, or use proxies:LanguageModelTrainer"
         )
 
 

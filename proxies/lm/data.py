@@ -126,8 +126,8 @@ def sequence_ends(phases: Phases, context: int, total: int) -> list[int]:
 class Carried(Protocol):
     """Texts that some sequences of a run carry; see `proxies.lm.injecting.Placed`."""
 
-    def lay(self, number: int, ids: Ints) -> Ints:
-        """The sequence of that number with what it carries in place of its beginning."""
+    def piece(self, number: int) -> Ints | None:
+        """What the sequence of that number begins with, a token that is no target first."""
         ...
 
     def tokens(self, first: int, end: int) -> Mapping[int, tuple[str, int]]:
@@ -279,34 +279,43 @@ class Batches:
 
     def take(self, count: int) -> NDArray[np.int64]:
         """The next `count` sequences, (count, T + 1): inputs are [:, :-1], targets [:, 1:]."""
-        streams, read, number = self._streams, self._examples.read, self._position
-        rows = []
-        for name, (k, at) in self._next(count):
-            ids, bearing = read(name, streams[name], at, k)
+        rows, first = [], self._position
+        for position, (name, (k, at)) in enumerate(self._next(count), start=first):
+            ids, bearing = self._row(position, name, k, at)
             rows.append(ids)
             if name in self._bearing:
                 self._bearing[name] += bearing
-        if self._carried is not None:
-            rows = [self._carried.lay(number + i, ids) for i, ids in enumerate(rows)]
         return np.stack(rows)
 
+    def _row(self, position: int, name: str, number: int, start: int) -> tuple[Ints, int]:
+        """A sequence of the run, and how many tokens of its domain bear loss."""
+        piece = None if self._carried is None else self._carried.piece(position)
+        if piece is None:
+            return self._examples.read(name, self._streams[name], start, number)
+        return self._examples.behind(piece, name, self._streams[name], start, number)
+
     def bearing(self) -> dict[str, int]:
-        """Tokens of each domain that bear loss in the whole run, once all of it is behind."""
+        """Tokens of each domain that bear loss in the whole run, once all of it is behind.
+
+        What sequences carry is of no domain.
+        """
         totals: Counter[str] = Counter()
         for counts in self.counts:
-            totals.update(counts)
-        return {
-            name: self._bearing.get(name, self._context * totals[name])
-            for name in self._names
-            if totals[name]
-        }
+            totals.update({name: n * self._context for name, n in counts.items()})
+        for name, (_, tokens) in self._injected(0, len(self._order)):
+            totals[name] -= tokens
+        return {name: self._bearing.get(name, totals[name]) for name in self._names if totals[name]}
 
     def _passed(self, count: int) -> list[tuple[str, tuple[int, int]]]:
         """The next sequences, which are not read here."""
-        drawn = self._next(count)
+        first, drawn = self._position, self._next(count)
         if self._bearing:
-            for name, (k, at) in drawn:
-                if name in self._bearing:
+            for position, (name, (k, at)) in enumerate(drawn, start=first):
+                if name not in self._bearing:
+                    continue
+                if self._carried is not None and self._carried.piece(position) is not None:
+                    self._bearing[name] += self._row(position, name, k, at)[1]
+                else:
                     stream = self._streams[name]
                     self._bearing[name] += self._examples.bearing(name, stream, at, k)
         return drawn

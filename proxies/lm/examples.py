@@ -185,12 +185,58 @@ class Examples:
         made = self.example(name, stream, start, number)
         return made.ids, made.bearing
 
-    def example(self, name: str, stream: NDArray[np.integer], start: int, number: int) -> Example:
-        """A sequence of a domain under an objective; see `read`."""
+    def behind(
+        self, piece: Ints, name: str, stream: NDArray[np.integer], start: int, number: int
+    ) -> tuple[Ints, int]:
+        """A sequence, (T + 1,), that begins with a piece of another text, which bears loss.
+
+        Of a domain that is read as it stands, the text loses its beginning. Of one under an
+        objective a shorter example of the same text follows, with spans of its own, or boundaries
+        where no example fits; the piece stands between two boundaries, as targets do.
+
+        Args:
+            piece: `room` + 1 tokens at most, the first of which is no target.
+            name: of the domain; this and the others as in `read`.
+            stream: its tokens.
+            start: where the sequence begins there.
+            number: of the sequence.
+
+        Returns:
+            The sequence, and how many tokens of the domain bear loss in it.
+        """
+        if name not in self._objectives:
+            ids, bearing = self.read(name, stream, start, number)
+            return np.concatenate((piece, ids[len(piece) :])), bearing - (len(piece) - 1)
         assert self._words is not None
-        tokens = stream[start : start + self.stride(name)].astype(np.int64)
+        left = self._context - 1 - len(piece)  # tokens of the example
+        edge = np.array([self._words.boundary])
+        rest, bearing = np.repeat(edge, left), 0
+        if self._objectives[name].makes(left - 1):
+            made = self.example(name, stream, start, number, left - 1)
+            rest, bearing = made.ids, made.bearing
+        return np.concatenate((piece[:1], edge, piece[1:], edge, rest)), bearing
+
+    @property
+    def room(self) -> int:
+        """Targets that the longest piece has which any sequence can begin with; see `behind`."""
+        return self._context - (0 if self._words is None else 2)
+
+    def example(
+        self,
+        name: str,
+        stream: NDArray[np.integer],
+        start: int,
+        number: int,
+        context: int | None = None,
+    ) -> Example:
+        """A sequence of a domain under an objective; see `read`. It may be one of a shorter T."""
+        assert self._words is not None
+        objective, length = self._objectives[name], self.stride(name)
+        if context is not None:
+            length = objective.source_tokens(context)
+        tokens = stream[start : start + length].astype(np.int64)
         draws = self._draws(name, number)
-        return example(self._objectives[name], tokens, self._context, self._words, draws)
+        return example(objective, tokens, context or self._context, self._words, draws)
 
     def bearing(self, name: str, stream: NDArray[np.integer], start: int, number: int) -> int:
         """Tokens of a sequence that bear loss; see `read`, which need not have been there."""
@@ -214,8 +260,8 @@ class Examples:
 def bears_loss(ids: Tensor, boundary: int) -> Tensor:
     """Which targets bear loss, (..., T) float32 of 0 and 1.
 
-    All of a sequence without a boundary; else those behind its first one, boundaries themselves
-    left out.
+    All of a sequence without a boundary; else those behind its first one until the next, and so on
+    by turns, boundaries themselves left out: what stands between two is a piece of targets.
 
     Args:
         ids: (..., T + 1) tokens.
@@ -223,7 +269,7 @@ def bears_loss(ids: Tensor, boundary: int) -> Tensor:
     """
     is_boundary = ids == boundary
     passed = is_boundary.cumsum(-1)
-    within = (passed[..., :-1] == 1) & ~is_boundary[..., 1:]
+    within = (passed[..., :-1] % 2 == 1) & ~is_boundary[..., 1:]
     return (within | (passed[..., -1:] == 0)).to(torch.float32)
 
 

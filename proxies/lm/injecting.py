@@ -12,7 +12,7 @@ Notation:
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from mixopt.errors import InputError, did_you_mean
 from mixopt.runs import RunSpec
+from mixopt.space.numbers import Within, check_value
 from proxies.corpus import Corpus
 from proxies.corpus.injected import injected_documents
 from proxies.corpus.injections import Injection, metrics_of
 from proxies.lm.data import generator
-from proxies.lm.examples import Ints
+from proxies.lm.examples import Examples, Ints
 from proxies.lm.multiple_choice import (
     NegativeLogLikelihood,
     Questions,
@@ -37,8 +38,8 @@ MOST_EACH, MOST_TOGETHER = 0.005, 0.02
 """Of a run's tokens. The ten experiments of 2509.23383 take 1.8 % together; larger shares are
 mixtures, and belong among the domains."""
 
-INJECT, SHARED_START = "inject", "shared_start"
-"""Settings of runs that inject some of what there is, from where others stood."""
+INJECT, SHARED_START, INJECT_OVER = "inject", "shared_start", "inject_over"
+"""Settings of runs that inject some of what there is, from where others stood, over how much."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +63,24 @@ class Injecting:
         repetitions: of every injection, by name.
         active: those that a run reads.
         start: where its runs part from another; None: they are runs from start to end.
+        over: tokens, counted from the beginning of a run, over which the places are spread, however
+            long the run is; 0: over each run's own. A shorter run reads what lies in its part.
     """
 
     repetitions: Mapping[str, int] = field(default_factory=dict, hash=False)
     active: tuple[str, ...] = ()
     start: SharedStart | None = None
+    over: int = 0
 
     @classmethod
     def of(cls, made: Mapping[str, Injection], config: Mapping[str, Any]) -> "Injecting":
-        """From the settings `injections`, and `inject` and `shared_start` of a configuration.
+        """From the settings `injections`, and those of `INJECT` and the next of a configuration.
 
         Raises:
-            InputError: an unknown injection, or a start of another form.
+            InputError: an unknown injection, or a start or a number of tokens of another form.
         """
-        inject, start = config.get(INJECT), config.get(SHARED_START)
-        for setting, value in ((INJECT, inject), (SHARED_START, start)):
+        inject, start, over = (config.get(key) for key in (INJECT, SHARED_START, INJECT_OVER))
+        for setting, value in ((INJECT, inject), (SHARED_START, start), (INJECT_OVER, over)):
             if value is not None and not made:
                 raise InputError(
                     f"{setting} is {value!r} and there are no injections; give some, or leave it "
@@ -90,7 +94,15 @@ class Injecting:
                 known = did_you_mean(str(name), made)
                 raise InputError(f"inject: there is no injection {name!r}; {known}")
         repetitions = {name: of.repetitions for name, of in made.items()}
-        return cls(repetitions, tuple(n for n in made if n in names), _start(start))
+        if over is not None:
+            check_value("inject_over", over, Annotated[int, Within(1)])
+        active = tuple(n for n in made if n in names)
+        return cls(repetitions, active, _start(start), over or 0)
+
+    @property
+    def spread(self) -> bool:
+        """Whether what a run reads where depends on how long it is, so that none continues it."""
+        return bool(self.active) and not self.over
 
     def under(self, config: Mapping[str, Any]) -> "Injecting":
         """That of a run, whose own configuration may say otherwise."""
@@ -119,15 +131,47 @@ class Injecting:
             )
         return first
 
-    def check(self, corpus: Corpus, recipe: Recipe) -> None:
-        """Refuse more than may be injected into a run; see `Pieces.check`.
+    def end(self, recipe: Recipe) -> int:
+        """The sequence before which the places end; of a longer run than this one, it may be.
 
         Raises:
-            InputError: it is too much.
+            InputError: it is not behind the first one.
+        """
+        end = self.over // recipe.shape.context if self.over else recipe.sequences
+        if end <= self.first(recipe):
+            raise InputError(
+                f"inject_over is {self.over} tokens, of which a run's own part has none; give the "
+                "tokens of the longest run"
+            )
+        return end
+
+    def check(self, corpus: Corpus, recipe: Recipe) -> None:
+        """Refuse more than may be injected into a run, and less than says anything.
+
+        Raises:
+            InputError: see `check_cut`.
         """
         pieces = self.pieces(corpus, recipe.shape.context)
         if pieces is not None:
-            pieces.check(recipe.tokens, recipe.sequences - self.first(recipe))
+            self.check_cut(pieces, recipe)
+
+    def check_cut(self, pieces: "Pieces", recipe: Recipe) -> None:
+        """`check` of what has been cut for sequences of the recipe's length.
+
+        Raises:
+            InputError: it is too much (see `Pieces.check`), a run's own part has no tokens, or the
+                run is too short for its part of `over` to hold a piece of every injection.
+        """
+        first, end = self.first(recipe), self.end(recipe)
+        pieces.check(self.over or recipe.tokens, end - first, over=bool(self.over))
+        share = min((recipe.sequences - first) / (end - first), 1.0)
+        for name in self.active:
+            if pieces.places[name] * share < 1.0:
+                raise InputError(
+                    f"injections: {name!r} has {pieces.places[name]} places over {self.over} "
+                    f"tokens (inject_over), and a run of {recipe.tokens} would read less than one; "
+                    "give more repetitions, or longer runs"
+                )
 
     def facts(self, corpus: Corpus, context: int) -> dict[str, dict[str, int]]:
         """Of every injection how much there is, and how much of it a run reads."""
@@ -184,12 +228,13 @@ class Pieces:
             context: T.
         """
         of: dict[str, tuple[Ints, ...]] = {}
+        room = Examples(corpus, context, 0).room
         for name in repetitions:
             pieces: list[Ints] = []
             for document in injected_documents(*corpus.written(corpus.injections[name])):
                 whole = np.concatenate((document[-1:], document))
-                starts = range(0, len(document), context)
-                pieces += [whole[at : at + context + 1] for at in starts]
+                starts = range(0, len(document), room)
+                pieces += [whole[at : at + room + 1] for at in starts]
             of[name] = tuple(pieces)
         return cls(of, dict(repetitions))
 
@@ -206,32 +251,35 @@ class Pieces:
         """Sequences that carry a piece, by injection."""
         return {name: self.repetitions[name] * len(pieces) for name, pieces in self.of.items()}
 
-    def check(self, tokens: int, sequences: int) -> None:
+    def check(self, tokens: int, sequences: int, *, over: bool = False) -> None:
         """Refuse injections that are too much of a run for it to be the run without them.
 
         Args:
-            tokens: D.
+            tokens: D, or those over which the places are spread.
             sequences: S, of the part of the run that is injected into.
+            over: whether the tokens are those of `inject_over`, for the message.
 
         Raises:
             InputError: one has more than `MOST_EACH` of the tokens, all of them more than
                 `MOST_TOGETHER`, or there are more pieces than sequences.
         """
-        doses = self.tokens
+        doses, of, longer = self.tokens, "a run of", "runs of"
+        if over:
+            of = longer = "an inject_over of"
         total = sum(doses.values())
         for name, dose in doses.items():
             if dose > MOST_EACH * tokens:
                 raise InputError(
                     f"injections: {name!r} has {dose} tokens with its {self.repetitions[name]} "
-                    f"repetitions, {dose / tokens:.2%} of a run of {tokens}, above "
-                    f"{MOST_EACH:.1%}; give fewer repetitions or documents, runs of "
+                    f"repetitions, {dose / tokens:.2%} of {of} {tokens}, above "
+                    f"{MOST_EACH:.1%}; give fewer repetitions or documents, {longer} "
                     f"{_above(dose, MOST_EACH)} tokens or more, or make it a domain"
                 )
         if total > MOST_TOGETHER * tokens:
             raise InputError(
-                f"injections: all of them have {total} tokens, {total / tokens:.2%} of a run of "
+                f"injections: all of them have {total} tokens, {total / tokens:.2%} of {of} "
                 f"{tokens}, above {MOST_TOGETHER:.1%}; give fewer repetitions, leave some out, or "
-                f"give runs of {_above(total, MOST_TOGETHER)} tokens or more"
+                f"give {longer} {_above(total, MOST_TOGETHER)} tokens or more"
             )
         places = sum(self.places.values())
         if places > sequences:
@@ -291,12 +339,9 @@ class Placed:
 
     at: Mapping[int, tuple[str, Ints]] = field(default_factory=dict, hash=False)
 
-    def lay(self, number: int, ids: Ints) -> Ints:
-        """A sequence, (T + 1,), with what it carries."""
-        if number not in self.at:
-            return ids
-        _, piece = self.at[number]
-        return np.concatenate((piece, ids[len(piece) :]))
+    def piece(self, number: int) -> Ints | None:
+        """What a sequence carries, if anything."""
+        return self.at[number][1] if number in self.at else None
 
     def tokens(self, first: int, end: int) -> dict[int, tuple[str, int]]:
         """Sequences from `first` to before `end` that carry some: injection and its targets."""

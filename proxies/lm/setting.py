@@ -100,14 +100,13 @@ class Setting:
         )
 
     def check_injected(self) -> None:
-        """Refuse more than may be injected into a run; see `Pieces.check`.
+        """Refuse more than may be injected into a run; see `Injecting.check_cut`.
 
         Raises:
-            InputError: it is too much, or the runs' own part has no tokens.
+            InputError: see there.
         """
         if self.pieces is not None:
-            first = self.injecting.first(self.recipe)
-            self.pieces.check(self.recipe.tokens, self.recipe.sequences - first)
+            self.injecting.check_cut(self.pieces, self.recipe)
 
     def batches(self, spec: RunSpec, drawn: Mapping[str, Drawn]) -> Batches:
         """What a run without a mixer reads.
@@ -123,7 +122,8 @@ class Setting:
         first, carried = self.injecting.first(self.recipe), Placed()
         self.check_injected()
         if self.pieces is not None:
-            carried = self.pieces.placed(self.injecting.active, first, total, spec.seed)
+            end = self.injecting.end(self.recipe)
+            carried = self.pieces.placed(self.injecting.active, first, end, spec.seed)
         batches = Batches(
             self.corpus,
             spec.phases,
@@ -145,8 +145,8 @@ class Setting:
         """The checkpoints of a run.
 
         Matched pools grow with the budget: a run and a longer one then differ from the start. So do
-        runs with a mixer, which knows how long its run is, and with injections, which are spread
-        over all of it.
+        runs with a mixer, which knows how long its run is, and with injections that are spread over
+        all of it.
 
         Args:
             spec: the run.
@@ -156,7 +156,7 @@ class Setting:
         execution: dict[str, Any] = {"precision": self.precision}
         if self.repetition is not None:
             execution |= self.pools(spec.scale.tokens)
-        if spec.mixer is not None or self.injecting.active:
+        if spec.mixer is not None or self.injecting.spread:
             execution["tokens"] = spec.scale.tokens
         if apart:
             execution["apart"] = True

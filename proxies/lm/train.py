@@ -357,8 +357,8 @@ class Pack:
         return self._may_continue(run) and self.step in run.files.shared
 
     def _may_continue(self, run: Run) -> bool:
-        # a mixer knows how long its run is, and injections are spread over it
-        spread = run.spec.mixer is not None or self.setting.injecting.active
+        # a mixer knows how long its run is, and injections may be spread over it
+        spread = run.spec.mixer is not None or self.setting.injecting.spread
         return not spread and run.spec.scale.tokens < self.setting.continue_to
 
     def _leaves_trunk(self, run: Run) -> bool:

@@ -21,7 +21,7 @@ from proxies.lm.devices import device_of, has_fast_bfloat16
 from proxies.lm.distributed import train_on_ranks
 from proxies.lm.evaluate import validation_sets
 from proxies.lm.halving import by_mixer, train_halving
-from proxies.lm.injecting import INJECT, SHARED_START, Injecting, probes_of
+from proxies.lm.injecting import INJECT, INJECT_OVER, SHARED_START, Injecting, probes_of
 from proxies.lm.mixed import train_mixed
 from proxies.lm.mixing import OFFERED
 from proxies.lm.multiple_choice import question_sets
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 _CORPUS_KEYS = frozenset(field.name for field in fields(CorpusConfig))
 _MODEL_KEYS = frozenset(field.name for field in fields(LanguageModelConfig))
-_OWN_KEYS = frozenset({"match_repetition", "sampling", INJECT, SHARED_START})
+_OWN_KEYS = frozenset({"match_repetition", "sampling", INJECT, SHARED_START, INJECT_OVER})
 _KEYS = _CORPUS_KEYS | _MODEL_KEYS | _OWN_KEYS
 
 
@@ -53,8 +53,8 @@ class LanguageModelTrainer:
     Named `"proxies:LanguageModelTrainer"` in a spec. Its settings are those of `CorpusConfig`
     and `LanguageModelConfig` side by side, all of them optional, `match_repetition` (see
     `proxies.corpus.repetition.RepetitionMatch`), `sampling`, how often documents of each domain are
-    read by their quality (`mixopt.runs.document_sampling`), `inject` and `shared_start` (see
-    `proxies.lm.injecting`); those of `RUNTIME` say how, not what:
+    read by their quality (`mixopt.runs.document_sampling`), `inject`, `inject_over` and
+    `shared_start` (see `proxies.lm.injecting`); those of `RUNTIME` say how, not what:
 
     >>> trainer = LanguageModelTrainer(vocab=512, context=32)
     >>> LanguageModelTrainer(vocabulary=512)
@@ -91,8 +91,9 @@ class LanguageModelTrainer:
         self.sampling = samplers_of(config.get("sampling"))
         self._check_sampling()
         self.injecting = Injecting.of(self.corpus_config.made_injections(), config)
-        if self.injecting.repetitions:  # whose places are known beforehand, over all of a run
-            self.capabilities = replace(self.capabilities, continues=False, mixing=None)
+        if self.injecting.repetitions:  # whose places are known before a run begins
+            continues = bool(self.injecting.over)  # else they are spread over all of a run
+            self.capabilities = replace(self.capabilities, continues=continues, mixing=None)
         self._config = dict(config)
         self._corpora: dict[Path, Corpus] = {}
         self._residents: dict[Path, Resident | None] = {}
@@ -241,8 +242,9 @@ class LanguageModelTrainer:
         if spec.mixer is not None and self.injecting.repetitions:
             return Observation.failure(
                 spec,
-                "what is injected has its places before a run begins, and mixer "
-                f"{spec.mixer.name!r} changes that; leave out the mixer, or the injections",
+                "what is injected stands in sequences that are known before a run begins, and "
+                f"mixer {spec.mixer.name!r} decides during it what they are; leave out the mixer, "
+                "or the injections",
             )
         if reason := refusal(self, spec):
             return Observation.failure(spec, reason)

@@ -184,3 +184,43 @@ def test_runs_part_from_one_start_whatever_they_inject(make, tmp_path):
     trainer = make(**config, branch_at=at, decay=0.5)
     trainer.forget([seen[seed].spec for seed in seen], tmp_path / "shared")
     assert not [p for p in (tmp_path / "shared").rglob("*.safetensors")]
+
+
+def test_what_is_injected_is_learnt_among_hidden_spans_and_sampled_documents(text, tmp_path):
+    hidden = {
+        "birds_x": {"source": "birds", "objective": "x"},
+        "rocks_fill": {"source": "rocks", "objective": "infill"},
+    }
+    few = RunSpec(Mixture.of({"birds_x": 0.5, "rocks_fill": 0.5}), SCALE)
+    sampled = {"scores": {"letters": "high"}, "sampling": {"*": {"cut": 0.5, "exponent": 1.0}}}
+    for name, spec, config in (("hidden", few, {}), ("sampled", SPEC, sampled)):
+        domains = {**text, **hidden} if name == "hidden" else text
+        seen = {
+            inject: train(
+                LanguageModelTrainer(
+                    domains=domains, injections=TWO, inject=list(inject), **(TINY | config)
+                ),
+                spec,
+                tmp_path,
+            )
+            for inject in ((), ("dog",))
+        }
+        told = {k: one.metrics["difference/dog"] for k, one in seen.items()}
+        assert told["dog",] < told[()] - 0.3, (name, told)
+        if name == "hidden":
+            tokens = sum(seen["dog",].info["loss_tokens"].values())
+            assert 0.3 * SCALE.tokens < tokens < 0.7 * SCALE.tokens
+
+
+def test_a_run_with_injections_goes_on_to_a_longer_one(make, tmp_path):
+    longer = replace(SPEC, scale=Scale(SCALE.params, 2 * SCALE.tokens))
+    config = {"inject_over": 2 * SCALE.tokens}
+    trainer = make(continue_to=2 * SCALE.tokens, **config)
+    first, ours = train(trainer, SPEC, tmp_path / "on"), train(trainer, longer, tmp_path / "on")
+    whole = train(make(**config), longer, tmp_path / "whole")
+    assert ours.info["continued_from"] > 0
+    assert ours.flops < 0.85 * whole.flops  # rates fall over the last .6 of the shorter one
+    assert ours.metrics == pytest.approx(dict(whole.metrics), rel=1e-4)
+    assert ours.realised == whole.realised
+    doses = first.realised.injected, whole.realised.injected
+    assert 0.35 < doses[0]["odd"] / doses[1]["odd"] < 0.65

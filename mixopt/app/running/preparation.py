@@ -26,6 +26,7 @@ from mixopt.execution import check_executor
 from mixopt.ports import Trainer, TrainerInfo, capabilities_of
 from mixopt.space.redaction import password_of
 from mixopt.strategies import Checking, Parting, Problem, Strategy, traits_of
+from mixopt.strategies.dependence import INJECTIONS
 from mixopt.strategies.ledger import check_law
 from mixopt.tracking import check_store, database_file, database_uri, location
 
@@ -212,7 +213,13 @@ def _matched(made: Checked, info: TrainerInfo) -> Mapping[str, Any]:
 
 
 def _from_the_start(spec: Spec) -> str:
+    hint = ""
+    if INJECTIONS in spec.trainer.config:
+        hint = (
+            " (with injections, proxies:LanguageModelTrainer has runs go on where inject_over says "
+            "over how many tokens they are spread)"
+        )
     return (
         f"strategy {spec.strategy.use!r} continues runs and trainer {spec.trainer.use} cannot: "
-        "what goes on to a larger scale is trained from its start"
+        f"what goes on to a larger scale is trained from its start{hint}"
     )

@@ -118,14 +118,14 @@ def test_files_that_cannot_be_used_are_refused_before_training(text, tmp_path, c
         load_corpus(config(text, {"a": {**ONE, **told}}), tmp_path / "cache")
 
 
-def test_names_that_clash_and_objectives_are_refused(text):
+def test_names_that_clash_and_shards_are_refused(text):
     with pytest.raises(InputError, match=r"'birds' and 'birds'.*rename one"):
         config(text, {"birds": ONE})
     with pytest.raises(InputError, match="'x' and 'control/x'"):
         config(text, {"x": ONE}, questions={"control/x": "q.jsonl"})
     fill = {**text, "fill": {"source": "birds", "objective": "infill"}}
-    with pytest.raises(InputError, match="leave out the objective, or the injections"):
-        config(fill, {"x": ONE})
+    with pytest.raises(InputError, match=r"'fill' and 'fill'.*rename one"):
+        config(fill, {"fill": ONE})
     shards = {"web": {"shards": "x", "format": "flat"}}
-    with pytest.raises(InputError, match="injections is for text"):
+    with pytest.raises(InputError, match=r"injections is for text.*give the text of the domains"):
         CorpusConfig(domains=shards, injections={"x": ONE})

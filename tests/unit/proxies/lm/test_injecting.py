@@ -16,6 +16,7 @@ from mixopt.runs import MixerSpec, RunSpec, Scale, Schedule
 from mixopt.runs.realised import Realised
 from mixopt.space import Mixture
 from proxies import LanguageModelTrainer
+from proxies.lm.examples import Examples, bears_loss
 from proxies.lm.injecting import Pieces
 from proxies.lm.recipe import derive
 from proxies.lm.resident import Resident
@@ -218,3 +219,176 @@ def test_the_data_do_not_depend_on_how_often_they_are_read(make, cache):
     assert other.prepare(cache).data == make().prepare(cache).data
     changed = make({**TWO, "odd": {**ODD, "controls": ["stork basalt stork"]}})
     assert changed.prepare(cache).data != make().prepare(cache).data
+
+
+DERIVED = {
+    "birds_s": {"source": "birds", "objective": "s"},
+    "birds_x": {"source": "birds", "objective": "x"},
+    "rocks_fill": {"source": "rocks", "objective": "infill"},
+}
+ALL_FOUR = {"birds": 0.25, "birds_s": 0.25, "birds_x": 0.25, "rocks_fill": 0.25}
+HIDING = RunSpec(Mixture.of(ALL_FOUR), SCALE)
+
+
+@pytest.fixture(scope="module")
+def hiding(text):
+    """Trainers of domains that hide some of their text."""
+
+    def made(injections: Any = TWO, **config) -> LanguageModelTrainer:
+        more = {} if injections is None else {"injections": injections}
+        return LanguageModelTrainer(domains={**text, **DERIVED}, **more, **(TINY | config))
+
+    return made
+
+
+@pytest.mark.parametrize("name", ["birds", *DERIVED])
+def test_a_piece_of_any_length_bears_loss_in_a_sequence_of_any_objective(hiding, cache, name):
+    corpus = hiding().corpus(cache)
+    examples, stream = Examples(corpus, 32, 7), corpus.train_tokens(name)
+    whole, _ = examples.read(name, stream, 64, 2)
+    end = int(corpus.token_bytes.argmin())
+    assert examples.room == 30
+    for length in range(examples.room + 1):
+        piece = np.concatenate(([end], np.full(length, 5)))
+        ids, own = examples.behind(piece, name, stream, 64, 2)
+        bears = bears_loss(torch.from_numpy(ids), corpus.boundary).numpy()
+        assert bears.sum() == length + own
+        assert len(ids) == len(whole) == 33
+        assert ids[0] == end
+        first = 1 if name == "birds" else 2  # a boundary before it
+        assert (ids[first : first + length] == 5).all()
+        assert bears[first - 1 : first - 1 + length].all()
+        if name == "birds":
+            assert (ids[length + 1 :] == whole[length + 1 :]).all()
+            assert bears.all()
+            continue
+        rest = ids[first + length + 1 :]  # an example by itself, of text from the same place
+        assert bears.sum() - length == bears_loss(torch.from_numpy(rest), corpus.boundary).sum()
+        text = [t for t in rest.tolist() if t < corpus.boundary]
+        assert len(text) <= 30 - length
+        if name == "birds_s":
+            assert text == stream[64 : 64 + len(text)].tolist()
+        else:
+            assert sorted(text) == sorted(stream[64 : 64 + len(text)].tolist())
+    assert name == "birds" or not text  # no room is left
+
+
+def test_runs_under_objectives_read_what_is_injected_and_all_else_as_without(hiding, cache):
+    trainer = hiding()
+    corpus = trainer.corpus(cache)
+    recipe = derive(SCALE, corpus.vocab, trainer.model_config)
+    plain, ours = (rows_of(t, HIDING, cache) for t in (hiding(None), trainer))
+    run, _ = opened(trainer.setting(corpus, recipe, cache), HIDING)
+    of_domain = np.array(run.batches.domains(recipe.sequences))
+    changed = (ours != plain).any(axis=1)
+    assert changed.sum() == 19
+    assert set(of_domain[changed]) == set(ALL_FOUR)
+    alone = rows_of(hiding(inject=["odd"]), HIDING, cache)
+    odd = (alone != plain).any(axis=1)
+    assert odd.sum() == 9
+    assert (ours[odd] == alone[odd]).all()
+    drawn = run.batches.realised(recipe.largest_batch)
+    assert sum(drawn.tokens.values()) + sum(drawn.injected.values()) == recipe.tokens
+    bears = bears_loss(torch.from_numpy(ours), corpus.boundary).numpy().sum(axis=1)
+    read, passed = (opened(trainer.setting(corpus, recipe, cache), HIDING)[0] for _ in range(2))
+    read.batches.take(recipe.sequences)
+    passed.batches.skip(recipe.sequences)
+    told = read.batches.bearing()
+    assert passed.batches.bearing() == told
+    assert sum(told.values()) + sum(drawn.injected.values()) == bears.sum()
+    for name, tokens in told.items():
+        others = bears[(of_domain == name) & ~changed].sum()
+        assert 0 <= tokens - others <= 31 * (changed & (of_domain == name)).sum()
+    assert told["birds"] == drawn.tokens["birds"]
+
+
+def test_loss_tokens_without_injections_are_counted_as_read_also_behind_a_start(hiding, cache):
+    trainer = hiding(inject=[], shared_start={"tokens": 8_192, "seed": 1})
+    corpus = trainer.corpus(cache)
+    recipe = derive(SCALE, corpus.vocab, trainer.model_config)
+    run, _ = opened(trainer.setting(corpus, recipe, cache), HIDING)
+    of_domain = np.array(run.batches.domains(recipe.sequences))
+    rows = torch.from_numpy(run.batches.take(recipe.sequences))
+    bears = bears_loss(rows, corpus.boundary).numpy().sum(axis=1)
+    told = run.batches.bearing()
+    assert told == {name: bears[of_domain == name].sum() for name in told}
+
+
+def test_documents_that_are_sampled_carry_injections_like_any_other(text, cache):
+    """What stands behind a piece, and all other sequences, are those of the sampled documents."""
+    sampling = {"*": {"cut": 0.5, "exponent": 1.0}}
+
+    def made(injections: Any = TWO, **config) -> LanguageModelTrainer:
+        more = {} if injections is None else {"injections": injections}
+        own = {"scores": {"letters": "high"}, "sampling": sampling} | TINY | config
+        return LanguageModelTrainer(domains=text, **more, **own)
+
+    for spec in (SPEC, replace(SPEC, seed=4)):
+        plain, ours = rows_of(made(None), spec, cache), rows_of(made(), spec, cache)
+        changed = (ours != plain).any(axis=1)
+        assert changed.sum() == 19
+        pieces = Pieces.cut(made().corpus(cache), {"odd": 9, "even": 5}, 32)
+        assert (ours[changed][:, 20:] == plain[changed][:, 20:]).all()
+        assert max(len(p) for of in pieces.of.values() for p in of) <= 20
+    trainer = made()
+    trainer.prepare(cache)
+    corpus = trainer.corpus(cache)
+    recipe = derive(SCALE, corpus.vocab, trainer.model_config)
+    run, _ = opened(trainer.setting(corpus, recipe, cache), SPEC)
+    told = run.batches.realised(recipe.largest_batch)
+    assert sum(told.tokens.values()) + sum(told.injected.values()) == recipe.tokens
+    # one start, another order behind it: the sampled documents are those of the start
+    start = {"tokens": 8_192, "seed": 1}
+    rows = [
+        rows_of(made(inject=i, shared_start=start), replace(SPEC, seed=s), cache)
+        for s, i in ((2, []), (3, []), (3, ["odd"]))
+    ]
+    assert (rows[0][:256] == rows[1][:256]).all()
+    assert (rows[0][256:] != rows[1][256:]).any(axis=1).mean() > 0.9
+    assert (rows[1] != rows[2]).any(axis=1).sum() == 9
+
+
+def test_over_a_fixed_number_of_tokens_a_shorter_run_begins_a_longer_one(make, cache, tmp_path):
+    trainer = make(inject_over=2 * SCALE.tokens)
+    assert trainer.capabilities.continues
+    longer, longest = (replace(SPEC, scale=Scale(SCALE.params, n * SCALE.tokens)) for n in (2, 3))
+    short, long, over = (rows_of(trainer, spec, cache) for spec in (SPEC, longer, longest))
+    n = len(short)
+    assert (short == long[:n]).all()
+    assert (long == over[: 2 * n]).all()
+    plain = rows_of(make(None), longest, cache)
+    changed = (over != plain).any(axis=1)
+    assert changed.sum() == 19
+    assert 9 <= changed[:n].sum() <= 10  # half of them, evenly
+    assert not changed[2 * n :].any()  # and none behind
+    corpus = trainer.corpus(cache)
+    of = {}
+    for key, made in {"over": trainer, "spread": make()}.items():
+        for spec in (SPEC, longer):
+            recipe = derive(spec.scale, corpus.vocab, made.model_config)
+            of[key, spec] = made.setting(corpus, recipe, tmp_path).checkpoints(spec).folder
+    assert of["over", SPEC] == of["over", longer]
+    assert of["spread", SPEC] != of["spread", longer]
+
+
+def test_what_a_run_would_read_too_little_or_too_much_of_is_refused(make, tmp_path):
+    few = scaled(repetitions=1)
+    trainer = make(few, inject_over=2 * SCALE.tokens)
+    trainer.prepare(tmp_path)
+    trainer.check_scale(Scale(20_000, 2 * SCALE.tokens), tmp_path)
+    with pytest.raises(InputError, match=r"'odd' has 1 places over 65536 .*less than one; give"):
+        trainer.check_scale(SCALE, tmp_path)
+    make(few, inject_over=2 * SCALE.tokens, inject=["even"]).check_scale(SCALE, tmp_path)
+    dense = make(inject_over=16_384)
+    with pytest.raises(InputError, match=r"'odd'.*of an inject_over of 16384, above") as told:
+        dense.check_scale(SCALE, tmp_path)
+    enough = int(str(told.value).partition("documents, an inject_over of ")[2].split()[0])
+    assert 16_384 < enough <= SCALE.tokens
+    make(inject_over=SCALE.tokens).check_scale(SCALE, tmp_path)
+    late = make(inject_over=8_192, shared_start={"tokens": 8_192, "seed": 0})
+    with pytest.raises(InputError, match=r"inject_over is 8192 tokens, of which .* has none"):
+        late.check_scale(SCALE, tmp_path)
+    with pytest.raises(InputError, match="inject_over"):
+        make(inject_over=0)
+    with pytest.raises(InputError, match="there are no injections"):
+        make(None, inject_over=8_192)
