@@ -5,7 +5,7 @@ thresholds were chosen on one half of the worlds of `mixopt.testing.tables` and 
 (docs/log/trust.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,14 +111,25 @@ class Gate:
         return cls(name, "not measured", why, allows=allows, remedy=remedy)
 
 
+def _no_ranks(errors: Errors) -> tuple[str, bool]:
+    """Why there is no rank correlation, and whether more runs would help."""
+    n = len(errors.W)
+    if n > 1 and np.ptp(errors.truth) == 0:
+        why = f"all {n} runs have the same objective, so that there is nothing to rank"
+        return f"{why}: does the trainer use the mixture that it is given?", False
+    if n >= LEAST and np.ptp(errors.mean) == 0:
+        return f"the law predicts the same for all {n} runs that it was not shown", True
+    return f"{n} runs are too few for a rank correlation; it takes {LEAST}", True
+
+
 def ranking(errors: Errors) -> Gate:
     """Does the law rank runs that it was not shown, on the objective as it is minimised?"""
     rho, low, high = errors.ranking()
     n = len(errors.W)
     more = _more(n)
     if n < LEAST or not np.isfinite(low):
-        why = f"{n} runs are too few for a rank correlation; it takes {LEAST}"
-        return Gate.unmeasured("held-out ranking", why, more, "do not trust")
+        why, sought = _no_ranks(errors)
+        return Gate.unmeasured("held-out ranking", why, more if sought else None, "do not trust")
     level: Level = (
         "trust" if low >= RANKING else "ranking only" if low >= RANKING_POOR else "do not trust"
     )
@@ -247,15 +258,16 @@ def order(orders: Sequence[Order]) -> Gate:
     )  # fmt: skip
 
 
-def odd_runs(errors: Errors, without: Without | None = None) -> Gate:
+def odd_runs(errors: Errors, named: Callable[[int], str], without: Without | None = None) -> Gate:
     """Is a run off by so much that it bends the law, and the answer with it?
 
     Args:
         errors: of all runs.
+        named: what a row of the table is called, so that the run can be looked up.
         without: how the answer is without those beyond `ODD`; None where that was not looked at.
     """
     value, row = errors.odd()
-    told = f"the oddest run (row {row}) is missed by {value:.1f} robust sds"
+    told = f"the oddest run, {named(row)}, is missed by {value:.1f} robust sds"
     if value <= ODD:
         return Gate("odd runs", "yes", told, value, threshold=ODD)
     stays = without is not None and without.moved <= STAYS and without.lost <= LOST
@@ -266,9 +278,10 @@ def odd_runs(errors: Errors, without: Without | None = None) -> Gate:
             f"seed sds, and {without.lost:.2f} sds of the objective are lost by it)"
         )
     where = tuple(float(x) for x in errors.W[int(np.flatnonzero(errors.rows == row)[0])])
+    again = f"train {named(row)} again, or leave it out"
     return Gate(
         "odd runs", "no", told, value, threshold=ODD, allows="trust" if stays else "ranking only",
-        remedy=Remedy(f"run row {row} again, or leave it out", 1, mixtures=(where,), where="given"),
+        remedy=Remedy(again, 1, mixtures=(where,), where="given"),
     )  # fmt: skip
 
 

@@ -68,8 +68,12 @@ class Trust:
         """The verdict in one line."""
         if not self.gates:
             return "Do not trust this answer yet: nothing was checked"
-        told = list(self.reasons) or [f"{len(self.gates)} gates were asked and none speaks against"]
         aside = [g.told for g in self.gates if g.allows == "trust" and g.state == "no"]
+        asked = len(self.gates)
+        if aside and not self.reasons:
+            held = f"{asked - len(aside)} of {asked} gates do not speak against"
+            return f"{_HEADS[self.level]}: {held}; no reason for doubt alone: {'; '.join(aside)}"
+        told = list(self.reasons) or [f"{asked} gates were asked and none speaks against"]
         return f"{_HEADS[self.level]}: {'; '.join([*told, *aside])}"
 
     def _repr_html_(self) -> str:

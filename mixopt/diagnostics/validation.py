@@ -223,7 +223,7 @@ def learning_curve(
             mean, _ = objective.moments(predicted.mean, predicted.sd, table.metrics)
             ranks.append(spearman_within(mean, F[~train], strata[~train]))
             errors.append(np.sqrt(np.nanmean((mean - F[~train]) ** 2)) / spread)
-        rho.append(np.nanmean(ranks))
+        rho.append(np.nanmean(ranks) if np.isfinite(ranks).any() else np.nan)
         error.append(np.mean(errors))
     power = _power(np.array(wanted, dtype=float), np.array(error))
     return LearningCurve(tuple(wanted), np.array(rho), np.array(error), mixtures, power)

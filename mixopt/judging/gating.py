@@ -134,7 +134,7 @@ def _held_out(
         gates.ranking(many),
         gates.intervals(errors),
         gates.local(errors, w),
-        gates.odd_runs(many, without),
+        gates.odd_runs(many, table.named, without),
         order,
     ]
 

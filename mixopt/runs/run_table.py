@@ -121,6 +121,13 @@ class RunTable:
         facts = self.facts.iloc[picked].reset_index(drop=True)
         return replace(self, W=self.W[picked], Y=self.Y[picked], facts=facts)
 
+    def named(self, row: int) -> str:
+        """A run by its name, else by its row (counted from 1), with its largest shares."""
+        name = self.facts["run"].iloc[row] if "run" in self.facts else None
+        known = f"row {row + 1}" if name is None or pd.isna(name) else f"run {name}"
+        shares = dict(zip(self.domains, self.W[row].tolist(), strict=True))
+        return f"{known} ({html.in_words(shares, most=2)})"
+
     def within(self, domains: Sequence[str]) -> "RunTable":
         """The same runs over other domains: in their order, 0 where the table has none.
 
@@ -138,8 +145,8 @@ class RunTable:
             elif (self.W[:, j] > 0).any():
                 row = int(np.argmax(self.W[:, j] > 0))
                 raise InputError(
-                    f"run {row} gives {self.W[row, j]:.3g} of its tokens to {name!r}, which the "
-                    "space does not hold; add the domain, or leave the run out"
+                    f"{self.named(row)} gives {self.W[row, j]:.3g} of its tokens to {name!r}, "
+                    "which the space does not hold; add the domain, or leave the run out"
                 )
         return replace(self, domains=names, W=W)
 

@@ -33,7 +33,7 @@ class Best:
     """The best run told.
 
     Attributes:
-        run: its name, or its row.
+        run: its name, or its row, counted from 1.
         mixture: what it was trained on.
         value: its objective (lower is better after directions are applied).
         metrics: by name.
@@ -64,7 +64,7 @@ def best_of(table: RunTable, objective: Objective) -> Best:
         raise InputError("no run has all metrics of the objective; there is no best one")
     here = complete & (size == size[complete].max())
     row = int(np.flatnonzero(here)[np.argmin(value[here])])
-    name = str(table.facts["run"].iloc[row]) if "run" in table.facts else f"in row {row}"
+    name = str(table.facts["run"].iloc[row]) if "run" in table.facts else f"in row {row + 1}"
     return Best(
         name,
         Mixture(table.domains, tuple(table.W[row].tolist())),

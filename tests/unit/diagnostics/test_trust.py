@@ -237,9 +237,9 @@ def test_one_run_that_is_off(error: float, state: str) -> None:
     seen = errors(0.1)
     off = seen.mean.copy()
     off[17] = seen.truth[17] + error
-    gate = gates.odd_runs(Errors(seen.W, seen.truth, off, seen.sd, seen.rows))
+    gate = gates.odd_runs(Errors(seen.W, seen.truth, off, seen.sd, seen.rows), "run {}".format)
     assert gate.state == state
-    assert "row 17" in gate.told
+    assert "run 17" in gate.told
 
 
 @pytest.mark.parametrize(
@@ -253,9 +253,27 @@ def test_an_odd_run_counts_by_what_it_does_to_the_answer(
     off = seen.mean.copy()
     off[17] = seen.truth[17] + 2.0
     gate = gates.odd_runs(
-        Errors(seen.W, seen.truth, off, seen.sd, seen.rows), Without(1, moved, lost)
+        Errors(seen.W, seen.truth, off, seen.sd, seen.rows),
+        "run {}".format,
+        Without(1, moved, lost),
     )
     assert (gate.state, gate.allows) == ("no", level)
+    assert gate.remedy is not None
+    assert gate.remedy.what == "train run 17 again, or leave it out"
+    if level == "trust":  # it says no, and changes nothing: both are said
+        line = trust([gate, Gate("other", "yes", "fine")]).line
+        assert "1 of 2 gates do not speak against; no reason for doubt alone: the oddest" in line
+
+
+def test_runs_that_are_all_alike_are_not_called_too_few() -> None:
+    seen = errors(0.1)
+    alike = replace(seen, truth=np.full(len(seen.W), 2.5))
+    gate = gates.ranking(alike)
+    assert (gate.state, gate.remedy) == ("not measured", None)  # more runs would not help
+    assert "same objective" in gate.told
+    blind = gates.ranking(replace(seen, mean=np.zeros(len(seen.W))))
+    assert "predicts the same for all 40 runs" in blind.told
+    assert "too few" in gates.ranking(errors(n=5)).told
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,14 @@ def frame() -> pd.DataFrame:
     )
 
 
+def test_a_run_is_called_by_its_name_else_by_its_row_from_one() -> None:
+    frame = pd.DataFrame({"w/a": [0.9, 0.2], "w/b": [0.1, 0.8], "m/x": [1.0, 2.0]})
+    assert RunTable.from_frame(frame).named(1) == "row 2 (b 80.0 %, a 20.0 %)"
+    assert (
+        RunTable.from_frame(frame.assign(run=["p", "q"])).named(0) == "run p (a 90.0 %, b 10.0 %)"
+    )
+
+
 def test_columns_become_arrays() -> None:
     table = RunTable.from_frame(frame())
     assert table.domains == ("web", "code")
