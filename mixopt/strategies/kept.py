@@ -31,7 +31,8 @@ def best_kept(
     """The run of the lowest objective that keeps every guard; where none does, of those nearest.
 
     A run is judged by its own metrics, and against its guards' baselines at its own scale: by what
-    they were measured to be where they ran there, else as a Gaussian process predicts them.
+    they were measured to be where they ran there, else as a Gaussian process predicts them. Where
+    nothing tells that, since one mixture alone ran there, every other run comes before it.
 
     Args:
         runs: to choose from, each successful.
@@ -68,12 +69,13 @@ def _broken(
         for i in (i for i, o in enumerate(runs) if o.spec.scale == scale):
             for j, (guard, limit) in enumerate(zip(objective.guards, limits, strict=True)):
                 over = _sign(guard, objective) * runs[i].metrics[guard.metric] - limit
-                broken[i, j] = max(over / max(abs(limit), 1e-12), 0.0)
+                share = max(over / max(abs(limit), 1e-12), 0.0)
+                broken[i, j] = np.inf if np.isnan(limit) else share
     return broken
 
 
 def _limits(known: Sequence[Observation], objective: Objective, space: MixtureSpace) -> list[float]:
-    """The largest signed value of each guard's metric, by runs of one scale."""
+    """The largest signed value of each guard's metric, by runs of one scale; NaN if unknown."""
     named, limits = baselines(space), []
     predicted: Surrogate | None = None
     for guard in objective.guards:
@@ -86,6 +88,9 @@ def _limits(known: Sequence[Observation], objective: Objective, space: MixtureSp
         if measured:
             value = _sign(guard, objective) * float(np.mean(measured))
             limits.append(value + guard.tolerance * abs(value))
+            continue
+        if at is not None and len({o.spec.mixture for o in known}) < 2:
+            limits.append(np.nan)
             continue
         if predicted is None:
             predicted = _predicted(known, objective, space)

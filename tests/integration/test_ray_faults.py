@@ -170,3 +170,45 @@ def test_a_lost_machine_costs_no_run(tmp_path: Path) -> None:
     before, after, back = json.loads(done.stdout.splitlines()[-1])
     assert (before, after) == (2, 1)
     assert back == [[seed, True] for seed in range(4)]
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_cut_off_from_the_cluster_ends_and_fails_no_run(tmp_path: Path) -> None:
+    """Ray's own process on its machine goes: what was under way is left for the next driver."""
+    script = """
+        import json, time
+        from ray.cluster_utils import Cluster
+        from mixopt.errors import MixoptError
+        from mixopt.execution.ray import RayExecutor
+        from mixopt.testing.executor_contract import fake_spec
+        small = {"num_cpus": 2, "object_store_memory": 100_000_000}
+        head = {"include_dashboard": False, **small}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        executor = RayExecutor("cache", address=cluster.address, retries={"crash": 0})
+        for seed in range(4):  # twice as many as there is room for
+            executor.submit([fake_spec(seed)], {"sleep": 600.0})
+        while sum(w.began is not None for w in executor._running.values()) < 2:
+            executor.wait(0.5)
+        cluster.head_node.kill_raylet(check_alive=False)
+        back, said = [], ""
+        try:
+            while not back:
+                back = executor.wait(1.0)
+        except MixoptError as error:
+            said = str(error)
+        executor.close()
+        print(json.dumps([[str(event) for event in back], said]), flush=True)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=220,
+        check=False,
+    )
+    assert done.stdout, done.stderr[-3000:]
+    back, said = json.loads(done.stdout.splitlines()[-1])
+    assert back == []
+    assert "this machine's part of the Ray cluster has ended" in said
+    assert "start the cluster again, then the sweep" in said

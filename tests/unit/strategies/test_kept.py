@@ -56,6 +56,33 @@ def test_every_scale_has_limits_of_its_own() -> None:
     )
 
 
+def test_nearest_is_by_the_share_of_each_limit() -> None:
+    asked = Objective({"code": 1.0}, guards=(Guard("rare"), Guard("bits")))
+    natural = run(NATURAL, code=3.0, rare=0.02, bits=2000.0)
+    a_fifth = run((0.1, 0.9, 0.0), code=1.0, rare=0.024, bits=1900.0)
+    a_twentieth = run((0.2, 0.4, 0.4), code=2.0, rare=0.019, bits=2100.0)
+    runs = [a_fifth, a_twentieth]
+    assert best_kept(runs, [natural, *runs], asked, SPACE) is a_twentieth
+
+
+def test_a_neighbour_of_a_baseline_is_none_of_its_runs() -> None:
+    natural, again = (run(NATURAL, code=3.0, web=w) for w in (1.9, 2.1))
+    near = run((0.6, 0.2, 0.2), code=2.5, web=5.0)
+    tempting = run((0.1, 0.9, 0.0), code=1.0, web=3.0)
+    fits = run((0.2, 0.4, 0.4), code=2.0, web=1.99)  # below the mean of the baseline's two
+    runs = [natural, again, near, tempting, fits]
+    assert best_kept(runs, runs, guarded(), SPACE) is fits
+
+
+def test_where_nothing_tells_a_limit_the_others_come_first() -> None:
+    """At the large scale one mixture ran, and it is not the baseline."""
+    known = [run(NATURAL, code=3.0, web=2.0), run((0.3, 0.4, 0.3), code=2.0, web=1.9)]
+    alone = run((0.1, 0.9, 0.0), LARGE, code=1.0, web=9.0)
+    assert best_kept([alone, *known], [alone, *known], guarded(), SPACE) is known[1]
+    other = run((0.2, 0.8, 0.0), LARGE, code=0.5, web=1.0)
+    assert best_kept([alone, other], [alone], guarded(), SPACE) is other
+
+
 def test_a_baseline_that_was_not_run_is_predicted() -> None:
     """web = 2 + b, so the natural mixture would have 2.25."""
     shares = [(1 - b - c, b, c) for b in (0.0, 0.2, 0.4, 0.6) for c in (0.0, 0.15, 0.35)]

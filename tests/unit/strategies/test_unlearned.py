@@ -64,7 +64,9 @@ def test_the_best_run_keeps_the_guards() -> None:
     assert answer.mixture == MIXTURES[min(odd, key=lambda i: values[i])]
 
 
-def test_few_runs_flat_metrics_and_a_pull_to_natural_are_not_asked() -> None:
+def test_few_runs_flat_metrics_and_a_pull_to_natural_are_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     noise, rng = np.random.default_rng(0).standard_normal(60), np.random.default_rng(0)
     problem = in_pool()
 
@@ -74,6 +76,11 @@ def test_few_runs_flat_metrics_and_a_pull_to_natural_are_not_asked() -> None:
 
     assert asked(noise, 24)
     assert not asked(noise, 7)
+    # one standard error of 24 runs: 1 / sqrt(21)
+    for rho, n, chance in ((0.215, 24, True), (0.221, 24, False), (0.4, 8, True), (0.5, 8, False)):
+        monkeypatch.setattr("mixopt.strategies.unlearned.spearman", lambda x, y, rho=rho: rho)
+        assert bool(asked(noise, n)) is chance
+    monkeypatch.undo()
     assert not asked(np.ones(60), 24)
     assert not asked(noise, 24, replace(LOSS, kl=0.05))
     assert not asked(SMOOTH, 24)

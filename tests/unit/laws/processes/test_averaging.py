@@ -83,6 +83,13 @@ def test_draws_follow_the_curvature_and_stay_within_bounds() -> None:
     assert spread[0] < 0.3
     assert (spread[1:3] > 2 * spread[0]).all()
     assert (spread[:3] < 1.1 * averaging.WIDER * PRIORS.lengthscale[1]).all()
+    for order in ([2, 0, 1], [1, 2, 0], [2, 1, 0]):
+        both = [*order, 3, 4]
+        turned = averaging.draw(Z[:, order], y, best[both], PRIORS, 400)
+        np.testing.assert_allclose(turned, drawn[:, both], atol=1e-4)
+    # Where the curvature says nothing of use the widest prior is left.
+    astray = averaging.draw(Z, y, best + 1.0, PRIORS, 400)
+    assert (astray.std(axis=0) < 1.1 * averaging.WIDER * PRIORS.spreads(3).max()).all()
 
 
 def test_laws_that_scale_intervals_themselves_take_the_optimum() -> None:
