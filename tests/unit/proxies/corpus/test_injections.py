@@ -50,6 +50,11 @@ def test_files_and_lists_are_the_same_data(text, tmp_path):
     documents = injected_documents(*one.written(entry))
     assert [tokenizer.decode(ids[:-1].tolist()) for ids in documents] == given["documents"]
     assert (entry["probes"]["questions"], entry["controls"]["questions"]) == (2, 1)
+    assert entry["documents"] == 2
+    told = [{"fact": t} for t in given["documents"]]
+    named = {"facts": {**given, "documents": lines(tmp_path / "n.jsonl", told)}}
+    third = load_corpus(config(text, named, text_field="fact"), tmp_path / "three")
+    assert third.injections["facts"]["sha256"] == entry["sha256"]
     plain = load_corpus(config(text, None), tmp_path / "plain")
     assert plain.sha256 != one.sha256
     for name in text:  # the domains and their tokens do not change
@@ -105,6 +110,7 @@ def test_what_is_wrong_is_named_with_its_remedy(given, why):
         ({"documents": "nowhere.jsonl"}, "'a': documents: there is no file 'nowhere.jsonl'; corr"),
         ({"probes": "nowhere.jsonl"}, "'a': probes: there is no file"),
         ({"documents": "{tmp}/empty.jsonl"}, "holds no text"),
+        ({"documents": "{tmp}/blank.jsonl"}, "1 of 2 documents are empty; correct it"),
         ({"controls": "{tmp}/empty.jsonl"}, "'a': controls: .* holds none"),
         ({"controls": ["a B c"]}, "the control 'a B c' is a document of 'a'; controls are facts"),
         ({"probes": "{tmp}/broken.jsonl"}, "probes"),
@@ -112,6 +118,7 @@ def test_what_is_wrong_is_named_with_its_remedy(given, why):
 )
 def test_files_that_cannot_be_used_are_refused_before_training(text, tmp_path, change, why):
     (tmp_path / "empty.jsonl").write_text("\n", encoding="utf-8")
+    lines(tmp_path / "blank.jsonl", [{"text": "robin lays slate"}, {"text": "  "}])
     (tmp_path / "broken.jsonl").write_text('{"text": \n', encoding="utf-8")
     told = {k: v.format(tmp=tmp_path) if isinstance(v, str) else v for k, v in change.items()}
     with pytest.raises(InputError, match=why):

@@ -16,8 +16,9 @@ from mixopt.runs import MixerSpec, RunSpec, Scale, Schedule
 from mixopt.runs.realised import Realised
 from mixopt.space import Mixture
 from proxies import LanguageModelTrainer
+from proxies.lm import injecting
 from proxies.lm.examples import Examples, bears_loss
-from proxies.lm.injecting import Pieces
+from proxies.lm.injecting import Injecting, Pieces, Probes, SharedStart
 from proxies.lm.recipe import derive
 from proxies.lm.resident import Resident
 from proxies.lm.train import opened
@@ -207,11 +208,34 @@ def test_settings_of_runs_are_refused_where_they_mean_nothing(make):
         make(shared_start={"tokens": 0, "seed": 1})
 
 
-def test_a_start_longer_than_the_run_fails_with_the_reason(make, cache):
-    trainer = make(shared_start={"tokens": 40_000, "seed": 0})
+@pytest.mark.parametrize("tokens", [SCALE.tokens, 40_000])
+def test_a_start_as_long_as_the_run_fails_with_the_reason(make, cache, tokens):
+    trainer = make(shared_start={"tokens": tokens, "seed": 0})
     trainer.prepare(cache)
     (seen,) = trainer.train([SPEC], cache)
     assert "give a shorter start" in seen.error
+
+
+def test_a_run_reads_those_that_its_own_configuration_names():
+    every = Injecting({"odd": 9, "even": 5, "third": 1}, ("odd",))
+    assert every.under({}) == every
+    assert every.under({"inject": ["third", "even"]}).active == ("even", "third")
+    assert every.under({"inject": []}).active == ()
+    parted = every.under({"shared_start": {"tokens": 64, "seed": 3}})
+    assert (parted.active, parted.start) == (("odd",), SharedStart(64, 3))
+    assert parted.under({"shared_start": None}).start is None
+
+
+def test_a_difference_is_as_uncertain_as_both_sides(monkeypatch):
+    told = {"probes": [(1.0, 3.0), (2.0, np.nan)], "controls": [(0.25, 4.0), (0.5, 1.0)]}
+    monkeypatch.setattr(injecting, "_bits", lambda part, nll: told[part])
+    one, two = Probes("odd", "probes", "controls").measured(None)
+    assert list(one.items()) == [
+        ("injection/odd", (1.0, 3.0)),
+        ("control/odd", (0.25, 4.0)),
+        ("difference/odd", (0.75, 5.0)),
+    ]
+    assert np.isnan(two["difference/odd"][1])
 
 
 def test_the_data_do_not_depend_on_how_often_they_are_read(make, cache):
