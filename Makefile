@@ -25,7 +25,7 @@ properties: setup  ## new random examples for every property, ROUNDS times (a mi
 	done
 
 fuzz: setup  ## 2,000 random specs, tables and folders of text
-	MIXOPT_FUZZ_CASES=700 $(BIN)/pytest -n 2 --timeout 3000 tests/fuzz
+	MIXOPT_NEW_EXAMPLES=1 MIXOPT_FUZZ_CASES=700 $(BIN)/pytest -n 2 --timeout 3000 tests/fuzz
 
 mutants: setup  ## would a test notice? 300 small faults, about an hour; goes on where it was stopped
 	@$(BIN)/python -m analysis.mutants --json mutants.json

@@ -29,7 +29,6 @@ LIMIT_S = 10.0
 FUZZ = settings(
     max_examples=CASES,
     deadline=None,
-    derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
 BEST = np.array([0.5, 0.3, 0.2])
