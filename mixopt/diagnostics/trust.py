@@ -76,6 +76,12 @@ class Trust:
         told = list(self.reasons) or [f"{asked} gates were asked and none speaks against"]
         return f"{_HEADS[self.level]}: {'; '.join([*told, *aside])}"
 
+    def __repr__(self) -> str:
+        return f"<{self.line}>"
+
+    def __str__(self) -> str:
+        return "\n- ".join(self.lines())
+
     def _repr_html_(self) -> str:
         rows = [[g.name, g.state, g.told, g.remedy.what if g.remedy else None] for g in self.gates]
         header = ["gate", "holds", "what was measured", "what would change it"]

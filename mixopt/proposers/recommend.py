@@ -17,6 +17,7 @@ from mixopt.proposers.surrogate import Surrogate
 from mixopt.runs import Schedule
 from mixopt.runs.reach import Reach
 from mixopt.space import Mixture, MixtureSpace, html
+from mixopt.space.short import largest, others
 from mixopt.space.simplex import Array
 from mixopt.threads import one_blas_thread
 
@@ -99,17 +100,43 @@ class Recommendation:
             return True
         return self.scale is not None and self.scale != self.reach.asked
 
+    def __repr__(self) -> str:
+        return f"<Recommendation: {html.in_words(self.mixture.to_dict())}; {self._told[0]}>"
+
+    def __str__(self) -> str:
+        value, reach = self._told
+        named, rest = largest(self.mixture.to_dict(), html.MOST_ROWS)
+        wide = max(map(len, named))
+        lines = [value[:1].upper() + value[1:]]
+        for name in named:
+            low, high = map(html.percent, self.intervals.get(name, (np.nan, np.nan)))
+            within = f"  ({low} to {high})" if name in self.intervals else ""
+            lines.append(f"  {name:{wide}} {html.percent(self.mixture[name]):>8}{within}")
+        if rest:
+            share = html.percent(sum(self.mixture[name] for name in rest))
+            lines.append(f"  {others(rest):{wide}} {share:>8}")
+        for name, gain in self.gains.items() if self.levels else ():
+            side = "beyond" if gain.certain else "within"
+            told = f"better than {name} by {gain.shrunk:.3g} (sd {gain.sd:.2g}), {side} its error"
+            lines.append(told if gain.shrunk > 0 else f"no better than {name}, luck allowed for")
+        return "\n".join([*lines, *self.broken, *filter(None, [reach])])
+
+    @property
+    def _told(self) -> tuple[str, str]:
+        """What is predicted, and what may be said of it at the scale of the answer."""
+        reach = "" if self.reach is None else self.reach.line
+        if not self.levels:
+            return reach, ""
+        return f"predicted objective {self.value:.4g} (sd {self.sd:.2g})", reach
+
     def _repr_html_(self) -> str:
-        value = f"Predicted objective {self.value:.4g} (sd {self.sd:.2g})"
+        value, reach = self._told
         gains = [
             [f"against {name}", gain.shrunk, gain.sd, "beyond" if gain.certain else "within"]
             for name, gain in self.gains.items()
         ]
-        reach = "" if self.reach is None else self.reach.line
-        if not self.levels:
-            value, reach = f"{reach[:1].upper()}{reach[1:]}", ""
         parts = [
-            html.paragraph(value, strong=True),
+            html.paragraph(f"{value[:1].upper()}{value[1:]}", strong=True),
             html.shares(self.mixture.to_dict(), intervals=self.intervals),
             html.table(["gain", "less luck", "sd", "its error"], gains) if gains else "",
             *(html.paragraph(line) for line in (*self.broken, *filter(None, [reach]))),

@@ -8,6 +8,24 @@ from mixopt.errors import InputError
 from mixopt.space.domains import Domain, Order, Tie
 
 
+def as_bounds(bounds: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Domain to lower and upper bound, as numbers.
+
+    Raises:
+        InputError: one that is no pair.
+    """
+    given = {}
+    for name, pair in bounds.items():
+        try:
+            low, high = pair
+            given[name] = float(low), float(high)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"bounds of {name!r} are {pair!r}; give two shares, such as (0.1, 0.6)"
+            ) from error
+    return given
+
+
 def check_bounds(bounds: Mapping[str, tuple[float, float]]) -> None:
     """Refuse bounds that are no part of [0, 1].
 
@@ -16,8 +34,9 @@ def check_bounds(bounds: Mapping[str, tuple[float, float]]) -> None:
     """
     for name, (low, high) in bounds.items():
         if not 0.0 <= low <= high <= 1.0:
+            percent = ", and shares, not percentages" if 1 < high <= 100 else ""
             raise InputError(
-                f"bounds of {name!r} are ({low}, {high}); give 0 <= lower <= upper <= 1"
+                f"bounds of {name!r} are ({low}, {high}); give 0 <= lower <= upper <= 1{percent}"
             )
 
 

@@ -94,7 +94,7 @@ class MixtureSpace:
     ) -> None:
         set_ = object.__setattr__
         set_(self, "domains", as_domains(domains))
-        set_(self, "bounds", {k: (float(a), float(b)) for k, (a, b) in (bounds or {}).items()})
+        set_(self, "bounds", checks.as_bounds(bounds or {}))
         set_(self, "groups", tuple(groups))
         set_(self, "ties", tuple(ties))
         set_(self, "budget", budget)
@@ -205,8 +205,12 @@ class MixtureSpace:
 
     # -- points ----------------------------------------------------------------------------------
 
-    def mixture(self, weights: ArrayLike | Mapping[str, float]) -> Mixture:
+    def mixture(
+        self, weights: ArrayLike | Mapping[str, float], *, renormalize: bool = False
+    ) -> Mixture:
         """A mixture of this space's domains; names that are left out weigh zero.
+
+        `renormalize` accepts weights of any positive sum.
 
         Raises:
             InputError: unknown names or weights off the simplex.
@@ -218,7 +222,7 @@ class MixtureSpace:
             values = np.asarray(weights, dtype=float)
         if values.shape != (self.dim,):
             raise InputError(f"{values.size} weights for {self.dim} domains; give one for each")
-        return Mixture(self.names, tuple(values.tolist()))
+        return Mixture.of(dict(zip(self.names, values, strict=True)), renormalize=renormalize)
 
     @property
     def natural(self) -> Mixture:
@@ -330,6 +334,13 @@ class MixtureSpace:
     def replace(self, **changes: Any) -> "MixtureSpace":
         """The same space with some fields changed."""
         return replace(self, **changes)
+
+    def __repr__(self) -> str:
+        prior = dict(zip(self.names, self.prior.tolist(), strict=True))
+        rules = f"; {'; '.join(rule.text for rule in self.rules)}" if self.rules else ""
+        return (
+            f"<MixtureSpace of {self.dim} domains, {self.prior_name} {html.in_words(prior)}{rules}>"
+        )
 
     def _repr_html_(self) -> str:
         limits = dict(zip(self.names, zip(self.lower, self.upper, strict=True), strict=True))

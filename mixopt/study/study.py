@@ -24,10 +24,12 @@ from mixopt.runs.told_again import new_runs
 from mixopt.space import Mixture, MixtureSpace, html
 from mixopt.study.pictures import Pictures
 from mixopt.study.telling import (
+    Runs,
     check_asked,
     check_scales,
     covering_part,
     known_law,
+    known_scale,
     listed,
     name_of,
     objective_from,
@@ -132,27 +134,34 @@ class Study:
 
     def tell(
         self,
-        runs: pd.DataFrame | RunTable | RunSpec | Observation | Iterable[Observation],
+        runs: Runs,
         metrics: Mapping[str, float] | float | None = None,
+        *,
+        renormalize: bool = False,
     ) -> None:
-        """Add runs: a tidy table, observations, or one run that `ask` gave with its metrics.
+        """Add runs: a tidy table, observations, or one run or mixture with its metrics.
 
         A run that was told before counts once, which a note of `table` says; a run that failed
         (`Observation.failed`) is no longer waited for.
 
         Args:
-            runs: what was run.
-            metrics: by name, if `runs` is a run spec; a number where the objective has one metric.
+            runs: what was run; a mixture, or its shares by name, has the study's scale and seed.
+            metrics: by name, if `runs` is one run; a number where the objective has one metric.
+            renormalize: accept weights of a frame, or shares, of any sum (percentages, tokens).
 
         Raises:
             InputError: weights off the simplex, a domain that the space does not hold, an unknown
                 metric, one that is not finite (see `forget`), another scale than was asked, runs
                 with a scale beside runs without, or a run that was told before with other metrics.
         """
+        if isinstance(runs, Mixture | Mapping):
+            (w,) = mixtures_of(self.space, runs, renormalize)
+            at = self.scale or only_scale(self._tables, self._asked)
+            runs = RunSpec(self.space.mixture(w), at, seed=self.seed)
         if isinstance(runs, RunSpec):
             runs = observation_of(runs, metrics, self.objective)
         elif metrics is not None:
-            raise InputError("metrics belong to one run spec; a table carries its own")
+            raise InputError("metrics belong to one run spec or mixture; a table carries its own")
         if isinstance(runs, Observation):
             check_asked(runs.spec, self._asked)
             runs = [runs]
@@ -161,7 +170,7 @@ class Study:
             failed = [self._asked.pop(o.run_id, None) for o in runs if not o.ok]
             if runs and len(runs) == sum(spec is not None for spec in failed):
                 return  # runs that were asked have failed, and that is all there is to know
-        table = table_of(runs, self.space.names)
+        table = table_of(runs, self.space.names, renormalize)
         self.objective.check(table.metrics)
         table = placed(table.within(self.space.names), self.scale)
         check_scales(table, self._asked, self._tables)
@@ -279,7 +288,9 @@ class Study:
             self.surrogate, self.space, W=self.evidence.W, rng=self._rng(), mixture=mixture
         )
 
-    def predict(self, mixtures: MixturesLike, scale: Scale | None = None) -> pd.DataFrame:
+    def predict(
+        self, mixtures: MixturesLike, scale: Scale | None = None, *, renormalize: bool = False
+    ) -> pd.DataFrame:
         """Objective and metrics at mixtures: one row each, with the sd of what the law leaves open.
 
         Args:
@@ -287,13 +298,15 @@ class Study:
                 (n, m) in the order of the space.
             scale: that of the study's answers if left out. At one that did not run, the column
                 `reach` says what is left of the prediction: see `views.predicted`.
+            renormalize: accept weights of any sum.
 
         Raises:
             NotFittedError: nothing was told yet.
             InputError: weights off the simplex, an unknown domain, or runs that state no scale.
         """
-        law = self.surrogate if scale is None else self.surrogate.at(scale)
-        return predicted(law, mixtures_of(self.space, mixtures))
+        at = known_scale(scale)
+        law = self.surrogate if at is None else self.surrogate.at(at)
+        return predicted(law, mixtures_of(self.space, mixtures, renormalize))
 
     @property
     def best(self) -> Best:
@@ -372,7 +385,7 @@ class Study:
         Raises:
             InputError: the runs told are of several scales, and nobody says which is meant.
         """
-        at = scale or self.scale or only_scale(self._tables, self._asked)
+        at = known_scale(scale) or self.scale or only_scale(self._tables, self._asked)
         told = len(self)
         if told + len(self._asked) < DESIGN_RUNS * self.space.dim or not told:
             known = [table.W for table in self._tables]

@@ -1,6 +1,7 @@
 """What a study is told: checked, and so much of it picked as laws can be fitted to."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mixopt.runs import UNSTATED, Observation, RunSpec, Scale
 from mixopt.runs.objective import Metrics, Objective, weights_of
 from mixopt.runs.run_table import RunTable
 from mixopt.runs.scales import each_scale, scales_of
+from mixopt.space import Mixture
 
 
 def objective_from(minimize: Metrics | Objective, maximize: Metrics) -> Objective:
@@ -106,6 +108,19 @@ def only_scale(told: Sequence[RunTable], asked: Mapping[str, RunSpec]) -> Scale:
     return next(iter(seen), UNSTATED)
 
 
+def known_scale(scale: Scale | None) -> Scale | None:
+    """The same, if it is a scale.
+
+    Raises:
+        InputError: a text or a number, which says no tokens or no parameters.
+    """
+    if scale is None or isinstance(scale, Scale):
+        return scale
+    raise InputError(
+        f"the scale is {scale!r}; give parameters and tokens: mixopt.Scale(1_000_000, 10**9)"
+    )
+
+
 def check_scales(table: RunTable, asked: Mapping[str, RunSpec], before: Sequence[RunTable]) -> None:
     """Refuse runs of another scale than was asked, and runs with a scale beside runs without.
 
@@ -136,6 +151,15 @@ def check_scales(table: RunTable, asked: Mapping[str, RunSpec], before: Sequence
 
 
 Told = pd.DataFrame | RunTable | list[Observation]
+Runs = (
+    pd.DataFrame
+    | RunTable
+    | RunSpec
+    | Observation
+    | Mixture
+    | Mapping[str, float]
+    | Iterable[Observation]
+)
 
 
 def listed(runs: pd.DataFrame | RunTable | Iterable[Observation]) -> Told:
@@ -149,8 +173,8 @@ def listed(runs: pd.DataFrame | RunTable | Iterable[Observation]) -> Told:
     return runs if isinstance(runs, pd.DataFrame | RunTable) else list(runs)
 
 
-def table_of(runs: Told, domains: Sequence[str]) -> RunTable:
-    """The runs as a table.
+def table_of(runs: Told, domains: Sequence[str], renormalize: bool = False) -> RunTable:
+    """The runs as a table; `renormalize` accepts weights of a frame that sum to anything.
 
     Raises:
         InputError: a frame that breaks a rule of the format, or no run that succeeded.
@@ -158,7 +182,7 @@ def table_of(runs: Told, domains: Sequence[str]) -> RunTable:
     if isinstance(runs, RunTable):
         return runs
     if isinstance(runs, pd.DataFrame):
-        return RunTable.from_frame(runs)
+        return RunTable.from_frame(runs, renormalize=renormalize)
     return RunTable.from_observations(runs, domains)
 
 
@@ -179,10 +203,18 @@ def observation_of(
             raise InputError(
                 f"the objective has {len(objective.metrics)} metrics; give them by name"
             )
-        metrics = {objective.metrics[0]: float(metrics)}
+        metrics = {objective.metrics[0]: metrics}
+    given: Mapping[str, object] = metrics  # whatever the types promise
+    odd = next((k for k, v in given.items() if not isinstance(v, Real)), None)
+    if odd is not None:
+        raise InputError(
+            f"run {spec.run_id}: metric {odd!r} is {given[odd]!r}, which is no number; give one, "
+            "such as 2.31"
+        )
     seen = Observation.of(spec, metrics)
     if not seen.ok:
-        raise InputError(f"run {spec.run_id}: {seen.error}; tell study.forget(spec) instead")
+        leave = "tell study.forget(spec) if it was asked, else leave it out"
+        raise InputError(f"run {spec.run_id}: {seen.error}; {leave}")
     return seen
 
 

@@ -46,6 +46,10 @@ class Best:
     metrics: Mapping[str, float]
     runs: int
 
+    def __repr__(self) -> str:
+        of = f"{self.value:.4g}, the lowest of {self.runs} runs"
+        return f"<Best run {self.run}: {of}; {html.in_words(self.mixture.to_dict())}>"
+
     def _repr_html_(self) -> str:
         title = f"Run {self.run}: objective {self.value:.4g}, the lowest of {self.runs} runs"
         return html.paragraph(title, strong=True) + html.shares(self.mixture.to_dict())
@@ -74,8 +78,10 @@ def best_of(table: RunTable, objective: Objective) -> Best:
     )
 
 
-def mixtures_of(space: MixtureSpace, mixtures: MixturesLike) -> Array:
+def mixtures_of(space: MixtureSpace, mixtures: MixturesLike, renormalize: bool = False) -> Array:
     """(n, m) weights of one mixture or several, however they are given.
+
+    `renormalize` accepts any positive sum, as of percentages.
 
     Raises:
         InputError: an unknown domain, a wrong number of weights, or weights off the simplex.
@@ -83,15 +89,15 @@ def mixtures_of(space: MixtureSpace, mixtures: MixturesLike) -> Array:
     if isinstance(mixtures, pd.DataFrame):
         columns = [str(c).removeprefix(WEIGHT) for c in mixtures.columns]
         rows = [dict(zip(columns, row, strict=True)) for row in mixtures.to_numpy(dtype=float)]
-        return np.array([space.mixture(row).array for row in rows])
+        return mixtures_of(space, rows, renormalize)
     if isinstance(mixtures, Mixture | Mapping):
-        return mixtures_of(space, [mixtures])
+        return mixtures_of(space, [mixtures], renormalize)
     if isinstance(mixtures, Sequence):
         named = [m.to_dict() if isinstance(m, Mixture) else m for m in mixtures]
         if named and all(isinstance(one, Mapping) for one in named):
-            return np.array([space.mixture(one).array for one in named])
+            return np.array([space.mixture(one, renormalize=renormalize).array for one in named])
     given = np.atleast_2d(np.asarray(mixtures, dtype=float))
-    return np.array([space.mixture(w).array for w in given])
+    return np.array([space.mixture(w, renormalize=renormalize).array for w in given])
 
 
 def predicted(surrogate: Surrogate, W: Array) -> pd.DataFrame:

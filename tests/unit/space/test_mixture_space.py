@@ -278,6 +278,8 @@ def test_a_thousand_caps_are_explained_at_once() -> None:
         (lambda: MixtureSpace({"a": float("nan")}), "tokens is nan"),
         (lambda: MixtureSpace(["a"], {"b": (0, 1)}), "unknown domain 'b'; known: a"),
         (lambda: MixtureSpace(["a", "b"], {"a": (0.5, 0.2)}), "0 <= lower <= upper <= 1"),
+        (lambda: MixtureSpace(["a", "b"], {"a": (20, 80)}), "shares, not percentages"),
+        (lambda: MixtureSpace(["a", "b"], {"a": 0.9}), "two shares, such as"),  # type: ignore[dict-item]
         (lambda: MixtureSpace(["a"], budget=-5), "budget is -5"),
         (lambda: MixtureSpace(["a"], budget=5, epochs=0), "epochs of '\\*' are 0"),
         (lambda: MixtureSpace(["a"], epochs={"x": 2}), "unknown domain 'x'"),

@@ -44,6 +44,61 @@ def line(n: int, *, tilt: float) -> pd.DataFrame:
     return pd.DataFrame({"w/a": a, "w/b": 1 - a, "m/loss": 3.0 - tilt * a})
 
 
+def test_what_a_message_says_about_sums_can_be_done_where_it_is_said() -> None:
+    percent = line(8, tilt=1.0)
+    percent[["w/a", "w/b"]] *= 100
+    made = Study(MixtureSpace(["a", "b"]), "loss", law="linear")
+    with pytest.raises(InputError, match="renormalize=True"):
+        made.tell(percent)
+    made.tell(percent, renormalize=True)
+    shares = Study(MixtureSpace(["a", "b"]), "loss", law="linear")
+    shares.tell(line(8, tilt=1.0))
+    np.testing.assert_allclose(made.table.W, shares.table.W, atol=1e-12)
+    with pytest.raises(InputError, match="renormalize=True"):
+        made.predict({"a": 60, "b": 40})
+    pd.testing.assert_frame_equal(
+        made.predict({"a": 60, "b": 40}, renormalize=True), made.predict({"a": 0.6, "b": 0.4})
+    )
+
+
+def test_a_mixture_is_told_with_its_metrics_as_a_run_is() -> None:
+    made = Study(MixtureSpace(["a", "b"]), "loss")
+    made.tell({"a": 0.6, "b": 0.4}, {"loss": 2.0})
+    made.tell({"a": 10, "b": 90}, 1.9, renormalize=True)
+    assert made.table.Y[:, 0].tolist() == [2.0, 1.9]
+    assert made.table.W[1].tolist() == [0.1, 0.9]
+    assert np.isnan(made.table.scales).all()
+    with pytest.raises(InputError, match="told before with loss = 2"):
+        made.tell({"a": 0.6, "b": 0.4}, {"loss": 2.5})
+
+
+@pytest.mark.parametrize("value", ["2.1", None])
+def test_a_metric_that_is_no_number_is_said(value: object) -> None:
+    made = Study(MixtureSpace(["a", "b"]), "loss")
+    (run,) = made.ask()
+    with pytest.raises(InputError, match=r"metric 'loss' is .* no number"):
+        made.tell(run, {"loss": value})  # type: ignore[dict-item]
+    with pytest.raises(InputError, match="'1B'; give parameters and tokens"):
+        made.ask(1, scale="1B")  # type: ignore[arg-type]
+
+
+def test_printed_a_recommendation_and_its_check_can_be_read() -> None:
+    made = told(12)
+    answer, check = made.recommend(), made.check()
+    lines = str(answer).splitlines()
+    assert lines[0].startswith("Predicted objective ")
+    assert [line.split()[0] for line in lines[1:4]] == sorted(
+        made.space.names, key=lambda name: -answer.mixture[name]
+    )
+    for shown in (answer, check, made.best, made.space):
+        assert repr(shown).startswith("<")
+        assert "\n" not in repr(shown)
+        assert len(repr(shown)) < 400
+    assert str(check).splitlines()[0] == check.line
+    many = MixtureSpace([f"domain-{i}" for i in range(60)])
+    assert len(repr(many)) < 200
+
+
 # -- telling and fitting ---------------------------------------------------------------------------
 
 
@@ -125,7 +180,7 @@ def test_one_metric_may_be_told_as_a_number() -> None:
         (lambda s: s.tell(s.ask(1)[0], {"loss-0": 1.0}), "unknown metric 'loss-1'"),
         (
             lambda s: s.tell(s.ask(1)[0], {"loss-0": float("nan"), "loss-1": 1.0}),
-            "forget\\(spec\\) instead",
+            "forget\\(spec\\) if",
         ),
         (
             lambda s: s.tell(Observation.failure(RunSpec(WORLD.space.uniform, LARGE), "died")),
