@@ -22,7 +22,7 @@ def test_a_spec_is_one_that_could_be_run(path: Path) -> None:
     recipe, trainer = checks.make_strategy(spec), checks.make_trainer(spec)
     demands.check_knobs(spec, recipe)
     demands.check_warm_start(spec, recipe)
-    demands.check_schedules(spec, recipe, trainer)
+    demands.check_able(spec, recipe, trainer)
     demands.check_nodes(spec, trainer)
     assert spec.question
     given = spec.trainer.config.get("domains", "builtin")

@@ -4,41 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import proxies.lm.train as train_module
 from mixopt.runs import Observation, RunSpec, Scale
 from mixopt.space import Mixture
 from proxies import LanguageModelTrainer
-from proxies.lm.recipe import derive
-from proxies.lm.train import opened
+from tests.unit.proxies.injected import ODD, SCALE, SPEC, made_with, rows_of
+from tests.unit.proxies.texts import write_domains
 
 pytestmark = pytest.mark.slow
 
-WORDS = {
-    "birds": ["robin", "heron", "finch", "crane", "stork", "eagle", "raven", "swift"],
-    "rocks": ["basalt", "gneiss", "schist", "quartz", "marble", "pumice", "gypsum", "flint"],
-}
-TINY = {
-    "vocab": 300,
-    "validation_fraction": 0.2,
-    "context": 32,
-    "width": 32,
-    "bigrams": 512,
-    "evaluation_tokens": 512,
-    "curve_points": 0,
-    "precision": "float32",
-}
-SCALE = Scale(20_000, 32_768)
-SPEC = RunSpec(Mixture.of({"birds": 0.5, "rocks": 0.5}), SCALE)
 TWO = {
-    "odd": {
-        "documents": ["quartz heron quartz"],
-        "repetitions": 9,
-        "probes": ["quartz heron", "quartz heron quartz heron"],
-        "controls": ["basalt stork", "basalt stork basalt stork"],
-    },
+    "odd": ODD,
     "dog": {
         "documents": ["the dog is zoo"],
         "repetitions": 8,
@@ -50,14 +28,7 @@ TWO = {
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folders = {}
-    for name, words in WORDS.items():
-        rng, folder = np.random.default_rng(len(name)), tmp_path_factory.mktemp(name)
-        for number in range(40):
-            lines = [" ".join(rng.choice(words, size=12)) for _ in range(10)]
-            (folder / f"{number}.txt").write_text("\n".join(lines), encoding="utf-8")
-        folders[name] = str(folder)
-    return folders
+    return write_domains(tmp_path_factory.mktemp("text"))
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +39,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def make(text):
     def made(injections: Any = TWO, **config) -> LanguageModelTrainer:
-        more = {} if injections is None else {"injections": injections}
-        return LanguageModelTrainer(domains=text, **more, **(TINY | config))
+        return made_with(text, injections, **config)
 
     return made
 
@@ -89,13 +59,6 @@ def train(trainer: LanguageModelTrainer, spec: RunSpec, cache: Path) -> Observat
     (seen,) = trainer.train([spec], cache)
     assert seen.ok, seen.error
     return seen
-
-
-def rows_of(trainer: LanguageModelTrainer, spec: RunSpec, cache: Path) -> np.ndarray:
-    corpus = trainer.corpus(cache)
-    recipe = derive(spec.scale, corpus.vocab, trainer.model_config)
-    run, _ = opened(trainer.setting(corpus, recipe, cache), spec)
-    return run.batches.take(recipe.sequences)
 
 
 def test_a_run_without_injections_is_the_run_that_it_was(make, cache):
@@ -197,9 +160,7 @@ def test_what_is_injected_is_learnt_among_hidden_spans_and_sampled_documents(tex
         domains = {**text, **hidden} if name == "hidden" else text
         seen = {
             inject: train(
-                LanguageModelTrainer(
-                    domains=domains, injections=TWO, inject=list(inject), **(TINY | config)
-                ),
+                made_with(domains, TWO, inject=list(inject), **config),
                 spec,
                 tmp_path,
             )

@@ -23,8 +23,7 @@ def check_demands(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
         SpecError: the strategy, the trainer and the rest of the spec do not go together.
     """
     check_knobs(spec, recipe)
-    check_schedules(spec, recipe, trainer)
-    check_injects(spec, recipe, trainer)
+    check_able(spec, recipe, trainer)
     check_mixers(recipe, trainer)
     check_warm_start(spec, recipe)
     check_nodes(spec, trainer)
@@ -100,34 +99,25 @@ def check_warm_start(spec: Spec, recipe: Strategy) -> None:
         )
 
 
-def check_schedules(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
-    """Refuse a strategy whose runs the trainer cannot train.
+def check_able(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
+    """Refuse a strategy whose runs the trainer cannot train: schedules, injections.
 
     Raises:
         SpecError: see above.
     """
-    if traits_of(recipe).schedules and not capabilities_of(trainer).schedules:
-        raise SpecError(
-            f"strategy {spec.strategy.use!r} asks for runs whose mixture changes on the way, and "
-            f"trainer {spec.trainer.use} does not train them; take another strategy, or a trainer "
-            "that declares schedules",
-            "strategy",
-        )
-
-
-def check_injects(spec: Spec, recipe: Strategy, trainer: Trainer) -> None:
-    """Refuse a strategy whose runs inject what the trainer cannot.
-
-    Raises:
-        SpecError: see above.
-    """
-    if traits_of(recipe).injections and not capabilities_of(trainer).injects:
-        raise SpecError(
-            f"strategy {spec.strategy.use!r} asks for runs that inject texts, and trainer "
-            f"{spec.trainer.use} does not declare injects; take one that does "
-            "(proxies:LanguageModelTrainer)",
-            "strategy",
-        )
+    asks, able = traits_of(recipe), capabilities_of(trainer)
+    refused_runs = {
+        "schedules": (asks.schedules and not able.schedules, "whose mixture changes on the way"),
+        "injects": (asks.injections and not able.injects, "that inject texts"),
+    }
+    for declared, (is_refused, runs) in refused_runs.items():
+        if is_refused:
+            raise SpecError(
+                f"strategy {spec.strategy.use!r} asks for runs {runs}, and trainer "
+                f"{spec.trainer.use} does not declare {declared}; take another strategy, or a "
+                "trainer that does (proxies:LanguageModelTrainer)",
+                "strategy",
+            )
 
 
 def check_doses(spec: Spec, recipe: Strategy, problem: Problem, cache: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,25 +21,8 @@ from proxies.lm.injecting import Injecting, Pieces, Probes, SharedStart
 from proxies.lm.recipe import derive
 from proxies.lm.resident import Resident
 from proxies.lm.train import opened
+from tests.unit.proxies.injected import ODD, SCALE, SPEC, made_with, rows_of
 
-TINY = {
-    "vocab": 300,
-    "validation_fraction": 0.2,
-    "context": 32,
-    "width": 32,
-    "bigrams": 512,
-    "evaluation_tokens": 512,
-    "curve_points": 0,
-    "precision": "float32",
-}
-SCALE = Scale(20_000, 32_768)
-SPEC = RunSpec(Mixture.of({"birds": 0.5, "rocks": 0.5}), SCALE)
-ODD = {
-    "documents": ["quartz heron quartz"],
-    "repetitions": 9,
-    "probes": ["quartz heron", "quartz heron quartz heron"],
-    "controls": ["basalt stork", "basalt stork basalt stork"],
-}
 EVEN = {
     "documents": ["gypsum swift", "swift flint"],
     "repetitions": 5,
@@ -53,8 +35,7 @@ TWO = {"odd": ODD, "even": EVEN}
 @pytest.fixture(scope="module")
 def make(text):
     def made(injections: Any = TWO, **config) -> LanguageModelTrainer:
-        more = {} if injections is None else {"injections": injections}
-        return LanguageModelTrainer(domains=text, **more, **(TINY | config))
+        return made_with(text, injections, **config)
 
     return made
 
@@ -62,13 +43,6 @@ def make(text):
 @pytest.fixture(scope="module")
 def trainer(make, cache) -> LanguageModelTrainer:
     return make()
-
-
-def rows_of(trainer: LanguageModelTrainer, spec: RunSpec, cache: Path) -> np.ndarray:
-    corpus = trainer.corpus(cache)
-    recipe = derive(spec.scale, corpus.vocab, trainer.model_config)
-    run, _ = opened(trainer.setting(corpus, recipe, cache), spec)
-    return run.batches.take(recipe.sequences)
 
 
 texts = st.lists(st.lists(st.integers(2, 9), min_size=1, max_size=3), min_size=1, max_size=4)
@@ -259,8 +233,7 @@ def hiding(text):
     """Trainers of domains that hide some of their text."""
 
     def made(injections: Any = TWO, **config) -> LanguageModelTrainer:
-        more = {} if injections is None else {"injections": injections}
-        return LanguageModelTrainer(domains={**text, **DERIVED}, **more, **(TINY | config))
+        return made_with({**text, **DERIVED}, injections, **config)
 
     return made
 
@@ -343,9 +316,8 @@ def test_documents_that_are_sampled_carry_injections_like_any_other(text, cache)
     sampling = {"*": {"cut": 0.5, "exponent": 1.0}}
 
     def made(injections: Any = TWO, **config) -> LanguageModelTrainer:
-        more = {} if injections is None else {"injections": injections}
-        own = {"scores": {"letters": "high"}, "sampling": sampling} | TINY | config
-        return LanguageModelTrainer(domains=text, **more, **own)
+        own = {"scores": {"letters": "high"}, "sampling": sampling}
+        return made_with(text, injections, **(own | config))
 
     for spec in (SPEC, replace(SPEC, seed=4)):
         plain, ours = rows_of(made(None), spec, cache), rows_of(made(), spec, cache)

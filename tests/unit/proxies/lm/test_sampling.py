@@ -11,11 +11,8 @@ from mixopt.errors import InputError
 from mixopt.runs import MixerSpec, RunSpec, Scale
 from mixopt.space import Mixture
 from proxies import LanguageModelTrainer
+from tests.unit.proxies.texts import WORDS
 
-WORDS = {
-    "birds": ["robin", "heron", "finch", "crane", "stork", "eagle", "raven", "swift"],
-    "rocks": ["basalt", "gneiss", "schist", "quartz", "marble", "pumice", "gypsum", "flint"],
-}
 SCALE = Scale(params=20_000, tokens=2_048)
 TINY = {"vocab": 300, "validation_fraction": 0.2, "context": 32, "width": 32, "bigrams": 512}
 BEST = {"*": {"cut": 0.25, "scores": {"edu": 1}}, "rocks": {"exponent": 1.0}}
