@@ -25,6 +25,9 @@ SpecArgument = Annotated[
 SweepArgument = Annotated[
     Path, typer.Argument(help="The sweep: its name, its folder (runs/<name>), or its spec.yaml.")
 ]
+OutOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of the sweep (default: runs/<name>).")
+]
 JsonOption = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="Write the result as JSON ('-': to stdout)."),

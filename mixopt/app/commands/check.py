@@ -1,11 +1,10 @@
 """`mixopt check`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mixopt.app.commands.application import JsonOption, SpecArgument, app
+from mixopt.app.commands.application import JsonOption, OutOption, SpecArgument, app
 from mixopt.app.output import console, show_check, show_status
 from mixopt.app.running.dry_run import dry_run
 from mixopt.app.running.run_plans import Rates, check_rates
@@ -15,9 +14,7 @@ from mixopt.app.spec.spec_file import read_spec
 @app.command()
 def check(
     spec: SpecArgument,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the sweep (default: runs/<name>).")
-    ] = None,
+    out: OutOption = None,
     flops_per_second: Annotated[
         float | None,
         typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mixopt.app.commands.application import JsonOption, SpecArgument, app
+from mixopt.app.commands.application import JsonOption, OutOption, SpecArgument, app
 from mixopt.app.commands.ending import leave
 from mixopt.app.output import console
 from mixopt.app.results import publish, recorded
@@ -29,9 +29,7 @@ HALTED = 3
 @app.command()
 def run(
     spec: SpecArgument,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the sweep (default: runs/<name>).")
-    ] = None,
+    out: OutOption = None,
     address: Annotated[
         str | None,
         typer.Option(help="Of a running Ray cluster, e.g. auto; in place of execution.address."),
