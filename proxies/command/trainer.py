@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mixopt.errors import InputError, TrainerError, did_you_mean
+from mixopt.errors import InputError, TrainerError, did_you_mean, nearest
 from mixopt.execution.file_locks import locked
 from mixopt.export import Facts, export
 from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report, refusal
@@ -32,6 +32,10 @@ PLACEHOLDERS = (
     *("weights_json", SCHEDULE, "tokens", "params", "seed", "out", "run_id"),
     *("mixture_file", "metrics_file", MIXER, "python"),
 )
+_BRACES = re.compile(r"\{([A-Za-z][A-Za-z_ -]*)\}")
+_SCRIPT = re.compile(r"[^-={}\s][^={}\s]*\.(py|sh)")
+_TELLING = frozenset({"mixture_file", "weights_json", SCHEDULE, MIXER, "out"})
+"""Placeholders that lead to the run's mixture: the file with it lies in {out}."""
 _PLACEHOLDER = re.compile(r"\{(w:[^{}]+|[a-z_]+)\}")
 _RUNTIME = frozenset({"cwd", "timeout", "grace", "min_free_gb", "resume", "keep_output"})
 _SOME_TOKENS = 10**9  # of a run, where a mixture is written to see that it can be
@@ -171,7 +175,7 @@ class CommandTrainer:
             unit=self.unit,
             data=hashlib.sha256(identity.encode()).hexdigest(),
             notes={"argv": list(self.argv), "data": self.data},
-            warnings=_other_python(program),
+            warnings=(*_other_python(program), *self._doubts()),
         )
 
     def train(
@@ -339,6 +343,26 @@ class CommandTrainer:
         return shutil.which(program) is not None or any(
             p.is_file() and os.access(p, os.X_OK) for p in paths if "/" in program
         )
+
+    def _doubts(self) -> tuple[str, ...]:
+        """What a look at the arguments finds odd; it may be meant, so that nothing is refused."""
+        doubts = []
+        if not any(name in _TELLING or name.startswith("w:") for name in self._named()):
+            doubts.append(
+                "argv: the command is not told its mixture, so that all runs are trained alike; "
+                "give it {mixture_file}, {weights_json} or {w:<domain>}"
+            )
+        for name in _BRACES.findall(" ".join([*self.argv, *self.env.values()])):
+            close = nearest(name, PLACEHOLDERS, 0.8)
+            if close and not _PLACEHOLDER.fullmatch(f"{{{name}}}"):
+                doubts.append(f"argv: {{{name}}} is passed as it is; did you mean {{{close}}}?")
+        here = Path(self.cwd or ".").resolve()
+        doubts += [
+            f"argv: there is no file {text!r} in {here}"
+            for text in self.argv[1:]
+            if _SCRIPT.fullmatch(text) and not (here / text).exists()
+        ]
+        return tuple(doubts)
 
     def _check_placeholders(self, text: str) -> None:
         known = [*PLACEHOLDERS, *(f"w:{d}" for d in self.domains)]

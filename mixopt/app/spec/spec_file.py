@@ -50,10 +50,11 @@ def read_spec(path: str | Path) -> Spec:
     file = Path(path)
     name = shorten(str(file), 120)
     try:
+        kind = "no such file"
         if file.is_dir():
-            file = file / "spec.yaml"
+            file, kind = file / "spec.yaml", "the folder holds no spec.yaml"
         if not file.is_file():
-            kind = "no file" if file.exists() else "no such file"
+            kind = "no file" if file.exists() else kind
             raise SpecError(f"{name}: {kind}; give the path of a spec.yaml{_meant(Path(path))}")
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
@@ -90,6 +91,11 @@ def parse_spec(values: Any, source: str = "spec", lines: Mapping[str, int] | Non
         )
     version = values.get("version")
     if isinstance(version, bool) or version != VERSION or not isinstance(version, int):
+        if version is None:
+            raise SpecError(
+                f"{source}: the spec does not say its version; begin with 'version: {VERSION}'",
+                "version",
+            )
         raise SpecError(
             f"{source}: the spec says version {shown(version, 40)} and this mixopt reads "
             f"version {VERSION}; see 'mixopt schema' for today's format, or install the mixopt "
@@ -148,8 +154,18 @@ def _explain(detail: Any) -> str:
     given = shown(detail["input"])
     if detail["type"] != "value_error" and given not in message:
         message += f", not {given}"
-    remedy = _REMEDIES.get(detail["type"])
+    remedy = _remedy(detail)
     return f"{message}; {remedy}" if remedy else message
+
+
+def _remedy(detail: Any) -> str:
+    """What to write in place of a value, where its type alone says so."""
+    given = detail["input"]
+    if detail["type"] == "less_than_equal" and detail["ctx"] == {"le": 1.0} and given <= 100:
+        return f"a share of {given:.4g} % is {given / 100:.4g}"
+    if detail["type"] == "string_pattern_mismatch" and detail["loc"] == ("name",):
+        return "take letters, digits, '.', '_' and '-', and begin with a letter or digit"
+    return _REMEDIES.get(detail["type"], "")
 
 
 def _keys_at(parents: list[Any]) -> list[str]:

@@ -130,6 +130,15 @@ def test_groups_by_tag_and_ties() -> None:
         parse_spec(both)
 
 
+def test_percentages_an_odd_name_and_no_version_are_told_what_to_write() -> None:
+    with pytest.raises(SpecError, match=r"a share of 20 % is 0\.2"):
+        parse_spec(changed("space", {"bounds": {"web": [20, 80]}}))
+    with pytest.raises(SpecError, match="begin with a letter or digit"):
+        parse_spec(changed("name", "my study"))
+    with pytest.raises(SpecError, match="begin with 'version: 1'"):
+        parse_spec({k: v for k, v in changed("name", "x").items() if k != "version"})
+
+
 def test_maximised_metrics_and_weights() -> None:
     objective = parse_spec(
         changed("objective", {"minimize": {"code": 3.0}, "maximize": {"accuracy": 1.0}})
@@ -141,6 +150,8 @@ def test_maximised_metrics_and_weights() -> None:
 def test_files_that_are_no_spec(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no such file"):
         read_spec(tmp_path / "spec.yaml")
+    with pytest.raises(SpecError, match=r"the folder holds no spec\.yaml"):
+        read_spec(tmp_path)
     (tmp_path / "spec.yaml").write_text("a: [1, 2")
     with pytest.raises(SpecError, match="cannot be read as YAML"):
         read_spec(tmp_path)

@@ -415,6 +415,24 @@ def test_another_python_than_that_of_mixopt_is_doubted_before_the_first_run(tmp_
     assert trainer.prepare(tmp_path / "cache").warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("argv", "doubt"),
+    [
+        (["{python}", "-c", "", "{tokens}"], "not told its mixture"),
+        (["{python}", "-c", "", "{out}", "{mixture-file}"], "did you mean {mixture_file}?"),
+        (["{python}", "gone.py", "{mixture_file}"], "there is no file 'gone.py' in "),
+        (["{python}", "here.py", "{w:web}"], ""),
+        (["{python}", "-c", "awk '{print $1}'", "--out={out}/x.py", "{weights_json}"], ""),
+    ],
+)
+def test_arguments_that_tell_no_mixture_or_name_no_file_are_doubted(tmp_path, argv, doubt):
+    (tmp_path / "here.py").touch()
+    given = {**settings(tmp_path, ""), "argv": argv, "cwd": str(tmp_path)}
+    doubts = CommandTrainer(**given).prepare(tmp_path / "cache").warnings
+    assert len(doubts) == bool(doubt)
+    assert all(doubt in one for one in doubts)
+
+
 def test_a_program_that_vanished_fails_the_run(tmp_path):
     trainer = make(tmp_path, "", argv=[str(tmp_path / "gone"), "{out}"])
     assert "cannot start" in train(trainer, tmp_path).error
