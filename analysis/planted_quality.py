@@ -114,14 +114,21 @@ def trained(name: str, first: RunSpec, config: Mapping[str, Any], cache: Path) -
     ]
 
 
-def answers(sweeps: Sequence[Path], cache: Path) -> list[Row]:
+def answers(sweeps: Sequence[Path], cache: Path, kept: Sequence[Row] = ()) -> list[Row]:
     """Losses with fresh seeds: of the natural mixture, of each sweep's answer, of an oracle.
 
     The oracle knows which documents are spoilt, and reads no other half and fifth of them.
+
+    Args:
+        sweeps: folders of finished ones.
+        cache: folder of corpora.
+        kept: rows of before, the natural mixture's first; those answers are not trained again.
     """
-    rows: list[Row] = []
+    rows = list(kept)
     for place in sweeps:
         opened = open_sweep(place)
+        if opened.name in {row["answer"] for row in kept}:
+            continue
         outcome, asked = opened.outcome(), opened.observations[0].spec
         if not rows:
             natural = replace(asked, mixture=opened.space.natural)
@@ -162,12 +169,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--answers", type=Path, nargs="*", default=())
-    parser.add_argument("--out", type=Path, default=Path("answers.csv"))
+    parser.add_argument("--out", type=Path, default=Path("answers.csv"), help="kept and added to")
     given = parser.parse_args()
     if not given.answers:
         print("\n".join(write(given.folder)))
         return
-    rows = answers(given.answers, given.folder / "cache")
+    kept: list[Row] = []
+    if given.out.exists():
+        records = pd.read_csv(given.out).to_dict("records")
+        kept = [{str(key): value for key, value in row.items()} for row in records]
+    rows = answers(given.answers, given.folder / "cache", kept)
     pd.DataFrame(rows).round(5).to_csv(given.out, index=False)
     print("\n".join(summary(rows)))
 

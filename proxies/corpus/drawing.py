@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixopt.errors import InputError
+from mixopt.runs.document_rule import HIGH, LOW, ScoredDocuments
 from mixopt.runs.document_sampling import Sampler, copies, ranks
 from proxies.corpus.corpus import Corpus
+from proxies.corpus.scoring import Scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +86,23 @@ def draw(
         "filled": filled,
     }
     return Drawn(stream, record)
+
+
+def documents_of(corpus: Corpus, scorer: Scorer | None) -> dict[str, ScoredDocuments]:
+    """The documents of every domain, with the scores that they were given.
+
+    Raises:
+        InputError: no document is scored.
+    """
+    if scorer is None:
+        raise InputError("no document is scored; give the trainer scores, like {edu: high}")
+    good, low = tuple(LOW if of else HIGH for of in scorer.low), np.array(scorer.low)
+    made = {}
+    for name in corpus.domains:
+        of = corpus.scored(name)
+        values = np.where(low, of.scores, -of.scores)
+        made[name] = ScoredDocuments(scorer.names, good, values, of.sizes)
+    return made
 
 
 @lru_cache(maxsize=256)

@@ -11,10 +11,12 @@ import torch
 from mixopt.errors import InputError, TrainerError, did_you_mean
 from mixopt.ports import Capabilities, Report, TrainerInfo, ignore_report, refusal
 from mixopt.runs import Observation, RunSpec, Scale
+from mixopt.runs.document_rule import ScoredDocuments
 from mixopt.runs.document_sampling import EVERY, samplers_of
 from mixopt.runs.nodes import Nodes
 from mixopt.space import Domain
 from proxies.corpus import Corpus, CorpusConfig, find_corpus, load_corpus
+from proxies.corpus.drawing import documents_of
 from proxies.corpus.injections import metrics_of
 from proxies.corpus.repetition import RepetitionMatch
 from proxies.lm.devices import device_of, has_fast_bfloat16
@@ -179,6 +181,14 @@ class LanguageModelTrainer:
             warnings=corpus.warnings + corpus.small_domains(MIN_BATCH_TOKENS),
             notes=notes,
         )
+
+    def scored_documents(self, cache: Path, data: str) -> dict[str, ScoredDocuments]:
+        """The documents of every domain with their scores, of the corpus of that hash.
+
+        Raises:
+            InputError: no document is scored.
+        """
+        return documents_of(self.corpus(cache, data), self.corpus_config.scorer())
 
     def check_scale(self, scale: Scale, cache: Path) -> None:
         """Refuse a scale at which more would be injected than may be; `prepare` has been there.

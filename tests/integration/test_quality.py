@@ -9,9 +9,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import mixopt
 from mixopt.app.commands import app
 from mixopt.app.running.launch import open_sweep
+from mixopt.lazy import load
+from mixopt.runs.document_rule import read_rules
 from mixopt.runs.document_sampling import samplers_of
+from mixopt.runs.knobs import set_knobs
 
 pytest.importorskip("lightgbm")
 
@@ -71,6 +75,23 @@ def test_quadmix_runs_resumes_and_answers_with_samplers(
             assert read["expected"] == pytest.approx(asked[name].mean, abs=1e-4)
             assert read["filled"] or read["ratio"] == pytest.approx(asked[name].mean, abs=0.08)
     assert 'sampling."birds.eu".cut' in invoke("run", "spec.yaml")
+    told = invoke("documents", "runs/quality", "-o", "documents.json")
+    assert "birds.eu" in told
+    rules = read_rules(json.loads(Path("documents.json").read_text()))
+    finished = mixopt.open_sweep(Path("runs/quality"))
+    again = finished.observations[0].spec
+    config = set_knobs(again.config, dict(finished.outcome().settings))
+    trainer = load(again.trainer)(**config)
+    documents = trainer.scored_documents(Path("runs/cache"), again.data)
+    samplers = samplers_of(config["sampling"])
+    for name, rule in rules.items():
+        of = documents[name]
+        assert rule is not None
+        assert rule.documents == len(of.sizes)
+        expected = rule.expected(dict(zip(of.names, of.values.T, strict=True)))
+        read = float(expected @ of.sizes) / of.sizes.sum()
+        assert read == pytest.approx(samplers[name].mean, abs=0.02)
+        assert of.values[:, of.names.index("edu")].min() >= 0  # as they were given
 
 
 @pytest.mark.slow

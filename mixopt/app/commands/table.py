@@ -46,6 +46,10 @@ COMMANDS = {
         "price",
         "What it costs in the predicted objective to leave a tier of domains out, or to cap it.",
     ),
+    "documents": (
+        "documents",
+        "Which documents the answer keeps, and how often each is read: rules on their scores.",
+    ),
     "merge": (
         "merge",
         "Merge the experts of a spec into one model, by coefficients learned on a target's text.",
