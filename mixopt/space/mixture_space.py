@@ -298,13 +298,14 @@ class MixtureSpace:
         limit = self.min_weight if threshold is None else threshold
         w = simplex.as_simplex(weights, what="mixture")
         held = (w >= limit) | (self.lower > 0)
-        for i in np.argsort(-w, kind="stable"):
+        back = [i for i in np.argsort(-w, kind="stable") if not held[i]]
+        for taken in range(len(back) + 1):
+            held[back[:taken]] = True
             smaller = self.polytope.restrict(
                 np.where(held, np.minimum(limit, self.upper), 0.0), np.where(held, 1.0, 0.0)
             )
             if smaller.feasible:
                 return np.asarray(smaller.project(np.maximum(w, 1e-9 * held)[None], "kl")[0])
-            held[i] = True
         return np.asarray(self.project(w, metric="kl"))
 
     def embed(

@@ -186,6 +186,11 @@ def test_sparse_mixtures_have_no_small_weight(
         assert not ((x > 1e-12) & (x < 0.05 - 1e-9)).any()
 
 
+def test_what_a_cap_leaves_over_is_raised_to_the_smallest_share() -> None:
+    space = MixtureSpace(["a", "b"], {"a": (0, 0.97)})
+    np.testing.assert_allclose(space.sparsify([0.97, 0.03], 0.05), [0.95, 0.05], atol=1e-9)
+
+
 def test_sparsify_drops_and_reprojects() -> None:
     space = MixtureSpace(["a", "b", "c", "d"], {"a": (0, 0.6)}, min_weight=0.02)
     x = space.sparsify([0.6, 0.385, 0.01, 0.005])
