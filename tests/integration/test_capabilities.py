@@ -82,7 +82,7 @@ def test_runs_that_no_trainer_can_train_are_refused_at_once(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(STRATEGIES, "changing", f"{__name__}:Changing")
     asked = spec(tmp_path, "proxies.experts:MergeTrainer", strategy={"use": "changing"})
-    message = "does not train them; take another strategy"
+    message = "does not declare schedules; take another strategy"
     with pytest.raises(SpecError, match=message), new_sweep(asked):
         pass
     assert not Path("runs").exists()
