@@ -91,10 +91,15 @@ def test_all_broken_fields_are_listed_at_once() -> None:
         parse_spec(values)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 2, "1", True])
 def test_another_version_is_refused_with_what_this_one_reads(version: object) -> None:
     with pytest.raises(SpecError, match="this mixopt reads version 1"):
         parse_spec(changed("version", version))
+
+
+def test_a_spec_without_a_version_is_told_what_to_begin_with() -> None:
+    with pytest.raises(SpecError, match="does not say its version; begin with 'version: 1'"):
+        parse_spec(changed("version", None))
 
 
 def test_bounds_that_cannot_be_met_are_refused_with_the_reason() -> None:

@@ -130,7 +130,8 @@ def test_a_driver_that_went_without_a_word(tmp_path: Path) -> None:
     made = sweep(tmp_path)
     beat = Heartbeat(made.store)
     beat.beat(SweepStatus(running=2, planned=8))
-    made.store.annotate({HEARTBEAT: made.store.annotations()[HEARTBEAT] | {"host": "elsewhere"}})
+    elsewhere = {"host": "elsewhere", "place": "another machine"}
+    made.store.annotate({HEARTBEAT: made.store.annotations()[HEARTBEAT] | elsewhere})
     state = state_of(made, time.time() + 3600)
     assert state.state == LOST
     assert state.running == 0
