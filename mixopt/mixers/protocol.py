@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mixopt.errors import InputError
+from mixopt.errors import InputError, did_you_mean
 from mixopt.mixers.base import Measured, Needs, Setup
 from mixopt.mixers.course import record
 from mixopt.mixers.session import Session
@@ -112,10 +112,40 @@ def answers(session: Session, lines: Iterator[str]) -> Iterator[tuple[Session, d
         if not line.strip():
             continue
         try:
-            session = session.after(measured_line(session.setup, line))
+            measured = measured_line(session.setup, line)
+            _check_report(session, measured)
+            session = session.after(measured)
         except InputError as error:
             yield session, {"type": "error", "message": str(error)}
         yield session, segment_line(session)
+
+
+def _check_report(session: Session, measured: Measured) -> None:
+    """Refuse a report of another segment, of tokens below 0, or without what was to be measured.
+
+    A line that is sent twice would count twice, and all that follows be of the wrong segment; a
+    signal under a misspelt name would leave the weights as they are.
+    """
+    segment, names = session.segment, session.setup.space.names
+    if segment is not None and not segment.branch:
+        due = session.step + segment.steps
+        if measured.step != due:
+            raise InputError(
+                f"step is {measured.step}, and the segment from step {session.step} ends at {due}; "
+                "report each segment once, when all its steps are done"
+            )
+    for name, tokens in zip(names, measured.tokens, strict=False):
+        if not (np.isfinite(tokens) and tokens >= 0):
+            raise InputError(f"tokens of {name!r} are {tokens}; give what was drawn, 0 or more")
+    unknown = next((name for name in measured.values if name not in SIGNALS), None)
+    if unknown is not None:
+        raise InputError(f"values: unknown signal {unknown!r}; {did_you_mean(unknown, SIGNALS)}")
+    asked = sorted(segment.measure - set(measured.values)) if segment is not None else []
+    if asked:
+        raise InputError(
+            f"the segment asks for {', '.join(asked)}, and values have none of it; give it, with "
+            "null where it was not observed"
+        )
 
 
 def _axes(signal: str) -> tuple[str, ...]:

@@ -75,6 +75,32 @@ def test_a_line_that_cannot_be_used_costs_nothing(line: Any, message: str) -> No
     assert told[-1] == told[1]
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step": 10}, "the segment from step 10 ends at 20"),  # the first line sent again
+        ({"step": 15}, "ends at 20; report each segment once"),
+        ({"tokens": {"web": -1, "code": 101}}, "tokens of 'web' are -1.0"),
+        ({"values": {"train_los": [1.0, 2.0]}}, "did you mean 'train_loss'?"),
+        ({"values": {}}, "asks for train_loss"),
+    ],
+)
+def test_a_report_of_another_segment_or_without_its_signal_does_not_count(
+    change: dict[str, Any], message: str
+) -> None:
+    setup = setup_of(SPACE, steps=30, tokens=300)
+    session = Session.begin(mixer("softmax-loss", every=10), setup)
+    first = {"step": 10, "tokens": [40, 60], "values": {"train_loss": [1.0, 2.0]}}
+    second = {"step": 20, "tokens": [10, 90], "values": {"train_loss": [2.0, None]}}
+    told = talk(session, [first, {**second, **change}, second, {"step": 30, "tokens": [50, 50]}])
+    assert [x["type"] for x in told] == [
+        *("needs", "segment", "segment", "error", "segment", "segment", "end")
+    ]
+    assert message in told[3]["message"]
+    assert told[4] == told[2]
+    assert told[6] == talk(session, [first, second, {"step": 30, "tokens": [50, 50]}])[-1]
+
+
 def test_targets_are_told_by_their_own_names() -> None:
     setup = setup_of(SPACE, targets=["loss/x", "loss/y", "loss/z"])
     line = {"step": 0, "tokens": [0, 0], "values": {"heldout": {"loss/z": 3.0, "loss/x": 1.0}}}

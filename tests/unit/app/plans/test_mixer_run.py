@@ -42,10 +42,11 @@ def test_everything_on_the_command_line_is_in_the_setup(tmp_path: Path) -> None:
 def test_a_run_goes_on_from_its_state(tmp_path: Path) -> None:
     state = tmp_path / "run.json"
     call = [*CALL, "--set", "every=5", "--state", str(state)]
-    first = json.dumps({"step": 5, "tokens": [250, 250], "values": {"train_loss": [3, 2]}})
-    whole = CliRunner().invoke(app, [*CALL, "--set", "every=5"], input=f"{first}\n" * 4)
-    CliRunner().invoke(app, call, input=f"{first}\n")
-    rest = CliRunner().invoke(app, call, input=f"{first}\n" * 3)
+    facts = {"tokens": [250, 250], "values": {"train_loss": [3, 2]}}
+    told = [json.dumps({"step": step, **facts}) + "\n" for step in (5, 10, 15, 20)]
+    whole = CliRunner().invoke(app, [*CALL, "--set", "every=5"], input="".join(told))
+    CliRunner().invoke(app, call, input=told[0])
+    rest = CliRunner().invoke(app, call, input="".join(told[1:]))
     lines, others = (r.output.splitlines() for r in (whole, rest))
     assert lines[0] == others[0]
     assert lines[2:] == others[1:]
