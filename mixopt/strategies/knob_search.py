@@ -35,6 +35,9 @@ from mixopt.strategies.ledger import Ledger, Memo, Runs, check_recipe, fitted_to
 from mixopt.threads import one_blas_thread
 
 _CANDIDATES = 800
+_ROUNDS = ((3, 12, 266, 400), (10, 4, 80, 100))
+"""How often candidates are refined, around how many, by how many, and how many are kept: after the
+last rounds gradients gain nothing more, and what they find is around one optimum alone."""
 
 
 @dataclass(frozen=True)
@@ -186,10 +189,16 @@ class KnobSearch(Answers):
         X = self._mixed(ledger, best, _CANDIDATES, rng)
         W = X[rng.permutation(len(X))][:, : ledger.problem.space.dim] * (1 + len(joint.knobs))
         X = np.vstack([X, joint.join(W, joint.spread(len(W), rng))])
-        for _ in range(3):
-            top = X[np.argsort(-gains(surrogate, X, R), kind="stable")[:12]]
-            X = np.vstack([X, self._mixed(ledger, top, _CANDIDATES // 3, rng)])
-        return X[np.argsort(-gains(surrogate, X, R), kind="stable")[: _CANDIDATES // 2]]
+        gain = gains(surrogate, X, R)
+        kept: list[Array] = []
+        for rounds, among, more, few in _ROUNDS:
+            for _ in range(rounds):
+                top = X[np.argsort(-gain, kind="stable")[:among]]
+                near = self._mixed(ledger, top, more, rng)
+                X = np.vstack([X, near])
+                gain = np.concatenate([gain, gains(surrogate, near, R)])
+            kept.append(X[np.argsort(-gain, kind="stable")[:few]])
+        return np.vstack(kept)
 
     def _mixed(self, ledger: Ledger, around: Array, n: int, rng: np.random.Generator) -> Array:
         """(about n, p) mixtures near those of `around`, or of the pool, with values near theirs."""

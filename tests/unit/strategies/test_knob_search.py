@@ -14,11 +14,13 @@ from mixopt.app.running.launch import new_sweep
 from mixopt.app.spec.spec_file import parse_spec
 from mixopt.errors import SpecError
 from mixopt.laws import fitted_law
+from mixopt.proposers.bayes import gains
 from mixopt.runs.knobs import Choice, Continuous, SearchSpace
 from mixopt.runs.objective import Guard
 from mixopt.space import Mixture
 from mixopt.strategies import Problem
 from mixopt.strategies.knob_search import KnobSearch
+from mixopt.strategies.ledger import Ledger
 from mixopt.testing.trainers import NAME
 from mixopt.testing.worlds import LARGE, make_world
 
@@ -118,6 +120,20 @@ def test_a_guard_on_the_natural_mixture_is_kept_and_others_are_refused() -> None
         KnobSearch(design=12).answer(other, done)
 
 
+def test_a_finer_search_gains_nothing_more() -> None:
+    problem, recipe = question(), KnobSearch(design=12)
+    ledger = Ledger.of(problem, [train(s) for s in recipe.next(problem, [], [])])
+    surrogate, R = recipe._surrogate(ledger)
+    X, rng = recipe._candidates(ledger, surrogate, R), np.random.default_rng(0)
+    best = gains(surrogate, X, R).max()
+    for _ in range(8):
+        top = X[np.argsort(-gains(surrogate, X, R))[:4]]
+        X = np.vstack([top, recipe._mixed(ledger, top, 100, rng)])
+    assert (
+        gains(surrogate, X, R).max() < 1.005 * best
+    )  # of expected improvement; without the last rounds 1.05
+
+
 def test_without_knobs_it_searches_mixtures() -> None:
     problem = question(knobs=())
     recipe, done = KnobSearch(design=8, runs=24), []
@@ -147,7 +163,7 @@ def spec(**changes: Any) -> Any:
 
 
 def test_runs_moved_to_the_answer_show_the_mixture_alone() -> None:
-    problem, recipe = question(1), KnobSearch(design=12, runs=36)
+    problem, recipe = question(1), KnobSearch(design=12, runs=28)
     done = play(recipe, problem)
     moved = recipe.answer(problem, done).runs
     assert moved is not None
