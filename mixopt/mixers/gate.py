@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixopt.space import MixtureSpace
+from mixopt.space.constraints import Polytope
 from mixopt.space.simplex import Array
 
 _INSIDE = 1e-12  # weights that are allowed leave as they came
@@ -72,25 +73,22 @@ def gate(
     """
     w = np.asarray(weights, dtype=float)
     drawn = np.asarray(used, dtype=float)
-    rest = max(tokens - float(drawn.sum()), 1.0)
-    allowed = inventory(space, tokens) if caps else np.full(space.dim, np.inf)
-    bound = np.array([space.bounds.get(name, (0.0, 1.0))[1] for name in space.names])
-    # without the space's own caps, which are those of a run whose mixture stays the same
-    polytope = replace(space.polytope, upper=bound)
 
-    def upper(factor: float) -> Array:
+    def held_by(factor: float) -> Polytope:
+        rest = max(tokens - float(drawn.sum()), 1.0)
+        allowed = inventory(space, tokens) if caps else np.full(space.dim, np.inf)
+        # without the space's own caps, which are those of a run whose mixture stays the same
+        bound = np.array([space.bounds.get(name, (0.0, 1.0))[1] for name in space.names])
         left = np.maximum(factor * allowed - drawn, 0.0) / rest
-        return np.asarray(np.minimum(bound, left))
+        return replace(space.polytope, upper=np.minimum(bound, left))
 
-    def feasible(factor: float) -> bool:
-        return replace(polytope, upper=upper(factor)).feasible
-
-    held = replace(polytope, upper=upper(1.0))
+    # without a budget there are no caps, and the space is the same at every step
+    held = space.polytope if space.budget is None else held_by(1.0)
     if held.excess(w[None])[0] <= _INSIDE:
         return Gated(w, 0.0, 1.0)
-    raised = 1.0 if feasible(1.0) else _least(feasible)
+    raised = 1.0 if held.feasible else _least(lambda factor: held_by(factor).feasible)
     if raised > 1.0:
-        held = replace(polytope, upper=upper(raised))
+        held = held_by(raised)
     out = held.project(w[None], "kl")[0]
     return Gated(out, float(np.abs(out - w).max()), raised)
 

@@ -63,12 +63,13 @@ class ODM(Periodic):
         gained, kept = rewards(self.reward, losses, share, state.memory)
         t = int(state.memory["time"][0]) + 1
         sums, observed = state.memory["sum"], np.isfinite(gained)
+        gained = np.where(observed, gained, 0.0)
         if self.form == "linear":
-            fresh = 0.9 * sums + 0.1 * np.exp(np.minimum(np.nan_to_num(gained), 50.0))
+            fresh = 0.9 * sums + 0.1 * np.exp(np.minimum(gained, 50.0))
             sums = np.where(observed, fresh, sums)
             weights = linear_weights(sums, t)
         else:
-            added = np.nan_to_num(gained) / self.scale / np.maximum(drawn, 1e-9)
+            added = gained / self.scale / np.maximum(drawn, 1e-9)
             sums = np.where(observed, sums + added, sums)
             weights = exponential_weights(sums, t)
         return Learned(weights, {"sum": sums, "time": np.array([float(t)]), **kept})

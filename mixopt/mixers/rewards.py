@@ -37,15 +37,15 @@ def rewards(
     """
     if reward != "progress":
         return losses, {}
-    before = memory.get("loss", np.full(len(losses), np.nan))
+    before = memory["loss"] if "loss" in memory else np.full(len(losses), np.nan)
     seen = np.isfinite(losses)
-    first = seen & ~np.isfinite(before)
-    after = np.where(first, losses, before)
-    after = np.where(seen & ~first, _SMOOTH * before + (1.0 - _SMOOTH) * losses, after)
+    known = seen & np.isfinite(before)  # now and before
+    after = np.where(known, _SMOOTH * before + (1.0 - _SMOOTH) * losses, before)
+    if (first := seen & ~known).any():
+        after = np.where(first, losses, after)
     fall = np.where(first, 0.0, before - after)
     pace = np.where(seen, fall / np.maximum(share, 1e-6), np.nan)
-    known = seen & ~first
-    unit = float(memory.get("unit", np.zeros(1))[0])
+    unit = float(memory["unit"][0]) if "unit" in memory else 0.0
     if known.any():
         now = float(np.abs(pace[known]).mean())
         unit = now if unit == 0.0 else _SMOOTH * unit + (1.0 - _SMOOTH) * now

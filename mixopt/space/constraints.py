@@ -68,17 +68,18 @@ class Polytope:
 
     def excess(self, W: Array) -> Array:
         """(n,) how far rows of W (n, m) are outside, as the largest violation; 0 within."""
-        at = W @ self.A.T
-        parts = [
-            np.maximum(W - self.upper, self.lower - W),
-            np.abs(W.sum(axis=1, keepdims=True) - 1.0),
-            np.maximum(at - self.high, self.low - at),
-        ]
+        of_bounds = np.maximum(W - self.upper, self.lower - W)
+        parts = [of_bounds, np.abs(W.sum(axis=1, keepdims=True) - 1.0)]
+        if len(self.A):
+            at = W @ self.A.T
+            parts.append(np.maximum(at - self.high, self.low - at))
         for positions, ratios in self.ties:
             held = W[:, list(positions)]
             parts.append(np.abs(held - held.sum(axis=1, keepdims=True) * np.array(ratios)))
-        worst = np.array([p.max(axis=1) for p in parts if p.shape[1]]).max(axis=0)
-        return np.asarray(np.maximum(worst, 0.0))
+        worst = np.zeros(len(W))
+        for part in parts:
+            worst = np.maximum(worst, part.max(axis=1))
+        return worst
 
     def project(self, V: Array, metric: Metric) -> Array:
         """(n, m) nearest points of the polytope; rows that are within it are returned as given."""

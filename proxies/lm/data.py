@@ -11,6 +11,7 @@ are. *One stream*: what comes at a position does not depend on how much follows,
 continues to more tokens reads what it would have read without the stop.
 """
 
+import heapq
 import math
 import zlib
 from collections import Counter
@@ -27,6 +28,8 @@ from proxies.corpus import Corpus
 from proxies.lm.examples import Examples, Ints
 
 Floats = NDArray[np.float64]
+
+_FEW = 128  # sequences; so many are quicker taken one by one than sorted
 
 
 @dataclass(frozen=True)
@@ -66,18 +69,34 @@ class Drawing:
         w = np.zeros(len(weights))
         positive = weights > 0
         w[positive] = weights[positive] / weights[positive].sum()
-        m = int(positive.sum())
+        # those of less are due long after the end
+        used = np.flatnonzero(w * (length + positive.sum()) > 1e-9)
+        order = self._merged(w, used, length) if length <= _FEW else self._sorted(w, used, length)
+        drawn = self.drawn + np.bincount(order, minlength=len(w))
+        return order, Drawing(self.offsets, self.due + w * length, drawn)
+
+    def _merged(self, w: Floats, used: Ints, length: int) -> Ints:
+        """(length,) domain indices: again and again the domain whose next sequence is due first."""
+        shares, starts = w.tolist(), (self.offsets - (self.due - self.drawn)).tolist()
+        ahead = [(starts[i] / shares[i], i, 0) for i in used.tolist()]
+        heapq.heapify(ahead)
+        order = []
+        for _ in range(length):
+            _, i, j = ahead[0]
+            order.append(i)
+            heapq.heapreplace(ahead, ((j + 1 + starts[i]) / shares[i], i, j + 1))
+        return np.array(order, dtype=np.int64)
+
+    def _sorted(self, w: Floats, used: Ints, length: int) -> Ints:
+        """The same, of a long phase."""
         owed = self.due - self.drawn
         # one more than due for each, and what others keep back, so that the earliest are all there
-        more = m + 1 + math.ceil(np.abs(owed[~positive]).sum())
+        more = int((w > 0).sum()) + 1 + math.ceil(np.abs(owed[w == 0]).sum())
         counts = np.maximum(np.ceil(w * length + owed), 0) + more
-        used = np.flatnonzero(w * (length + m) > 1e-9)  # the others are due long after the end
         due = [np.arange(counts[i]) + (self.offsets[i] - owed[i]) for i in used]
         when = np.concatenate([after / w[i] for after, i in zip(due, used, strict=True)])
         which = np.repeat(used, [len(after) for after in due])
-        order: Ints = which[np.argsort(when, kind="stable")[:length]]
-        drawn = self.drawn + np.bincount(order, minlength=len(w))
-        return order, Drawing(self.offsets, self.due + w * length, drawn)
+        return which[np.argsort(when, kind="stable")[:length]]
 
 
 def generator(seed: int, name: str) -> np.random.Generator:

@@ -112,6 +112,8 @@ class MixedPack(Pack):
         self.members, self.needs = members, members[0].mixed.needs
         self.extra = 0.0
         """FLOPs of each run in branches and beside a reference; looks count their own."""
+        # domains and losses of steps that are not added up yet: reading them waits for the device
+        self._waiting: list[tuple[Ints, Tensor]] = []
         self._weights: Tensor | None = None  # (K, m) of the segment's losses
         self._compared = False  # whether the segment is held against the reference
         self._kept: Kept | None = None
@@ -158,8 +160,10 @@ class MixedPack(Pack):
         done = self._alive()[0].done
         first = self.step - done
         self._begin(segment, first)
-        for member in self.members:
-            member.batches.skip(self._sequences(first, done))
+        if done:
+            behind = self._sequences(first, done)
+            for member in self.members:
+                member.batches.skip(behind)
         if not segment.steps:
             self._report(segment, self._alive()[0].session.step)
         end = first + segment.steps
@@ -198,11 +202,12 @@ class MixedPack(Pack):
     def _begin(self, segment: Segment, first: int) -> None:
         """Turn to the mixtures of a segment, at a step of the runs."""
         alive, rows = self._alive(), []
+        length = self._sequences(first, segment.steps)
         for member in self.members:
             # a run that has diverged draws on by what the first of the others does
             asked = member.session.segment if member in alive else segment
             assert asked is not None
-            member.batches.turn(asked.sampling, self._sequences(first, segment.steps))
+            member.batches.turn(asked.sampling, length)
             rows.append(asked.loss_weight)
         self._weights = None
         if any(weight != 1.0 for row in rows for weight in row):
@@ -212,19 +217,19 @@ class MixedPack(Pack):
     def _report(self, segment: Segment, step: int) -> None:
         """Measure what a segment asked for, and tell the mixers of the runs that train on."""
         self._read_losses(now=True)
+        self._add_up()
         number = min(self.step, self.setting.recipe.steps - 1)
         values = self._looks.values(segment.measure, step, self._sequences(number, 1))
         number = min(step, self.setting.recipe.steps) - 1
         lr = self.setting.recipe.rate_factor(max(0, number)) / self._peak
         alive = self._alive()
         for member, looks in zip(self.members, values, strict=True):
-            tokens, losses = member.tally.signals()
             if member in alive:
-                signals = losses | looks
+                signals = member.tally.signals(segment.measure) | looks
                 asked = {name: signals[name] for name in sorted(segment.measure)}
-                told = Measured(step, tuple(tokens.tolist()), asked, lr)
+                told = Measured(step, tuple(member.tally.sums[0].tolist()), asked, lr)
                 member.session = member.session.after(told)
-            member.done, member.tally = 0, Tally(len(tokens))
+            member.done, member.tally = 0, Tally(len(member.setup.start))
             if not segment.branch:
                 member.batches.end()
         if self._alive()[0].session.at_period_start:
@@ -256,9 +261,17 @@ class MixedPack(Pack):
                 means = (mean_loss(of, ids, boundary) for of in (beside, excess))
                 told = torch.stack([losses, *means], dim=1)
                 self.extra += 2.0 * self.setting.recipe.shape.params * count * length
-        for member, row, of_run in zip(self.members, which, told, strict=True):
-            member.tally.add(row, length, of_run)
+        self._waiting.append((which, told))
         return losses.mean(-1)
+
+    def _add_up(self) -> None:
+        """Add to the tallies what waits, with one reading of the device for all runs of a step."""
+        length = self.setting.recipe.shape.context
+        for which, told in self._waiting:
+            of_runs = told.double().cpu().numpy()
+            for member, row, losses in zip(self.members, which, of_runs, strict=True):
+                member.tally.add(row, length, losses)
+        self._waiting = []
 
     def _weighed(self, number: int, ids: Tensor, which: Ints) -> Tensor:
         """A step with the losses of sequences weighed by domain: those of tokens, (K, B, T)."""
@@ -306,6 +319,7 @@ class MixedPack(Pack):
             super()._save()
 
     def _more_notes(self, number: int) -> dict[str, Any]:
+        self._add_up()
         return {"mixing": self.members[number].notes()}
 
     # -- the record ------------------------------------------------------------------------------

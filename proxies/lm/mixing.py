@@ -34,6 +34,7 @@ OFFERED = Mixing(
     references=True,
 )
 _OF_TARGETS = frozenset({"heldout", "gram_target"})
+_OF_TRAINING = frozenset({"train_loss", "excess", "excess_mean"})
 
 
 @dataclass(frozen=True)
@@ -107,19 +108,18 @@ def mixed_of(setting: Setting, spec: RunSpec) -> Mixed:
 class Tally:
     """Sums over the tokens of a segment, by domain.
 
-    Losses are added up when they are asked for: until then they stay on the device, since reading
-    them waits for it.
-
     Args:
         domains: m.
-        sums: (4, m) so far: tokens; nats; nats of the reference; excess over it, cut at 0 by token.
+        sums: see below; those of a checkpoint.
+
+    Attributes:
+        sums: (4, m) tokens; nats; nats of the reference; excess over it, cut at 0 by token.
     """
 
     def __init__(self, domains: int, sums: ArrayLike | None = None) -> None:
-        self._sums = np.zeros((4, domains)) if sums is None else np.array(sums, dtype=float)
-        self._waiting: list[tuple[Ints, int, Tensor]] = []
+        self.sums = np.zeros((4, domains)) if sums is None else np.array(sums, dtype=float)
 
-    def add(self, which: Ints, tokens: int, losses: Tensor) -> None:
+    def add(self, which: Ints, tokens: int, losses: Array) -> None:
         """Add sequences.
 
         Args:
@@ -127,28 +127,21 @@ class Tally:
             tokens: of each.
             losses: (B,) mean nats a token; or (3, B) with those of the reference, and the excess.
         """
-        self._waiting.append((which, tokens, losses))
+        m = self.sums.shape[1]
+        self.sums[0] += tokens * np.bincount(which, minlength=m)
+        for row, of in enumerate(np.atleast_2d(losses), start=1):
+            self.sums[row] += tokens * np.bincount(which, weights=of, minlength=m)
 
-    @property
-    def sums(self) -> Array:
-        """(4, m), all that was added."""
-        m = self._sums.shape[1]
-        for which, tokens, losses in self._waiting:
-            self._sums[0] += tokens * np.bincount(which, minlength=m)
-            for row, of in enumerate(np.atleast_2d(losses.double().cpu().numpy()), start=1):
-                self._sums[row] += tokens * np.bincount(which, weights=of, minlength=m)
-        self._waiting = []
-        return self._sums
-
-    def signals(self) -> tuple[Array, dict[str, Array]]:
-        """(m,) tokens, and the means; NaN of a domain without any."""
+    def signals(self, wanted: frozenset[str]) -> dict[str, Array]:
+        """Those of the signals that are means over the tokens; NaN of a domain without any."""
         tokens, loss, reference, excess = self.sums
-        blank = np.full(len(tokens), np.nan)
-        sums = {"train_loss": loss, "excess": excess, "excess_mean": loss - reference}
-        return tokens, {
-            name: np.divide(of, tokens, out=blank.copy(), where=tokens > 0)
-            for name, of in sums.items()
-        }
+        drawn, means = tokens > 0, {}
+        for name in wanted & _OF_TRAINING:
+            of = loss if name == "train_loss" else excess
+            if name == "excess_mean":
+                of = loss - reference
+            means[name] = np.divide(of, tokens, out=np.full(len(tokens), np.nan), where=drawn)
+        return means
 
 
 @dataclass

@@ -330,9 +330,11 @@ class LanguageModelTrainer:
             scale: of the runs.
             cache: folder of corpora; `prepare` has been there.
         """
-        corpus = self.corpus(cache)
-        recipe = derive(scale, corpus.vocab, self.model_config)
-        return self._pack_size(recipe)
+        return self._pack_size(derive(scale, self.corpus(cache).vocab, self.model_config))
+
+    def steps_of(self, scale: Scale, cache: Path) -> int:
+        """Of a run at a scale; `prepare` has been there."""
+        return derive(scale, self.corpus(cache).vocab, self.model_config).steps
 
     def forget(self, specs: Sequence[RunSpec], cache: Path) -> None:
         """Delete the checkpoints of runs that will not be continued.

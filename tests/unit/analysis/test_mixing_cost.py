@@ -10,7 +10,7 @@ from analysis import mixing_cost
 @pytest.mark.slow
 def test_records_have_the_promised_fields(tmp_path, capsys):
     path = tmp_path / "out.json"
-    arguments = ["--methods", "odm,doremi", "--params", "20k", "--tokens", "16k", "--pairs", "1"]
+    arguments = ["--methods", "odm,doremi", "--params", "20k", "--tokens", "16k"]
     mixing_cost.main([*arguments, "--json", str(path)])
     odm, doremi = json.loads(path.read_text())
     assert odm["method"] == "odm"

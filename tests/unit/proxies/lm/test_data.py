@@ -148,6 +148,24 @@ def test_one_phase_is_drawn_in_the_order_of_before_there_were_phases(w, seed, to
     assert hashlib.sha256(found).hexdigest()[:16] == expected
 
 
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(0, 1), min_size=5, max_size=5).filter(lambda w: max(w) > 0),
+    st.lists(st.lists(st.floats(0, 1), min_size=5, max_size=5), max_size=6),
+    st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.999]), min_size=5, max_size=5),
+    st.integers(0, 128),
+)
+def test_taking_one_by_one_and_sorting_draw_the_same(last, before, offsets, length):
+    """Also where domains are owed something, are due at the same moment, or have hardly a share."""
+    drawing = Drawing.start(np.array(offsets))
+    for w in before:
+        if max(w) > 0:
+            _, drawing = drawing.phase(np.array(w), 7)
+    w = np.array(last) / sum(last)
+    used = np.flatnonzero(w * (length + 5) > 1e-9)
+    assert np.array_equal(drawing._merged(w, used, length), drawing._sorted(w, used, length))
+
+
 phases = st.lists(
     st.tuples(
         st.integers(0, 200),

@@ -402,7 +402,9 @@ def test_losses_by_domain_are_means_over_the_tokens_of_the_segment(setting, trai
         batches.go_to(drawing)
         here._begin(segment, here.step)
         here._one_step()
-        tokens, values = member.tally.signals()
+        here._add_up()
+        tokens, values = member.tally.sums[0], member.tally.signals(segment.measure)
+        assert set(values) == {"train_loss"}
         for domain in (0, 1):
             rows = exact[torch.from_numpy(which == domain)]
             assert tokens[domain] == rows.numel()
