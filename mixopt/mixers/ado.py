@@ -85,6 +85,10 @@ class ADO(Periodic):
         """Training losses by domain."""
         return Needs(frozenset({"train_loss"}), self.every)
 
+    def paces(self) -> dict[str, int]:
+        """Weights follow the slopes of a fit, and stand before the first."""
+        return {"every": self.every, "warmup": self.warmup, "refit": self.refit}
+
     def begin(self, setup: Setup) -> Learned:
         """Where the run starts: the prior."""
         m, q = setup.space.dim, np.array(setup.start)

@@ -6,6 +6,7 @@ rest. A user's own mixer may be derived from it too, or bring the four functions
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -95,6 +96,11 @@ class Periodic:
         """
         return Learned(np.array(setup.start), {})
 
+    def paces(self) -> dict[str, int]:
+        """Settings that say how many steps pass before weights change, with their values."""
+        needs = self.needs()
+        return {"every": needs.every} if needs.signals else {}
+
     def opening(self, setup: Setup, state: State) -> tuple[Segment, ...]:
         """The first period, where it is another than the rest; none by default."""
         return (self.segment(setup, state, 0),) if self.looks_first else ()
@@ -102,7 +108,7 @@ class Periodic:
     def length(self, setup: Setup, state: State) -> int:
         """Steps of the period."""
         del setup, state
-        return self.needs().every
+        return self._needs.every
 
     def segments(self, setup: Setup, state: State, steps: int) -> tuple[Segment, ...]:
         """The segments of a period of so many steps; one, by default."""
@@ -150,7 +156,7 @@ class Periodic:
         if left <= 0:
             return ()
         if state.frozen:
-            return (self.segment(setup, state, min(self.needs().every, left), frozenset()),)
+            return (self.segment(setup, state, min(self._needs.every, left), frozenset()),)
         first = self.opening(setup, state) if state.period == 0 else ()
         if first:
             return first
@@ -167,10 +173,9 @@ class Periodic:
                 f"period {state.period} has {len(plan)} segments and {len(measured)} reports; give "
                 "one for each, in order"
             )
-        after = state
+        after = replace(state, period=state.period + 1)
         for segment, seen in zip(plan, measured, strict=True):
             after = self._record(setup, after, segment, seen)
-        after = replace(after, period=state.period + 1)
         if state.frozen:
             return self._leave(setup, after, Learned(np.array(state.weights), state.memory))
         if not any(segment.measure for segment in plan):
@@ -181,9 +186,15 @@ class Periodic:
         learned = self.learn(setup, after, [Seen.of(segment, got) for segment, got in pairs])
         if not np.isfinite(learned.weights).all():
             return self._skip(setup, after, f"{self.name} gives weights that are no numbers")
-        return self._leave(setup, replace(after, failing=0), learned)
+        if after.failing:
+            after = replace(after, failing=0)
+        return self._leave(setup, after, learned)
 
     # -- parts of it -----------------------------------------------------------------------------
+
+    @cached_property
+    def _needs(self) -> Needs:
+        return self.needs()  # which every step asks for
 
     def segment(
         self,
@@ -206,7 +217,7 @@ class Periodic:
         loss = (1.0,) * len(sampling)
         if self.acts_on == "loss":
             loss = loss_weights(state.weights, sampling)
-        wanted = self.needs().signals if measure is None else measure
+        wanted = self._needs.signals if measure is None else measure
         return Segment(steps, sampling, loss, wanted, branch)
 
     def _check(self, setup: Setup, state: State) -> None:
@@ -314,11 +325,13 @@ def broken(plan: Sequence[Segment], measured: Sequence[Measured]) -> str:
             if name not in seen.values:
                 return f"signal {name!r} was not reported"
             values = np.asarray(seen.values[name], dtype=float)
-            signal = SIGNALS[name]
-            if np.isinf(values).any() or not np.isfinite(values).any():
-                return f"signal {name!r} is no number"
+            finite = np.isfinite(values)
+            if values.size and finite.all():
+                continue
             missing = np.isnan(values)
-            if missing.any() and _unexplained(missing, signal.axes, seen.tokens):
+            if not finite.any() or (finite | missing).sum() < values.size:
+                return f"signal {name!r} is no number"
+            if _unexplained(missing, SIGNALS[name].axes, seen.tokens):
                 return f"signal {name!r} is no number"
     return ""
 
@@ -356,6 +369,8 @@ def _traced(
 def _noted(
     notes: tuple[Note, ...], step: int, more: Sequence[tuple[str, float]]
 ) -> tuple[Note, ...]:
+    if not more:
+        return notes
     known = {note.text: note for note in notes}
     for text, size in more:
         seen = known.get(text, Note(text, step, 0))

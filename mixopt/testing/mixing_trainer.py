@@ -20,7 +20,7 @@ import numpy as np
 from mixopt.errors import InputError
 from mixopt.mixers import Measured, Segment, Session, Setup, mixer_of, record, refused
 from mixopt.ports import Capabilities, Mixing, Report, TrainerInfo, ignore_report, refusal
-from mixopt.runs import Observation, Point, Realised, RunSpec
+from mixopt.runs import Observation, Point, Realised, RunSpec, Scale
 from mixopt.runs.signals import SCOPES, SIGNALS
 from mixopt.space import Domain, Mixture
 from mixopt.space.simplex import Array
@@ -77,6 +77,11 @@ class MixingTrainer:
             unit="nats/token",
             data=hashlib.sha256(law.encode()).hexdigest()[:16],
         )
+
+    def steps_of(self, scale: Scale, cache: Path) -> int:
+        """The same at every scale."""
+        del scale, cache
+        return self.steps
 
     def train(
         self, specs: Sequence[RunSpec], cache: Path, report: Report = ignore_report

@@ -17,6 +17,7 @@ from mixopt.app.running.checks import (
 )
 from mixopt.app.running.demands import check_demands, check_doses, check_guards
 from mixopt.app.running.durable import RUNS, check_durable
+from mixopt.app.running.periods import long_periods
 from mixopt.app.running.record import SPEC_FILE
 from mixopt.app.running.sources import check_sources
 from mixopt.app.running.trunks import parted
@@ -138,6 +139,8 @@ def prepared(made: Checked, cache: Path | None = None) -> Prepared:
     problem = problem_of(spec, info, config)
     at("objective", lambda: problem.objective.check(info.metrics))
     check_guards(spec, problem.space)
+    doubts = long_periods(recipe, trainer, problem, cache)
+    info = replace(info, warnings=(*info.warnings, *doubts))
     at("strategy", lambda: check_law(recipe, problem))
     if isinstance(recipe, Checking):
         at("strategy", lambda: recipe.check(problem, info.metrics))
