@@ -24,9 +24,14 @@ def multiplicative(base: ArrayLike, score: ArrayLike, floor: float = 0.0) -> Arr
     """
     start, exponents = np.asarray(base, dtype=float), np.asarray(score, dtype=float)
     alive = start > 0
-    logs = np.where(alive, np.log(np.where(alive, start, 1.0)) + exponents, -np.inf)
-    w = np.exp(logs - logs.max())
-    w = np.where(alive, np.maximum(w / w.sum(), _LEAST), 0.0)
+    if alive.all():
+        logs = np.log(start) + exponents
+        w = np.exp(logs - logs.max())
+        w = np.maximum(w / w.sum(), _LEAST)
+    else:
+        logs = np.where(alive, np.log(np.where(alive, start, 1.0)) + exponents, -np.inf)
+        w = np.exp(logs - logs.max())
+        w = np.where(alive, np.maximum(w / w.sum(), _LEAST), 0.0)
     return np.asarray((1.0 - floor) * w / w.sum() + floor / len(w))
 
 

@@ -41,9 +41,9 @@ def rewards(
     seen = np.isfinite(losses)
     known = seen & np.isfinite(before)  # now and before
     after = np.where(known, _SMOOTH * before + (1.0 - _SMOOTH) * losses, before)
+    fall = before - after
     if (first := seen & ~known).any():
-        after = np.where(first, losses, after)
-    fall = np.where(first, 0.0, before - after)
+        after, fall = np.where(first, losses, after), np.where(first, 0.0, fall)
     pace = np.where(seen, fall / np.maximum(share, 1e-6), np.nan)
     unit = float(memory["unit"][0]) if "unit" in memory else 0.0
     if known.any():

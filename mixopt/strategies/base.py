@@ -285,6 +285,10 @@ class Mixes(Protocol):
         """What each of them asks of the trainer, by name, for checks before data is prepared."""
         ...
 
+    def mixers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Name of each to its settings, as they were given."""
+        ...
+
 
 @runtime_checkable
 class Parting(Protocol):

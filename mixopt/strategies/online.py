@@ -113,6 +113,10 @@ class Online(Answers):
                 f"online methods steer by losses, and {name!r} is to be maximised; minimise a loss"
             )
 
+    def mixers(self) -> dict[str, dict[str, Any]]:
+        """Names of the methods with their settings."""
+        return self._settings()
+
     def needs(self) -> dict[str, Needs]:
         """What each method asks of the trainer, by name."""
         return {name: self._made(name).needs() for name in self._settings()}

@@ -66,11 +66,14 @@ class Drawing:
             (length,) domain indices, and the next state. A domain is within 2 of its share of any
             stretch in practice, and within m or so at most; a weight of zero gets none.
         """
-        w = np.zeros(len(weights))
         positive = weights > 0
-        w[positive] = weights[positive] / weights[positive].sum()
-        # those of less are due long after the end
-        used = np.flatnonzero(w * (length + positive.sum()) > 1e-9)
+        m = int(np.count_nonzero(positive))
+        if m == len(weights):
+            w = weights / weights.sum()
+        else:
+            w = np.zeros(len(weights))
+            w[positive] = weights[positive] / weights[positive].sum()
+        used = np.flatnonzero(w * (length + m) > 1e-9)  # others are due long after the end
         order = self._merged(w, used, length) if length <= _FEW else self._sorted(w, used, length)
         drawn = self.drawn + np.bincount(order, minlength=len(w))
         return order, Drawing(self.offsets, self.due + w * length, drawn)

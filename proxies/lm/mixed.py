@@ -219,7 +219,8 @@ class MixedPack(Pack):
         self._read_losses(now=True)
         self._add_up()
         number = min(self.step, self.setting.recipe.steps - 1)
-        values = self._looks.values(segment.measure, step, self._sequences(number, 1))
+        batch = self._sequences(number, 1) if self.needs.gradients else 0
+        values = self._looks.values(segment.measure, step, batch)
         number = min(step, self.setting.recipe.steps) - 1
         lr = self.setting.recipe.rate_factor(max(0, number)) / self._peak
         alive = self._alive()

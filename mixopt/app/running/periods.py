@@ -1,16 +1,14 @@
 """Whether runs are long enough for the periods of their mixers; said before anything is trained."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from mixopt.errors import InputError
-from mixopt.mixers import MixerSpec, Setup, mixer_of
+from mixopt.mixers import Setup, mixer
 from mixopt.mixers.periodic import Periodic
 from mixopt.ports import Trainer
 from mixopt.runs import Scale
-from mixopt.runs.kinds import PROPOSAL
 from mixopt.strategies import Mixes, Problem, Strategy
 
 PERIODS = 8
@@ -36,40 +34,38 @@ def long_periods(
     """
     if not (isinstance(recipe, Mixes) and isinstance(trainer, Stepping)):
         return ()
-    scale, stepping = min(problem.scales), trainer
-    steps = stepping.steps_of(scale, cache)
-    long = _long(recipe.mixers(problem), steps)
-    return tuple(_said(chosen, settings, problem, scale, steps) for chosen, settings in long)
+    scale, chosen, stepping = min(problem.scales), recipe.mixers(), trainer
+    steps, told = stepping.steps_of(scale, cache), []
+    for name, settings in chosen.items():
+        made = mixer(name, **settings)
+        paces = made.paces() if isinstance(made, Periodic) else {}
+        long = {k: n for k, n in paces.items() if PERIODS * n > steps and k not in settings}
+        if long:
+            shorter = dict.fromkeys(long, max(1, steps // PERIODS))
+            told.append(
+                f"mixer {name!r} has {_pairs(long)} by default, and a run of {scale} has {steps} "
+                f"steps, fewer than {PERIODS} times as many, in which it hardly gets to act; name "
+                f"{_pairs(shorter)} (an eighth of the run), or train for more tokens"
+                + _trouble(name, {**settings, **shorter}, problem, scale, steps)
+            )
+    return tuple(told)
 
 
-def _long(mixers: Sequence[MixerSpec], steps: int) -> Iterator[tuple[MixerSpec, dict[str, int]]]:
-    """Mixers with the settings, left at their defaults, of which fewer than eight fit the run."""
-    for chosen in mixers:
-        made = mixer_of(chosen)
-        if isinstance(made, Periodic):
-            paces = made.paces()
-            long = {k: n for k, n in paces.items() if PERIODS * n > steps}
-            if long := {k: n for k, n in long.items() if k not in chosen.settings}:
-                yield chosen, long
-
-
-def _said(
-    chosen: MixerSpec, long: dict[str, int], problem: Problem, scale: Scale, steps: int
+def _trouble(
+    name: str, settings: Mapping[str, Any], problem: Problem, scale: Scale, steps: int
 ) -> str:
-    shorter = dict.fromkeys(long, max(1, steps // PERIODS))
-    told = (
-        f"mixer {chosen.name!r} has {_pairs(long)} by default, and a run of {scale} has {steps} "
-        f"steps, fewer than {PERIODS} times as many, in which it hardly gets to act; name "
-        f"{_pairs(shorter)} (an eighth of the run), or train for more tokens"
-    )
-    tried = replace(chosen, settings={**chosen.settings, **shorter})
-    run = replace(problem.run(problem.space.uniform, PROPOSAL, scale=scale), mixer=tried)
+    """What else has to change with these settings, in words: probes may fill a short period."""
+    space = problem.space
+    m = space.dim
     try:
-        mixer_of(tried).start(Setup.of(run, steps, problem.space.names))
-    except InputError as error:  # probes that fill the shorter period, say
-        return f"{told}. With that, {error}"
-    return told
+        setup = Setup(
+            space, space.uniform.weights, space.names, (1.0 / m,) * m, scale.tokens, steps
+        )
+        mixer(name, **settings).start(setup)
+    except InputError as error:
+        return f". With that, {error}"
+    return ""
 
 
-def _pairs(settings: dict[str, int]) -> str:
+def _pairs(settings: Mapping[str, int]) -> str:
     return " and ".join(f"{name}: {value}" for name, value in settings.items())
