@@ -159,7 +159,21 @@ def in_words(mixture: Mixture) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
+def _turned(objective: Objective) -> bool:
+    """Whether it is one metric of which more is better, as it was measured but for the sign."""
+    plain = all(s == 1 for s in objective.scales.values()) and not objective.standardize
+    return plain and len(objective.metrics) == 1 and objective.metrics[0] in objective.maximize
+
+
+def _side(better: bool, objective: Objective) -> str:
+    """`"lower (better)"` or `"higher (worse)"`; of a metric of which more is better the reverse."""
+    lower = better != _turned(objective)
+    return f"{'lower' if lower else 'higher'} ({'better' if better else 'worse'})"
+
+
 def _amount(value: float, objective: Objective, unit: str) -> str:
+    if _turned(objective):
+        return f"{number(-value)} on {objective.metrics[0]}"
     return f"{number(value)}{f' {unit}' if unit else ''} on {objective.describe()}"
 
 
@@ -171,14 +185,14 @@ def _measured(shown: Confirmation, objective: Objective, unit: str) -> str:
         return text
     known = {c.baseline: c for c in shown.comparisons}
     first = known[_plainest(list(known))]
-    return f"{text}, {_apart(first)}"
+    return f"{text}, {_apart(first, objective)}"
 
 
-def _apart(against: Comparison) -> str:
+def _apart(against: Comparison, objective: Objective) -> str:
     name, difference = f"the {against.baseline} mixture", against.difference
     if difference == 0:
         return f"the same as {name}"
-    side = "lower (better)" if difference > 0 else "higher (worse)"
+    side = _side(difference > 0, objective)
     noise = "noise unknown"
     if np.isfinite(against.sd):
         noise = "beyond noise" if against.beyond_noise or against.lost else "within noise"
@@ -202,22 +216,22 @@ def _predicted(answer: Recommendation, objective: Objective, unit: str) -> str:
     if not answer.gains:
         return text
     name = _plainest(list(answer.gains))
-    return f"{text}, {_gained(answer.gains[name], name)}"
+    return f"{text}, {_gained(answer.gains[name], name, objective)}"
 
 
-def _gained(gain: Gain, name: str) -> str:
+def _gained(gain: Gain, name: str, objective: Objective) -> str:
     if not (np.isfinite(gain.shrunk) and np.isfinite(gain.raw)):
         return f"unknown against the {name} mixture"
     if gain.raw == 0:
         return f"the same as the {name} mixture"
     if gain.shrunk < 0:
-        return f"{number(-gain.shrunk)} higher (worse) than the {name} mixture"
+        return f"{number(-gain.shrunk)} {_side(False, objective)} than the {name} mixture"
     if gain.shrunk == 0:
         return f"no better than the {name} mixture once luck is allowed for"
     error = "beyond" if gain.certain else "within"
     return (
-        f"{number(gain.shrunk)} lower (better) than the {name} mixture, {error} the error of the "
-        "prediction"
+        f"{number(gain.shrunk)} {_side(True, objective)} than the {name} mixture, {error} the "
+        "error of the prediction"
     )
 
 

@@ -267,7 +267,7 @@ def _foretold(surrogate: Surrogate, repeats: RunTable, remedy: Remedy) -> Gate |
     number = number.reshape(-1)
     means = np.array([np.nanmean(F[number == i]) for i in range(len(W))])
     predicted = surrogate.moments(W / W.sum(axis=1, keepdims=True))[0]
-    _, low, high = correlation_interval(predicted, means)
+    straight, low, high = correlation_interval(predicted, means)
     rho = spearman(predicted, means)
     good = bool(low > gates.TRANSFER and rho >= ALIKE)
     ranks = bool(low > gates.TRANSFER_POOR and rho >= USELESS)
@@ -276,7 +276,7 @@ def _foretold(surrogate: Surrogate, repeats: RunTable, remedy: Remedy) -> Gate |
         "yes" if good else "no",
         f"{len(W)} mixtures with fresh seeds at the scale of the answer rank as predicted with rho "
         f"{rho:.2f} (correlation at least {low:.2f})",
-        rho, low, high, gates.TRANSFER,
+        straight, low, high, gates.TRANSFER,
         "trust" if good else "ranking only" if ranks else "do not trust",
         None if good else remedy,
     )  # fmt: skip

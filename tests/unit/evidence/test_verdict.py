@@ -132,6 +132,19 @@ def test_a_predicted_gain_is_said_with_its_error(gain: Gain, words: str) -> None
     assert words in told
 
 
+def test_of_one_metric_that_is_maximised_the_values_are_said_as_they_were_measured() -> None:
+    acc, gain = Objective.of((), "acc"), {"natural": Gain(0.2, 0.01, 0.199)}
+    told = headline(replace(ANSWER, value=-0.5, gains=gain), None, acc)
+    assert "predicted 0.5000 on acc, 0.1990 higher (better) than the natural mixture" in told
+    lost = headline(ANSWER, CASES["lost"][0], acc, "")
+    assert "0.5000 lower (worse) than the natural mixture" in lost
+    both = Objective.of(["loss"], ["acc"])  # of a mean the sign is that of what is minimised
+    told = headline(replace(ANSWER, value=-0.5, gains=gain), None, both)
+    assert "predicted −0.5000 on mean of -acc, loss, 0.1990 lower (better)" in told
+    scaled = replace(acc, scales={"acc": 2.0})
+    assert "on -acc" in headline(replace(ANSWER, gains=gain), None, scaled)
+
+
 def test_the_best_random_run_is_a_rival_beyond_noise_alone() -> None:
     near = shown(recommended=[2.0, 2.02], natural=[2.5, 2.52], best_random=[1.99, 2.01])
     assert rival_of(near) is None
