@@ -24,6 +24,8 @@ BYTES_PER_TOKEN = 4.0
 """Of the vocabularies of large models on English text; only sizes are told in it."""
 
 _FIELDS = ("text", "content", "body", "document", "raw_content", "code", "article", "completion")
+_ABOUT = frozenset({"readme", "license", "licence", "changelog"})
+"""Files that lie beside domains and say something of them."""
 _HELD_OUT = ("validation", "valid", "val", "dev", "eval", "test", "heldout", "held_out")
 RECORDS = ("jsonl", "json", "parquet", "arrow")
 """Kinds of files whose records can be read with all of their fields."""
@@ -94,8 +96,13 @@ def survey(folder: str | Path) -> Survey:
         raise InputError(f"{folder} is {what if root.exists() else _not_there(root)}")
     domains: dict[str, Seen] = {}
     validation: dict[str, Seen] = {}
-    skipped: list[str] = []
-    for name, paths in _parts(root).items():
+    parts, unread = _parts(root)
+    skipped = (
+        [f"not read: {', '.join(unread)} (by their names no text, or about the data)"]
+        if unread
+        else []
+    )
+    for name, paths in parts.items():
         try:
             seen = _look(name, paths)
         except InputError as error:
@@ -111,19 +118,22 @@ def survey(folder: str | Path) -> Survey:
     return Survey(domains, validation, tuple(skipped))
 
 
-def _parts(root: Path) -> dict[str, list[Path]]:
-    """What may be domains: name to paths."""
+def _parts(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
+    """What may be domains, name to paths; and the files beside them that are not read."""
     visible = [p for p in sorted(root.iterdir()) if not p.name.startswith((".", "_"))]
     parts: dict[str, list[Path]] = {p.name: [p] for p in visible if p.is_dir()}
     files = [p for p in visible if p.is_file()]
     chosen = choose([p.name for p in files])
+    unread = []
     for path in files:
-        if " " in str(chosen[path.name]) or kind_of(path.name) is None:
+        about = bool(parts) and path.stem.lower() in _ABOUT
+        if about or " " in str(chosen[path.name]) or kind_of(path.name) is None:
+            unread.append(path.name)
             continue
         suffix, _ = split_name(path.name)
         name = suffix.removeprefix(".") if suffix in DOCUMENTS else path.name.split(".")[0]
         parts.setdefault(name, []).append(path)
-    return parts
+    return parts, unread
 
 
 def _look(name: str, paths: Sequence[Path]) -> Seen:

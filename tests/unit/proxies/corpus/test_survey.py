@@ -55,6 +55,20 @@ def test_documents_in_the_folder_itself_are_domains_by_kind(tmp_path: Path) -> N
     assert len(seen.domains["py"].source) == 2
 
 
+def test_what_lies_beside_domains_and_is_not_read_is_named(tmp_path: Path) -> None:
+    lines(tmp_path / "forum" / "a.jsonl", [{"text": WORDS}])
+    for name in ("README.md", "scan.pdf", "notes.txt"):
+        (tmp_path / name).write_text(WORDS)
+    seen = survey(tmp_path)
+    assert set(seen.domains) == {"forum", "notes"}
+    assert seen.skipped == (
+        "not read: README.md, scan.pdf (by their names no text, or about the data)",
+    )
+    (tmp_path / "forum" / "a.jsonl").unlink()
+    (tmp_path / "forum").rmdir()
+    assert "md" in survey(tmp_path).domains  # beside no domain a README is text like any other
+
+
 def test_of_much_text_a_part_is_read_and_the_rest_estimated(tmp_path: Path) -> None:
     rows = [{"text": WORDS * (1 + i % 7), "url": "https://example.org"} for i in range(40_000)]
     lines(tmp_path / "web" / "a.jsonl", rows)
