@@ -14,7 +14,8 @@ import numpy as np
 import scipy
 
 from mixopt.space import projection, simplex
-from mixopt.space.projection import Metric, Rows
+from mixopt.space.projection import Metric
+from mixopt.space.rows import Rows, tighten
 from mixopt.space.simplex import Array
 
 _INSIDE = 1e-10  # rows this close to the constraints are within them: projecting changes nothing
@@ -128,7 +129,7 @@ class Polytope:
 
         Coordinates and rows without room (equal sides) count for nothing.
         """
-        rows = projection.tighten(self.reduced)
+        rows = tighten(self.reduced)
         room = rows.upper > rows.lower
         slack = rows.high > rows.low
         # maximise t: u_i - t >= lower, u_i + t <= upper, B u -+ t within the sides, t on free ones

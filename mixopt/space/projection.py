@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr
 
+from mixopt.space.rows import Rows, tighten
 from mixopt.space.simplex import Array
 
 _TOLERANCE = 1e-12
@@ -27,23 +28,6 @@ _POLISH = 12
 _FLOOR = 1e-300
 
 Metric = Literal["euclidean", "kl"]
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Box and linear rows; `low <= B x <= high` with equal sides where a row is an equation."""
-
-    lower: Array
-    upper: Array
-    B: Array
-    low: Array
-    high: Array
-
-    def broken(self, x: Array) -> Array:
-        """(n,) largest violation of any row or bound."""
-        at = x @ self.B.T
-        outside = np.maximum(at - self.high, self.low - at).max(axis=1)
-        return np.asarray(np.maximum(outside, (np.maximum(x - self.upper, self.lower - x)).max(1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,33 +76,6 @@ def project(data: Array, rows: Rows, *, metric: Metric, weights: Array) -> Array
     better = rows.broken(polished) <= np.maximum(rows.broken(x), 1e-11)
     x = np.where(better[:, None], polished, np.clip(x, rows.lower, rows.upper))
     return np.where(x < 1e-100, np.maximum(rows.lower, 0.0), x)
-
-
-def tighten(rows: Rows) -> Rows:
-    """Bounds that the rows imply, so that weights forced to a value are held at it exactly."""
-    lower, upper = rows.lower.copy(), rows.upper.copy()
-    for _ in range(10):
-        before = np.concatenate([lower, upper])
-        for row, low, high in zip(rows.B, rows.low, rows.high, strict=True):
-            at, under = row > 0, row < 0
-            a, b = row[at], -row[under]
-            least, most = a @ lower[at], a @ upper[at]
-            if under.any():
-                least, most = least - b @ upper[under], most - b @ lower[under]
-            down, up = np.maximum(high - least, 0.0), np.maximum(most - low, 0.0)
-            with np.errstate(over="ignore"):
-                upper[at] = np.minimum(upper[at], lower[at] + down / a)
-                lower[at] = np.maximum(lower[at], upper[at] - up / a)
-                upper[under] = np.minimum(upper[under], lower[under] + up / b)
-                lower[under] = np.maximum(lower[under], upper[under] - down / b)
-        if np.allclose(before, np.concatenate([lower, upper]), atol=1e-15):
-            break
-    middle = 0.5 * (lower + upper)
-    fixed = upper - lower < 1e-13
-    equation = rows.high - rows.low < 1e-11
-    side = 0.5 * (rows.low + rows.high)
-    low, high = np.where(equation, side, rows.low), np.where(equation, side, rows.high)
-    return Rows(np.where(fixed, middle, lower), np.where(fixed, middle, upper), rows.B, low, high)
 
 
 @dataclass(eq=False)

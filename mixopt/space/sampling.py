@@ -8,8 +8,9 @@ References:
 
 import numpy as np
 
-from mixopt.space import projection, simplex
+from mixopt.space import simplex
 from mixopt.space.constraints import Polytope
+from mixopt.space.rows import tighten
 from mixopt.space.simplex import Array
 
 _REJECTION = 20
@@ -31,7 +32,7 @@ def uniform(polytope: Polytope, n: int, rng: np.random.Generator) -> Array:
 
 def _hit_and_run(polytope: Polytope, n: int, rng: np.random.Generator) -> Array:
     T = polytope.basis
-    rows = projection.tighten(polytope.reduced)
+    rows = tighten(polytope.reduced)
     free = rows.upper > rows.lower
     equation = rows.low == rows.high
     B = rows.B[:, free]

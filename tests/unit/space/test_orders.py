@@ -6,8 +6,9 @@ from scipy.optimize import minimize
 
 from mixopt import InputError, MixtureSpace, Order
 from mixopt.errors import InfeasibleError
-from mixopt.space import Domain, projection
+from mixopt.space import Domain
 from mixopt.space.plain import from_dict, to_dict
+from mixopt.space.rows import tighten
 
 TIERS = {"a-q1": 1e9, "a-q2": 1e9, "a-q3": 2e9, "b": 4e9}
 ORDER = Order("a", ("a-q1", "a-q2", "a-q3"))
@@ -69,7 +70,7 @@ def test_draws_and_roundings_keep_it() -> None:
 def test_a_tier_that_may_not_be_read_closes_those_behind_it() -> None:
     space = SPACE.replace(bounds={"a-q1": (0.0, 0.0)})
     assert space.natural.to_dict() == pytest.approx({"a-q1": 0, "a-q2": 0, "a-q3": 0, "b": 1})
-    tight = projection.tighten(space.polytope.reduced)
+    tight = tighten(space.polytope.reduced)
     assert tight.upper[:3].tolist() == [0, 0, 0]
     with pytest.raises(InfeasibleError, match=r"a-q3 >= 0\.3.*loosen order 'a'|order 'a'"):
         SPACE.replace(bounds={"a-q1": (0.0, 0.1), "a-q3": (0.3, 1.0)})
