@@ -14,11 +14,13 @@ import numpy as np
 import scipy
 
 from mixopt.space import projection, simplex
+from mixopt.space.implied import implied, roomiest
 from mixopt.space.projection import Metric
 from mixopt.space.rows import Rows, tighten
 from mixopt.space.simplex import Array
 
 _INSIDE = 1e-10  # rows this close to the constraints are within them: projecting changes nothing
+_NO_ROOM = 1e-9
 _MOST_NUMBERS = 20_000_000
 
 
@@ -113,6 +115,11 @@ class Polytope:
             outside = rows.broken(u) > 1e-12
         if outside.any():
             u[outside] = projection.project(data[outside], rows, metric=metric, weights=weights)
+            broken = rows.broken(u) > _INSIDE
+            if broken.any():  # rows that force one another leave no inside to come from
+                u[broken] = projection.project(
+                    data[broken], self.tight, metric=metric, weights=weights
+                )
         return np.asarray(u @ T.T)
 
     def _without_rows(self, data: Array, metric: Metric) -> Array | None:
@@ -123,40 +130,29 @@ class Polytope:
             return simplex.project_kl(q, lower, upper)
         return None if self.ties else simplex.project_euclidean(data, lower, upper)
 
+    @property
+    def tight(self) -> Rows:
+        """The reduced constraints; what can take one value only is held at it."""
+        return self._inner[0]
+
+    @cached_property
+    def _inner(self) -> tuple[Rows, Array]:
+        """The tight rows, and reduced weights u well inside of them."""
+        rows = tighten(self.reduced)
+        u, room = roomiest(rows)
+        if room < _NO_ROOM:
+            rows = implied(rows)
+            u, _ = roomiest(rows)
+        return rows, u
+
     @cached_property
     def interior(self) -> Array:
         """(m,) a mixture well within: its smallest slack, of bounds and rows, is the largest.
 
         Coordinates and rows without room (equal sides) count for nothing.
         """
-        rows = tighten(self.reduced)
-        room = rows.upper > rows.lower
-        slack = rows.high > rows.low
-        # maximise t: u_i - t >= lower, u_i + t <= upper, B u -+ t within the sides, t on free ones
-        m = rows.B.shape[1]
-        eye = np.eye(m)[room]
-        ones = np.ones((len(eye), 1))
-        B, side = rows.B[slack], np.ones((int(slack.sum()), 1))
-        upper_rows = np.vstack(
-            [
-                np.hstack([-eye, ones]),
-                np.hstack([eye, ones]),
-                np.hstack([-B, side]),
-                np.hstack([B, side]),
-            ]
-        )
-        limits = np.concatenate(
-            [-rows.lower[room], rows.upper[room], -rows.low[slack], rows.high[slack]]
-        )
-        solution = scipy.optimize.linprog(
-            np.r_[np.zeros(m), -1.0],
-            A_ub=upper_rows,
-            b_ub=limits,
-            A_eq=np.hstack([rows.B[~slack], np.zeros((int((~slack).sum()), 1))]),
-            b_eq=rows.low[~slack],
-            bounds=[*zip(rows.lower, rows.upper, strict=True), (0.0, 1.0)],
-        )
-        u = rows.lower if solution.x is None else solution.x[:m]
+        rows, u = self._inner
+        m = len(u)
         # The LP leaves most slacks at the minimum; projecting the centre keeps it balanced.
         centre = projection.project(
             np.log(np.full((1, m), 1.0 / m)), rows, metric="kl", weights=np.ones(m)

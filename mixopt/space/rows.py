@@ -6,6 +6,8 @@ import numpy as np
 
 from mixopt.space.simplex import Array
 
+_ROUNDING = 1e-14
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -37,10 +39,10 @@ def tighten(rows: Rows) -> Rows:
                 least, most = least - b @ upper[under], most - b @ lower[under]
             down, up = np.maximum(high - least, 0.0), np.maximum(most - low, 0.0)
             with np.errstate(over="ignore"):
-                upper[at] = np.minimum(upper[at], lower[at] + down / a)
-                lower[at] = np.maximum(lower[at], upper[at] - up / a)
-                upper[under] = np.minimum(upper[under], lower[under] + up / b)
-                lower[under] = np.maximum(lower[under], upper[under] - down / b)
+                upper[at] = _lower(upper[at], lower[at] + down / a, a)
+                lower[at] = -_lower(-lower[at], up / a - upper[at], a)
+                upper[under] = _lower(upper[under], lower[under] + up / b, b)
+                lower[under] = -_lower(-lower[under], down / b - upper[under], b)
         if np.allclose(before, np.concatenate([lower, upper]), atol=1e-15):
             break
     middle = 0.5 * (lower + upper)
@@ -49,3 +51,11 @@ def tighten(rows: Rows) -> Rows:
     side = 0.5 * (rows.low + rows.high)
     low, high = np.where(equation, side, rows.low), np.where(equation, side, rows.high)
     return Rows(np.where(fixed, middle, lower), np.where(fixed, middle, upper), rows.B, low, high)
+
+
+def _lower(bound: Array, to: Array, a: Array) -> Array:
+    """(k,) bounds lowered where that is more than rounding, which rounds would add up.
+
+    Where the coefficient a is small, each round takes in the rounding of the last, divided by it.
+    """
+    return np.asarray(np.where(to < bound - _ROUNDING / a, to, bound))

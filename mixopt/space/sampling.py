@@ -10,7 +10,6 @@ import numpy as np
 
 from mixopt.space import simplex
 from mixopt.space.constraints import Polytope
-from mixopt.space.rows import tighten
 from mixopt.space.simplex import Array
 
 _REJECTION = 20
@@ -32,7 +31,7 @@ def uniform(polytope: Polytope, n: int, rng: np.random.Generator) -> Array:
 
 def _hit_and_run(polytope: Polytope, n: int, rng: np.random.Generator) -> Array:
     T = polytope.basis
-    rows = tighten(polytope.reduced)
+    rows = polytope.tight
     free = rows.upper > rows.lower
     equation = rows.low == rows.high
     B = rows.B[:, free]
@@ -45,7 +44,7 @@ def _hit_and_run(polytope: Polytope, n: int, rng: np.random.Generator) -> Array:
     u = _starts(polytope, n, rng)
     steps = min(50 + 10 * int(free.sum()), 300)
     if len(span) >= int(free.sum()):  # a single point: there is no direction to go
-        return np.tile(polytope.interior, (n, 1))
+        return np.tile(polytope.project(polytope.interior[None], "euclidean"), (n, 1))
     for _ in range(steps):
         d = rng.standard_normal((n, int(free.sum())))
         d = d - (d @ span.T) @ span

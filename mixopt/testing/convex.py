@@ -14,7 +14,7 @@ import numpy as np
 from mixopt.errors import InputError
 from mixopt.proposers.search import descend
 from mixopt.space import MixtureSpace, simplex
-from mixopt.space.rows import Rows, tighten
+from mixopt.space.rows import Rows
 from mixopt.space.simplex import Array
 
 _GROWTH = 15.0
@@ -84,7 +84,7 @@ def solve(
         tolerance: gap at which to stop, relative to |F|.
     """
     polytope = space.polytope
-    rows = tighten(polytope.reduced)
+    rows = polytope.tight
     u = (polytope.interior @ polytope.basis) / (polytope.basis**2).sum(axis=0)
     barrier = _Barrier(objective, rows, polytope.basis)
     if not barrier.inside(u):
