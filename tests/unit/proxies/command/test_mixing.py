@@ -76,11 +76,15 @@ def test_the_same_from_any_language(tmp_path: Path) -> None:
     file = tmp_path / "mixer.json"
     write_run(file, STEERED, ["web", "code"], tmp_path / "state.json")
     call = ["mixer", "--run", str(file), "--steps", "60"]
-    line = json.dumps({"step": 20, "tokens": [320, 320], "values": {"train_loss": [3, 2]}}) + "\n"
-    first = CliRunner().invoke(app, call, input=line)
+
+    def report(step: int) -> str:
+        told = {"step": step, "tokens": [320, 320], "values": {"train_loss": [3, 2]}}
+        return json.dumps(told) + "\n"
+
+    first = CliRunner().invoke(app, call, input=report(20))
     assert json.loads(first.output.splitlines()[0])["domains"] == ["web", "code"]
     assert SteeredRun.open(file, 60).session().step == 20
-    rest = CliRunner().invoke(app, call, input=line * 2)
+    rest = CliRunner().invoke(app, call, input=report(40) + report(60))
     assert json.loads(rest.output.splitlines()[-1])["type"] == "end"
     assert finished(file).record["updates"] == 3
 
