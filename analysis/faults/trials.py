@@ -305,23 +305,14 @@ def _store_slow(trial: Trial) -> list[str]:
 
 
 def _disk_full(trial: Trial) -> list[str]:
-    disk = SmallDisk(trial.folder / "disk")
-    if not disk.there:
-        return ["only root may mount a small disk"]
-    try:
-        sweep = trial.sweep(trial.world.database(disk.folder))
-        driver = trial.drive(sweep)
-        trial.moment(sweep, driver, latest=0.7)
-        disk.fill()
-        time.sleep(float(trial.rng.uniform(1.0, 4.0)))
-        disk.free()
-        trial.finish(sweep, driver)
-        return trial.judge(sweep)
-    finally:
-        disk.close()
+    return _with_full_disk(trial, (1.0, 4.0), kill=False)
 
 
 def _disk_full_and_driver_killed(trial: Trial) -> list[str]:
+    return _with_full_disk(trial, (0.0, 3.0), kill=True)
+
+
+def _with_full_disk(trial: Trial, seconds: tuple[float, float], *, kill: bool) -> list[str]:
     disk = SmallDisk(trial.folder / "disk")
     if not disk.there:
         return ["only root may mount a small disk"]
@@ -330,11 +321,12 @@ def _disk_full_and_driver_killed(trial: Trial) -> list[str]:
         driver = trial.drive(sweep)
         trial.moment(sweep, driver, latest=0.7)
         disk.fill()
-        time.sleep(float(trial.rng.uniform(0.0, 3.0)))
-        driver.kill()
-        driver.join()
+        time.sleep(float(trial.rng.uniform(*seconds)))
+        if kill:
+            driver.kill()
+            driver.join()
         disk.free()
-        trial.finish(sweep, trial.drive(sweep))
+        trial.finish(sweep, trial.drive(sweep) if kill else driver)
         return trial.judge(sweep)
     finally:
         disk.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import last_line
 from sandbox import hearing_ctrl_c
 
 from mixopt.errors import InputError, MixoptError
@@ -159,15 +160,7 @@ def test_a_lost_machine_costs_no_run(tmp_path: Path) -> None:
         executor.close()
         cluster.shutdown()
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=220,
-        check=True,
-    )
-    before, after, back = json.loads(done.stdout.splitlines()[-1])
+    before, after, back = last_line(tmp_path, script)
     assert (before, after) == (2, 1)
     assert back == [[seed, True] for seed in range(4)]
 
@@ -199,16 +192,7 @@ def test_a_driver_that_is_cut_off_from_the_cluster_ends_and_fails_no_run(tmp_pat
         executor.close()
         print(json.dumps([[str(event) for event in back], said]), flush=True)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=220,
-        check=False,
-    )
-    assert done.stdout, done.stderr[-3000:]
-    back, said = json.loads(done.stdout.splitlines()[-1])
+    back, said = last_line(tmp_path, script, ends_well=False)
     assert back == []
     assert "this machine's part of the Ray cluster has ended" in said
     assert "start the cluster again, then the sweep" in said

@@ -1,14 +1,12 @@
 """A cluster of several machines, as Ray's own test cluster has them on this one: where packs go."""
 
-import json
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from programs import last_line
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -31,16 +29,7 @@ CLUSTER = """
 
 def on_cluster(folder: Path, program: str) -> Any:
     """What a program prints last, as JSON; `cluster` is there with a head that has no CPUs."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(CLUSTER) + textwrap.dedent(program)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=220,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return last_line(folder, textwrap.dedent(CLUSTER) + textwrap.dedent(program))
 
 
 def test_packs_go_where_their_needs_are_met_and_slots_follow_the_cluster(tmp_path: Path) -> None:
