@@ -138,4 +138,4 @@ def test_what_cannot_be_tested_is_refused_before_training(
     values["trainer"] = {"use": "mixopt.testing.trainers:FakeTrainer", "config": {}}
     values["objective"] = {"minimize": ["loss/web"]}
     del values["knobs"]
-    assert "begin alike" in refused()
+    assert "does not declare injects" in refused()
