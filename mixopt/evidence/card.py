@@ -14,7 +14,7 @@ from mixopt.evidence.decision import Decision, Result
 from mixopt.evidence.numbers import number, percent, plural
 from mixopt.evidence.outcome import Outcome
 from mixopt.export.token_plan import TokenPlan
-from mixopt.runs import short_number
+from mixopt.runs import quantity, short_number
 from mixopt.space import MixtureSpace
 
 _ACTIVE = re.compile(r"([\\`*{}\[\]<>|#~]|(?<!\w)_|_(?!\w))")  # within a word, _ is plain
@@ -130,7 +130,7 @@ def _why(decision: Decision, outcome: Outcome, about: About) -> str:
     return (
         f"{asked}The study minimised {safe(outcome.objective.describe())}"
         f"{f' ({safe(outcome.unit)})' if outcome.unit else ''} over {searched} "
-        f"({short_number(outcome.flops)}FLOP). {safe(outcome.headline)} "
+        f"({quantity(outcome.flops, 'FLOP')}). {safe(outcome.headline)} "
         f"{safe(outcome.verdict.line)}\n\nPromotion was judged by {safe(decision.judged)}. Its "
         f"reasons:\n\n{_listed(decision.reasons)}"
     )

@@ -11,7 +11,7 @@ from scipy import stats
 
 from mixopt.evidence.numbers import number, percent, plural
 from mixopt.evidence.rules import LEVEL
-from mixopt.runs import Scale, short_number
+from mixopt.runs import Scale, quantity
 
 WANTED = 0.8
 """Chance with which a gain as large as expected should be shown (Cohen's convention)."""
@@ -58,7 +58,7 @@ class Power:
         """For people."""
         out = [
             f"Promotion at {self.scale}: {self.plans} plans, {plural(self.seeds, 'fresh seed')} "
-            f"of each; {plural(self.runs, 'run')} to train ({short_number(self.flops)}FLOP)."
+            f"of each; {plural(self.runs, 'run')} to train ({quantity(self.flops, 'FLOP')})."
         ]
         if not (np.isfinite(self.expected) and np.isfinite(self.sd)):
             what = "gain" if not np.isfinite(self.expected) else "noise of a run"
@@ -76,7 +76,7 @@ class Power:
         need = (
             f"To show it with a chance of {percent(WANTED, 0)} takes "
             f"{plural(self.needed, 'seed')} of every plan "
-            f"({plural(self.plans * self.needed, 'run')}, {short_number(cost)}FLOP in all); with "
+            f"({plural(self.plans * self.needed, 'run')}, {quantity(cost, 'FLOP')} in all); with "
             f"{self.seeds} the chance is {percent(self.chance, 0)}."
         )
         return [*out, told, need]

@@ -10,7 +10,7 @@ from mixopt.evidence.numbers import MISSING, number, percent, plural, signed
 from mixopt.evidence.verdict import NO_RECOMMENDATION, UNASKED, Verdict, judge
 from mixopt.evidence.verdict import headline as answer_in_words
 from mixopt.report.data import HeldOut, ReportData
-from mixopt.runs import UNSTATED, Scale, short_number
+from mixopt.runs import UNSTATED, Scale, quantity, short_number
 from mixopt.space.simplex import Array
 
 __all__ = [
@@ -57,7 +57,7 @@ def flop(value: float) -> str:
     if value >= 1e18:
         size, letter = (1e21, "Z") if value >= 1e21 else (1e18, "E")
         return f"{value / size:.3g} {letter}FLOP"
-    text = count(value)
+    text = quantity(value)
     digits = text.rstrip("kMGTP")
     return f"{digits} {text[len(digits) :]}FLOP"
 

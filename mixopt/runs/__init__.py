@@ -5,7 +5,7 @@ from mixopt.runs.kinds import Kind, What
 from mixopt.runs.realised import Realised
 from mixopt.runs.run_spec import UNSTATED, Observation, Point, RunSpec, Scale
 from mixopt.runs.schedule import MixerSpec, Schedule
-from mixopt.space.short import short_number
+from mixopt.space.short import quantity, short_number
 
 __all__ = [
     "UNSTATED",
@@ -20,5 +20,6 @@ __all__ = [
     "Scale",
     "Schedule",
     "What",
+    "quantity",
     "short_number",
 ]

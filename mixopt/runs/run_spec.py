@@ -24,7 +24,7 @@ class Scale:
     """Size and token budget of a run; the last scale of a study is the target.
 
     >>> print(Scale(params=1_000_000, tokens=10**9))
-    1M params x 1G tokens
+    1M params x 1B tokens
 
     Attributes:
         params: model parameters N, as the trainer counts them.

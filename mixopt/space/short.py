@@ -36,15 +36,24 @@ def read_count(value: Any) -> Any:
 
 
 def short_number(value: float) -> str:
-    """A count for people: 1500000 is '1.5M'.
+    """A count (parameters, tokens) for people: 1500000 is '1.5M', and a billion is 'B'.
 
     >>> short_number(262144), short_number(25e9), short_number(100)
-    ('262k', '25G', '100')
+    ('262k', '25B', '100')
+    """
+    return quantity(value).replace("G", "B")
+
+
+def quantity(value: float, unit: str = "") -> str:
+    """An amount in a unit, with the prefix of the SI: 25e9 bytes are '25GB'.
+
+    >>> quantity(25e9, "B"), quantity(3.35e12, "FLOP"), quantity(100, " bytes")
+    ('25GB', '3.35TFLOP', '100 bytes')
     """
     for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
+            return f"{value / size:.3g}{letter}{unit}"
+    return f"{value:.3g}{unit}"
 
 
 def largest(shares: Mapping[str, float], most: int) -> tuple[list[str], list[str]]:

@@ -13,7 +13,7 @@ from mixopt.app.spec import first_spec
 from mixopt.app.spec.spec_file import EXPERIMENTS, json_schema, read_spec
 from mixopt.errors import InputError
 from mixopt.lazy import load
-from mixopt.runs import short_number
+from mixopt.runs import quantity, short_number
 from mixopt.runs.files import write_atomically
 
 _SURVEY = "proxies.corpus.survey:survey"
@@ -43,7 +43,7 @@ def init(
         seen = load(_SURVEY)(data)
     notes = first_spec.check_sizes(seen.domains)
     lines = [
-        f"{domain}: {'' if part.whole else 'about '}{short_number(part.size)} bytes of text "
+        f"{domain}: {'' if part.whole else 'about '}{quantity(part.size)} bytes of text "
         f"(about {short_number(part.tokens)} tokens) in {part.files} "
         f"{'file' if part.files == 1 else 'files'}"
         for domain, part in {**seen.domains, **seen.validation}.items()

@@ -12,7 +12,7 @@ from mixopt.app.plans import tokenizing
 from mixopt.app.plans.manifest import pairs
 from mixopt.errors import MixoptError
 from mixopt.evidence.numbers import plural
-from mixopt.runs import short_number
+from mixopt.runs import quantity, short_number
 
 
 @app.command()
@@ -54,7 +54,7 @@ def tokenize(
     for name, sums in tokenizing.by_domain([o for o in seen if o.ok]).items():
         shards = plural(int(sums["shards"]), "shard")
         console.say(
-            f"{name}: {short_number(sums['tokens'])} tokens of {short_number(sums['bytes'])} bytes "
+            f"{name}: {short_number(sums['tokens'])} tokens of {quantity(sums['bytes'])} bytes "
             f"in {short_number(sums['documents'])} documents, {shards}"
         )
     if failed:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mixopt.errors import InputError, shorten
-from mixopt.runs import short_number
+from mixopt.runs import quantity
 
 MOST_BYTES = 100_000_000
 """Of a package. It travels through the head's memory and is unpacked on every machine."""
@@ -57,7 +57,7 @@ class Package:
     @property
     def summary(self) -> str:
         """For people: how much goes, and what stays."""
-        text = f"{len(self.files)} files, {short_number(self.size)}B"
+        text = f"{len(self.files)} files, {quantity(self.size, 'B')}"
         if not self.left_out:
             return text
         names = ", ".join(str(p) for p in self.left_out[:_SHOWN])
@@ -94,10 +94,10 @@ def pack(folder: Path, exclude: Sequence[str] = (), most: int = MOST_BYTES) -> P
     made = Package(root, tuple(sorted(files)), size, tuple(sorted(left_out)))
     if size > most:
         largest = sorted(files, key=lambda p: -files[p])[:_SHOWN]
-        named = ", ".join(f"{p} ({short_number(files[p])}B)" for p in largest)
+        named = ", ".join(f"{p} ({quantity(files[p], 'B')})" for p in largest)
         raise InputError(
-            f"the working folder {root} has {short_number(size)}B in {len(files)} files, and a job "
-            f"takes {short_number(most)}B; largest are {named}. Leave them out with --exclude "
+            f"the working folder {root} has {quantity(size, 'B')} in {len(files)} files, and a job "
+            f"takes {quantity(most, 'B')}; largest are {named}. Leave them out with --exclude "
             "PATTERN, or name a smaller folder with --working-dir; data belongs on a disk that the "
             "cluster shares"
         )

@@ -36,7 +36,7 @@ from mixopt.evidence.outcome import Outcome
 from mixopt.evidence.verdict import Unanswered
 from mixopt.execution.sweep import SweepStatus
 from mixopt.laws.progress import heard_by
-from mixopt.runs import short_number
+from mixopt.runs import quantity, short_number
 from mixopt.space import MixtureSpace
 from mixopt.space.redaction import redact
 
@@ -124,7 +124,7 @@ def describe(status: SweepStatus, unit: str = "") -> str:
     parts = [f"{status.done}/{status.planned} runs"]
     if status.failed:
         parts.append(f"{status.failed} failed")
-    parts.append(f"{short_number(status.flops)}FLOP")
+    parts.append(quantity(status.flops, "FLOP"))
     if status.eta_seconds is not None and status.done < status.planned:
         parts.append(f"ETA {clock(status.eta_seconds)}")
     if status.best is not None:

@@ -11,7 +11,7 @@ from mixopt.app.running import expected
 from mixopt.app.running.dry_run import DryRun
 from mixopt.app.running.run_plans import ScalePlan
 from mixopt.evidence.numbers import percent, plural
-from mixopt.runs import short_number
+from mixopt.runs import quantity, short_number
 
 _DOMAINS = 20
 
@@ -53,7 +53,7 @@ def _facts(result: DryRun) -> list[tuple[str, str]]:
     if promotion is not None:
         runs = plural(promotion.plans * promotion.seeds, "run")
         most = "" if promotion.budget is None else f" of {short_number(promotion.budget)} allowed"
-        told = f"at most {runs} at {promotion.scale}, {short_number(promotion.flops)}FLOP{most}"
+        told = f"at most {runs} at {promotion.scale}, {quantity(promotion.flops, 'FLOP')}{most}"
         facts.append(("promotion", f"{told}, not in the cost above"))
     groups = [
         f"{g.name} ({', '.join(g.domains)}) {percent(g.lower)} - {percent(g.upper)}"
@@ -68,7 +68,7 @@ def _facts(result: DryRun) -> list[tuple[str, str]]:
 
 
 def _cost(result: DryRun) -> str:
-    parts = [f"{short_number(result.flops)}FLOP (6 N D)"]
+    parts = [f"{quantity(result.flops, 'FLOP')} (6 N D)"]
     if result.slot_hours is None:
         return (
             f"{parts[0]}; hours are not known before a run has come in: say --flops-per-second "
@@ -122,7 +122,7 @@ def _row(plan: ScalePlan) -> tuple[str, ...]:
         str(plan.runs),
         f"{plan.packs} of {plan.pack}" if plan.pack > 1 else str(plan.packs),
         "?" if plan.slots is None else str(plan.slots),
-        short_number(plan.flops),
+        quantity(plan.flops),
         "?" if plan.hours is None else hours_in_words(plan.hours),
         plan.how,
     )

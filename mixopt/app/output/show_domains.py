@@ -11,7 +11,7 @@ from rich.text import Text
 from mixopt.app.output import console
 from mixopt.app.output.live import Live
 from mixopt.evidence.numbers import percent, plural
-from mixopt.runs import short_number
+from mixopt.runs import quantity, short_number
 
 _SECONDS = 5.0
 _TERMS = 5
@@ -29,7 +29,7 @@ class CutProgress(Live[Status]):
 
     def __call__(self, stage: str, done: float, whole: float) -> None:
         """Show how far it is; `whole` is 0 where it is unknown."""
-        amount = f" {short_number(done)} bytes of text" if done else ""
+        amount = f" {quantity(done)} bytes of text" if done else ""
         amount += f" ({percent(done / whole, 0)})" if whole else ""
         if self._live:
             self._live.update(f"{stage}{amount}")
@@ -66,7 +66,7 @@ def _table(domains: list[Values]) -> Table:
             Text(domain["name"], style="bold"),
             percent(domain["share"]),
             f"~{short_number(domain['tokens'])}",
-            short_number(domain["bytes"]),
+            quantity(domain["bytes"]),
             str(domain["documents"]),
             Text(", ".join(domain["terms"][:_TERMS])),
         )

@@ -27,7 +27,7 @@ from mixopt.app.state.state import (
 from mixopt.evidence.numbers import number, percent, plural
 from mixopt.execution.heartbeat import Driver
 from mixopt.execution.spent import Spent
-from mixopt.runs import short_number
+from mixopt.runs import quantity
 
 _STYLES = {
     RUNNING: "bold green",
@@ -123,7 +123,7 @@ def list_table(states: Sequence[SweepState | tuple[str, str]], width: int = PIPE
             f"{state.done}/{planned}",
             str(state.failed or ""),
             "" if state.best is None else number(state.best.value),
-            f"{short_number(state.spent.flops)}FLOP" if state.spent.flops else "",
+            quantity(state.spent.flops, "FLOP") if state.spent.flops else "",
             "" if state.driver is None else _when(state.driver.seen),
         )
         table.add_row(*cells[:kept])
@@ -227,7 +227,7 @@ def _promotion(promotion: PromotionState) -> str:
 
 def _cost(spent: Spent, price: float | None) -> str:
     """FLOPs, hours and money, as far as they are known."""
-    parts = [f"{short_number(spent.flops)}FLOP"] if spent.flops else []
+    parts = [quantity(spent.flops, "FLOP")] if spent.flops else []
     if spent.gpu_hours:
         parts.append(f"{hours_in_words(spent.gpu_hours)} of GPUs")
     if spent.slot_hours:

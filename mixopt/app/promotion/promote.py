@@ -32,7 +32,7 @@ from mixopt.execution.heartbeat import HEARTBEAT
 from mixopt.execution.limits import Limits
 from mixopt.execution.part import Part
 from mixopt.execution.sweep import BATCH, Settings, SweepStatus
-from mixopt.runs import Observation, RunSpec, Scale, What, short_number
+from mixopt.runs import Observation, RunSpec, Scale, What, quantity
 from mixopt.runs.kinds import RECOMMENDED
 from mixopt.runs.objective import judged
 from mixopt.strategies import Strategy
@@ -141,8 +141,8 @@ def train(
     budget, cost = promotion.question.rules.budget, promotion.power.flops
     if cost > budget:
         raise InputError(
-            f"promotion costs {short_number(cost)}FLOP and promotion.budget allows "
-            f"{short_number(budget)}FLOP; raise the budget (it may change at any time)"
+            f"promotion costs {quantity(cost, 'FLOP')} and promotion.budget allows "
+            f"{quantity(budget, 'FLOP')}; raise the budget (it may change at any time)"
         )
     note = {
         "rules": promotion.question.given.digest,

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from mixopt.errors import InputError
-from mixopt.runs import short_number
+from mixopt.runs import quantity
 
 LEAST_SIZE = 50_000
 """Bytes of text below which a domain has too little to train on and to hold some out."""
@@ -89,7 +89,7 @@ def check_sizes(domains: Mapping[str, Any]) -> list[str]:
             "one folder (or file) per source"
         )
     return [
-        f"{name} has {short_number(seen.size)} bytes of text, which is little to train on and to "
+        f"{name} has {quantity(seen.size)} bytes of text, which is little to train on and to "
         "hold some out of; join it with another domain"
         for name, seen in domains.items()
         if seen.size < LEAST_SIZE

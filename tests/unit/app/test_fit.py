@@ -191,7 +191,7 @@ def test_an_answer_for_a_scale_that_did_not_run_has_no_level(tmp_path: Path) -> 
     assert values["predicted"]["gains"] == {}
     page = re.sub(r"<[^>]+>", "", (tmp_path / "r.html").read_text())
     for text in (re.sub(r"\s+", " ", screen), values["headline"], page):
-        assert "no run was trained at 1G params x 25G tokens" in text
+        assert "no run was trained at 1B params x 25B tokens" in text
     assert share(values, "web") == pytest.approx(0.6, abs=0.02)
     for wrong, rule in (("1B", "no scale"), ("1B/x", "no scale"), ("0/1", "no scale")):
         assert rule in str(fit(path, "--at", wrong).exception)

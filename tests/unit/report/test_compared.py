@@ -37,7 +37,7 @@ def side(name="a", shares=None, **changes):
         metrics=("loss", "other"),
         trust="trust",
         recommendation=answer,
-        scales=("1M × 1G",),
+        scales=("1M × 1B",),
         data="d4",
         runs=9,
         flops=1e12,
@@ -78,7 +78,7 @@ def test_predictions_name_no_best():
     [
         ({"objective": Objective.of("other")}, "have other objectives (a: loss; b: other)"),
         ({"unit": "nats"}, "are in other units (a: bits; b: nats)"),
-        ({"scales": ("1M × 1G", "2M × 2G")}, "are at other scales (a: 1M × 1G; b: 2M × 2G)"),
+        ({"scales": ("1M × 1B", "2M × 2B")}, "are at other scales (a: 1M × 1B; b: 2M × 2B)"),
         ({"data": "ff"}, "come from other data (a: d4; b: ff)"),
         ({"objective": Objective({"loss": 1.0}, scales={"loss": 2.0})}, "in other ways"),
     ],

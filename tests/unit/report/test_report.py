@@ -162,7 +162,7 @@ def test_the_mixture_table_shows_the_numbers_that_went_in(full):
         assert float(row["recommended"].removesuffix(" %")) == pytest.approx(share * 100, abs=0.05)
         assert row["natural"] == "33.3 %"
         assert row["interval"] == "1.2 % – 94.6 %"
-        assert row["tokens available"] == "1G"
+        assert row["tokens available"] == "1B"
         assert float(row["epochs in the target run"]) == pytest.approx(share * 4, abs=0.005)
     widths = [float(v[6:-1]) for tag, key, v in page.attributes if (tag, key) == ("i", "style")]
     shares = np.sort(data.recommendation.mixture.array)[::-1]
@@ -208,7 +208,7 @@ def test_runs_failures_and_origin_are_on_the_page(full):
     assert first["w/web"] == pytest.approx(seen.spec.mixture["web"], rel=1e-5)
     failed = next(o for o in data.observations if not o.ok)
     assert page.row(failed.run_id)["reason"] == "worker died <3 times>"
-    for fact in ("lab:Trainer", "ab12", "0, 9, 101, 102, 103", "0.1.0", "60 %", "4G tokens"):
+    for fact in ("lab:Trainer", "ab12", "0, 9, 101, 102, 103", "0.1.0", "60 %", "4B tokens"):
         assert fact in page.text
 
 

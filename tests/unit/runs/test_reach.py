@@ -43,8 +43,8 @@ def test_words_say_how_far_and_why_not() -> None:
     assert "between the 2 scales" in Reach.to(Scale(3 * 10**6, 3 * 10**9), LINE).line
     assert "10x fewer tokens" in Reach.to(Scale(10**6, 10**8), TOKENS).line
     one = Reach.to(Scale(10**9, 10**9), ONE).line
-    assert "no run was trained at 1G params x 1G tokens" in one
-    assert "runs of one scale (1M params x 1G tokens)" in one
+    assert "no run was trained at 1B params x 1B tokens" in one
+    assert "runs of one scale (1M params x 1B tokens)" in one
     assert "do not lead there" in Reach.to(Scale(10**9, 10**9), LINE).line
 
 

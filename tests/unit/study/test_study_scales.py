@@ -138,7 +138,7 @@ def test_at_a_scale_that_no_run_was_trained_at_only_the_ranking_is_said() -> Non
     assert shown["rank"].tolist() == best.tolist()
     assert set(shown["reach"]) == {"ranking only"}
     assert shown.drop(columns=["rank", "reach"]).isna().all().all()
-    assert "runs of one scale (1M params x 1G tokens)" in shown.attrs["reach"]
+    assert "runs of one scale (1M params x 1B tokens)" in shown.attrs["reach"]
     assert np.isfinite(made.predict(mixtures, SMALL)).all().all()
     answer = made.recommend()
     assert not answer.levels
@@ -149,7 +149,7 @@ def test_at_a_scale_that_no_run_was_trained_at_only_the_ranking_is_said() -> Non
     told = made.outcome.summary()
     assert told["predicted"]["objective"] == {"mean": None, "sd": None}
     assert told["predicted"]["reach"]["says"] == "ranking only"
-    assert "for no run was trained at 10G params x 1G tokens" in told["headline"]
+    assert "for no run was trained at 10B params x 1B tokens" in told["headline"]
     assert any("ranking only" in w for w in told["warnings"])
     assert told["trust"]["level"] != "trust"
 
@@ -175,7 +175,7 @@ def test_a_scale_is_refused_where_the_runs_state_none() -> None:
         made.predict({"a": 0.6, "b": 0.4}, AFAR)
     aimed = study(target=AFAR)
     aimed.tell(frame())
-    with pytest.raises(InputError, match="answers are asked for 10G params"):
+    with pytest.raises(InputError, match="answers are asked for 10B params"):
         aimed.fit()
 
 

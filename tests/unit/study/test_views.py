@@ -139,7 +139,7 @@ def test_nouns_of_sixty_domains_are_read_at_a_glance() -> None:
     assert study.table._repr_html_().count("<th") < 10
     for noun in [*nouns, space, study.table, study.recommend(), study.check()]:
         assert len(noun._repr_html_()) < 20_000, type(noun)
-    assert "5G" in space._repr_html_() or "50G" in space._repr_html_()
+    assert "5B" in space._repr_html_() or "50B" in space._repr_html_()
 
 
 def test_a_front_shows_both_ends() -> None:
