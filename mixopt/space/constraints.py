@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy
 
 from mixopt.space import projection, simplex
-from mixopt.space.implied import implied, roomiest
+from mixopt.space.implied import inside, least
 from mixopt.space.projection import Metric
 from mixopt.space.rows import Rows, tighten
 from mixopt.space.simplex import Array
 
 _INSIDE = 1e-10  # rows this close to the constraints are within them: projecting changes nothing
-_NO_ROOM = 1e-9
+_FEASIBLE = 1e-7  # rows that contradict one another by less were rounded by those who wrote them
 _MOST_NUMBERS = 20_000_000
 
 
@@ -138,12 +137,7 @@ class Polytope:
     @cached_property
     def _inner(self) -> tuple[Rows, Array]:
         """The tight rows, and reduced weights u well inside of them."""
-        rows = tighten(self.reduced)
-        u, room = roomiest(rows)
-        if room < _NO_ROOM:
-            rows = implied(rows)
-            u, _ = roomiest(rows)
-        return rows, u
+        return inside(tighten(self.reduced))
 
     @cached_property
     def interior(self) -> Array:
@@ -190,14 +184,4 @@ class Polytope:
             return False
         if not len(self.A):
             return True
-        slack = rows.high > rows.low
-        B = rows.B[slack]
-        solution = scipy.optimize.linprog(
-            np.zeros(rows.B.shape[1]),
-            A_ub=np.vstack([B, -B]),
-            b_ub=np.concatenate([rows.high[slack], -rows.low[slack]]),
-            A_eq=rows.B[~slack],
-            b_eq=rows.low[~slack],
-            bounds=list(zip(rows.lower, np.maximum(rows.upper, rows.lower), strict=True)),
-        )
-        return bool(solution.status == 0)
+        return least(np.zeros(rows.B.shape[1]), rows, tolerance=_FEASIBLE) is not None

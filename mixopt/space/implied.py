@@ -12,9 +12,10 @@ from mixopt.space.rows import Rows
 from mixopt.space.simplex import Array
 
 _NO_ROOM = 1e-9
+_TOLERANCE = 1e-10  # by how much linear programmes may break a row
 
 
-def roomiest(rows: Rows) -> tuple[Array, float]:
+def _roomiest(rows: Rows) -> tuple[Array, float]:
     """(m,) a point whose smallest slack, of bounds and rows, is the largest; and that slack.
 
     Coordinates and rows without room (equal sides) count for nothing. Of an empty set: the lower
@@ -45,14 +46,23 @@ def roomiest(rows: Rows) -> tuple[Array, float]:
         A_eq=np.hstack([rows.B[~slack], np.zeros((int((~slack).sum()), 1))]),
         b_eq=rows.low[~slack],
         bounds=[*zip(rows.lower, rows.upper, strict=True), (0.0, 1.0)],
-        options={"primal_feasibility_tolerance": 1e-10},
+        options={"primal_feasibility_tolerance": _TOLERANCE},
     )
     if solution.x is None:
         return rows.lower, 0.0
     return solution.x[:m], float(solution.x[m])
 
 
-def implied(rows: Rows) -> Rows:
+def inside(rows: Rows) -> tuple[Rows, Array]:
+    """The same set with what can take one value only held at it, and a point (m,) well inside."""
+    x, room = _roomiest(rows)
+    if room >= _NO_ROOM:
+        return rows, x
+    rows = _held(rows)
+    return rows, _roomiest(rows)[0]
+
+
+def _held(rows: Rows) -> Rows:
     """The same set, in which whatever can take one value only is held at it.
 
     Two small linear programmes per weight and per inequality, so that this is for the few sets
@@ -70,21 +80,34 @@ def implied(rows: Rows) -> Rows:
     return Rows(lower, upper, rows.B, low, high)
 
 
-def _range(directions: Array, rows: Rows) -> tuple[Array, Array]:
-    """(k,) least and most of each of the directions (k, m) over the set."""
+def least(direction: Array, rows: Rows, *, tolerance: float = _TOLERANCE) -> Array | None:
+    """(m,) the point of the set where `direction @ x` is least; None where the set is empty.
+
+    Args:
+        direction: (m,) what is minimised.
+        rows: the set.
+        tolerance: by how much a row may be broken.
+    """
     slack = rows.high > rows.low
     B = rows.B[slack]
-    ends = np.empty((2, len(directions)))
-    for i, sign in enumerate((1.0, -1.0)):
+    solution = scipy.optimize.linprog(
+        direction,
+        A_ub=np.vstack([B, -B]),
+        b_ub=np.concatenate([rows.high[slack], -rows.low[slack]]),
+        A_eq=rows.B[~slack],
+        b_eq=rows.low[~slack],
+        bounds=list(zip(rows.lower, np.maximum(rows.upper, rows.lower), strict=True)),
+        options={"primal_feasibility_tolerance": tolerance},
+    )
+    return solution.x if solution.status == 0 else None
+
+
+def _range(directions: Array, rows: Rows) -> tuple[Array, Array]:
+    """(k,) least and most of each of the directions (k, m) over the set; NaN where it is empty."""
+    ends = np.full((2, len(directions)), np.nan)
+    for end, sign in zip(ends, (1.0, -1.0), strict=True):
         for j, direction in enumerate(directions):
-            solution = scipy.optimize.linprog(
-                sign * direction,
-                A_ub=np.vstack([B, -B]),
-                b_ub=np.concatenate([rows.high[slack], -rows.low[slack]]),
-                A_eq=rows.B[~slack],
-                b_eq=rows.low[~slack],
-                bounds=list(zip(rows.lower, rows.upper, strict=True)),
-                options={"primal_feasibility_tolerance": 1e-10},
-            )
-            ends[i, j] = np.nan if solution.x is None else direction @ solution.x
+            x = least(sign * direction, rows)
+            if x is not None:
+                end[j] = direction @ x
     return ends[0], ends[1]
