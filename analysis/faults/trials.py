@@ -138,6 +138,13 @@ class Trial:
         assert self.starts <= _MOST_STARTS, f"{_MOST_STARTS} drivers: {sweep.log[-800:]}"
         return sweep.start(skew)
 
+    def begun(self, uri: str) -> tuple[Sweep, BaseProcess]:
+        """A sweep in a store and its driver, at a random moment that leaves runs to be stored."""
+        sweep = self.sweep(uri)
+        driver = self.drive(sweep)
+        self.moment(sweep, driver, latest=0.7)
+        return sweep, driver
+
     def moment(self, sweep: Sweep, driver: BaseProcess, latest: float = 1.0) -> None:
         """Wait for a random moment of the sweep.
 
@@ -254,9 +261,7 @@ def _head_lost(trial: Trial) -> list[str]:
 
 def _store_away(trial: Trial) -> list[str]:
     server = trial.world.server
-    sweep = trial.sweep(server.uri)
-    driver = trial.drive(sweep)
-    trial.moment(sweep, driver, latest=0.7)
+    sweep, driver = trial.begun(server.uri)
     server.shut_door()
     time.sleep(float(trial.rng.uniform(1.0, 5.0)))
     server.shut = False
@@ -267,9 +272,7 @@ def _store_away(trial: Trial) -> list[str]:
 def _store_away_and_driver_killed(trial: Trial) -> list[str]:
     """What came in meanwhile goes with the driver, and is trained again."""
     server = trial.world.server
-    sweep = trial.sweep(server.uri)
-    driver = trial.drive(sweep)
-    trial.moment(sweep, driver, latest=0.7)
+    sweep, driver = trial.begun(server.uri)
     server.shut_door()
     time.sleep(float(trial.rng.uniform(0.0, 4.0)))
     driver.kill()
@@ -283,9 +286,7 @@ def _store_away_and_driver_killed(trial: Trial) -> list[str]:
 
 def _store_killed(trial: Trial) -> list[str]:
     server = trial.world.server
-    sweep = trial.sweep(server.uri)
-    driver = trial.drive(sweep)
-    trial.moment(sweep, driver, latest=0.7)
+    sweep, driver = trial.begun(server.uri)
     server.kill()
     server.start()
     trial.finish(sweep, driver)
@@ -294,9 +295,7 @@ def _store_killed(trial: Trial) -> list[str]:
 
 def _store_slow(trial: Trial) -> list[str]:
     server = trial.world.server
-    sweep = trial.sweep(server.uri)
-    driver = trial.drive(sweep)
-    trial.moment(sweep, driver, latest=0.7)
+    sweep, driver = trial.begun(server.uri)
     server.delay = float(trial.rng.uniform(0.2, 0.6))
     time.sleep(4.0)
     server.delay = 0.0
@@ -317,9 +316,7 @@ def _with_full_disk(trial: Trial, seconds: tuple[float, float], *, kill: bool) -
     if not disk.there:
         return ["only root may mount a small disk"]
     try:
-        sweep = trial.sweep(trial.world.database(disk.folder))
-        driver = trial.drive(sweep)
-        trial.moment(sweep, driver, latest=0.7)
+        sweep, driver = trial.begun(trial.world.database(disk.folder))
         disk.fill()
         time.sleep(float(trial.rng.uniform(*seconds)))
         if kill:
