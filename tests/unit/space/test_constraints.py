@@ -164,6 +164,15 @@ def test_a_tie_that_an_equation_leaves_nothing_for(metric: Metric) -> None:
     np.testing.assert_allclose(space.project(np.eye(M), metric), [[0, 0, 1]] * M, atol=1e-12)
 
 
+def test_draws_from_a_face_are_uniform_on_it() -> None:
+    """Two groups of at least a half each: both are a half, and neither says so."""
+    A = np.array([[1.0, 1, 0, 0], [0, 0, 1, 1]])
+    face = Polytope(np.zeros(4), np.ones(4), A, np.full(2, 0.5), np.ones(2))
+    W = uniform(face, 2000, np.random.default_rng(0))
+    np.testing.assert_allclose(W[:, :2].sum(axis=1), 0.5, atol=1e-8)
+    np.testing.assert_allclose(W.std(axis=0), 0.5 / np.sqrt(12), rtol=0.06)
+
+
 @given(spaces(), generators())
 @settings(max_examples=15)
 def test_a_face_is_projected_onto_and_drawn_from(
